@@ -1,0 +1,5 @@
+export { type IdColumn, idAt, idColumn } from './ids.js'
+export { bytesPerRow, chooseRows } from './layout.js'
+export { type CodecName, type Manifest, type Plan, parseManifest, type ShardEntry, type Skipped } from './manifest.js'
+export { type Chunk, type ChunkOptions, openTargets, type Row, type Targets } from './reader.js'
+export { createTargets, type Rows, readPlan, type TargetsWriter } from './writer.js'

@@ -1,0 +1,171 @@
+import { z } from 'zod'
+import { FormatError } from '../errors.js'
+
+// Limits. A manifest may come from anyone: each limit bounds what reading it, or acting on it, can cost.
+/** A manifest of 100,000 shards is 16 MB; its list of skipped rows may be as long again. Read whole into memory. */
+export const MAX_MANIFEST_BYTES = 256 * 2 ** 20
+/** Bounds a row to 64 MiB of float32. The largest vocabularies in use have 2^18 entries. */
+export const MAX_CLASSES = 2 ** 24
+/** Arrow counts a batch's utf8 bytes in an int32: MAX_BATCH_ROWS ids of MAX_ID_BYTES stay below 2^31. */
+export const MAX_BATCH_ROWS = 2 ** 20
+export const MAX_ID_BYTES = 1024
+/** File names have at least five digits; a million shards of the default size are 128 TB. */
+export const MAX_SHARDS = 1_000_000
+/** More unreadable rows than this is a broken source, and the list is held in memory. */
+export const MAX_SKIPPED = 1_000_000
+/** Preprocessing is a handful of numbers per channel. */
+export const MAX_PREPROCESS_BYTES = 64 * 2 ** 10
+
+const text = (max: number) => z.string().max(max)
+const count = z.int().min(0)
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected a SHA-256 in lower-case hexadecimal')
+const preprocess = z
+  .record(z.string(), z.json())
+  .refine((value) => JSON.stringify(value).length <= MAX_PREPROCESS_BYTES, `longer than ${MAX_PREPROCESS_BYTES} bytes`)
+
+const skipped = z.strictObject({ id: text(MAX_ID_BYTES), reason: text(1000) })
+
+const shard = z.strictObject({
+  // Only this form: nothing absolute, no `..`, no other folder, nothing that a platform reads in its own way.
+  file: z.string().regex(/^data\/\d{5,7}\.arrow$/, 'expected data/<five to seven digits>.arrow'),
+  rows: count,
+  bytes: z.int().min(1),
+  sha256,
+})
+
+const teacher = z.strictObject({
+  file: text(4096),
+  sha256,
+  opset: z.int().min(1).max(1000),
+  output: text(1000),
+  logits: z.enum(['logits', 'softmax removed', 'log-softmax removed', 'log of probabilities']),
+  producer: text(1000),
+})
+
+const source = z.strictObject({
+  uri: text(4096),
+  kind: z.string().regex(/^[a-z0-9-]{1,32}$/, 'expected a short lower-case word'),
+  fingerprint: sha256,
+  rows: count,
+})
+
+const runtime = z.strictObject({
+  decant: text(100),
+  onnxruntime: text(100),
+  provider: text(100),
+  precision: text(100),
+  batch: z.int().min(1).max(MAX_BATCH_ROWS),
+  node: text(100).optional(),
+})
+
+const described = {
+  classes: z.int().min(1).max(MAX_CLASSES),
+  names: z.array(text(1000)).max(MAX_CLASSES).nullable(),
+  codec: z.enum(['f32', 'f16']),
+  rowsPerShard: z.int().min(1),
+  rowsPerBatch: z.int().min(1).max(MAX_BATCH_ROWS),
+  teacher,
+  preprocess: preprocess.nullable(),
+  runtime,
+  license: z.string().max(100).nullable(),
+}
+
+export const planSchema = z.strictObject({ ...described, source })
+export const shardSchema = shard
+export const skippedSchema = skipped
+
+const manifestSchema = z.strictObject({
+  format: z.literal('decant'),
+  version: z.literal(1),
+  kind: z.literal('logits'),
+  ...described,
+  rows: count,
+  views: z.literal(1),
+  source: source.extend({ skipped: z.array(skipped).max(MAX_SKIPPED) }),
+  created: z.iso.datetime(),
+  shards: z.array(shard).max(MAX_SHARDS),
+})
+
+export type CodecName = 'f32' | 'f16'
+/** One shard as the manifest lists it: `bytes` and `sha256` are of the whole file. */
+export type ShardEntry = z.infer<typeof shard>
+/** A row of the source that the export left out, and why. */
+export type Skipped = z.infer<typeof skipped>
+
+/**
+ * Everything that determines the bytes of a dataset. Two exports with equal plans write equal shards.
+ * `rowsPerShard` counts rows of the source: shard k holds source rows k·rowsPerShard up to (k+1)·rowsPerShard, less those skipped.
+ */
+export type Plan = Omit<z.infer<typeof planSchema>, 'preprocess'> & { preprocess: object | null }
+
+/** manifest.json: what a soft-target dataset is and which files make it up (FORMAT.md, "manifest.json"). */
+export type Manifest = Omit<z.infer<typeof manifestSchema>, 'preprocess'> & { preprocess: object | null }
+
+/**
+ * Reads the text of a manifest, trusting nothing in it.
+ * @throws FormatError at the first thing that is wrong: not JSON, unknown version, unknown or missing key, a path other than
+ * data/<digits>.arrow, a file listed twice, counts that do not add up.
+ */
+export function parseManifest(text: string, path = 'manifest.json'): Manifest {
+  const value = parseJson(text, path)
+  if (isRecord(value) && value.format === 'decant' && value.version !== 1)
+    throw new FormatError(
+      `${path}: version ${String(value.version)} is unknown, expected 1; a newer decant may read it`,
+    )
+  const manifest: Manifest = validate(manifestSchema, value, path)
+  checkCounts(manifest, path)
+  return manifest
+}
+
+export const formatManifest = (manifest: Manifest): string => `${JSON.stringify(manifest, null, 2)}\n`
+
+/** JSON without the one key that reaches an object's prototype when copied. */
+export function parseJson(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text, (key, value) => {
+      if (key === '__proto__') throw new SyntaxError('the key __proto__ is not allowed')
+      return value
+    })
+  } catch (error) {
+    throw new FormatError(`${path}: not readable as JSON: ${(error as Error).message}`)
+  }
+}
+
+/** Parses with a schema; the first issue becomes a one-line FormatError that names the key. */
+export function validate<T>(schema: z.ZodType<T>, value: unknown, path: string): T {
+  let result: z.ZodSafeParseResult<T>
+  try {
+    result = schema.safeParse(value)
+  } catch (error) {
+    throw new FormatError(`${path}: nested too deeply (${(error as Error).message})`)
+  }
+  if (result.success) return result.data
+  const issue = result.error.issues[0]!
+  const place = issue.path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('')
+  throw new FormatError(`${path}${place && `: ${place.replace(/^\./, '')}`}: ${issue.message.slice(0, 300)}`)
+}
+
+function checkCounts(manifest: Manifest, path: string): void {
+  const { classes, names, rows, shards, source, rowsPerShard } = manifest
+  const expect = (what: string, expected: number, found: number) => {
+    if (expected !== found) throw new FormatError(`${path}: ${what}: expected ${expected}, found ${found}`)
+  }
+  if (names) expect('names, one per class', classes, names.length)
+  expect(
+    "rows, the sum of the shards' rows",
+    shards.reduce((sum, shard) => sum + shard.rows, 0),
+    rows,
+  )
+  expect('rows and skipped rows, together the rows of the source', source.rows, rows + source.skipped.length)
+  const files = new Set<string>()
+  for (const { file, rows } of shards) {
+    if (files.has(file)) throw new FormatError(`${path}: shards: ${file} is listed twice`)
+    if (rows > rowsPerShard)
+      throw new FormatError(
+        `${path}: shards: ${file} has ${rows} rows, expected at most rowsPerShard = ${rowsPerShard}`,
+      )
+    files.add(file)
+  }
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
