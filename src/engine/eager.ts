@@ -1,0 +1,89 @@
+import * as tf from '@tensorflow/tfjs-core'
+import '@tensorflow/tfjs-backend-cpu'
+import '@tensorflow/tfjs-backend-wasm'
+import { checkInputs, type Engine, type InputSpec, type Program, type Step, zeroInputs } from './engine.js'
+
+/**
+ * tfjs's own backends, one kernel at a time: the reference that the other engines are compared with. Each program is
+ * tried on wasm first; where wasm lacks a kernel of the step, the program runs on tfjs's plain JavaScript backend.
+ */
+export async function openEager(): Promise<Engine> {
+  tf.enableProdMode() // no advertisement on stderr, no scan of every uploaded value for NaN
+  return {
+    name: 'eager',
+    backend: 'wasm',
+    async compile(step, { inputs: specs }) {
+      const missing = await missingKernel(step, specs, 'wasm')
+      if (!missing) return eagerProgram({ step, specs, backend: 'wasm' })
+      return eagerProgram({ step, specs, backend: 'cpu', reason: `tfjs's wasm backend has no ${missing} kernel` })
+    },
+    async sync() {},
+    async dispose() {},
+  }
+}
+
+/** Runs every step at once on a registered tfjs backend. */
+export function eagerProgram(options: {
+  step: Step
+  specs: Record<string, InputSpec>
+  backend: string
+  reason?: string
+}): Program {
+  const { step, specs, backend, reason } = options
+  return {
+    backend,
+    reason,
+    async run(inputs) {
+      checkInputs(specs, inputs)
+      await useBackend(backend)
+      const outputs = tf.tidy(() => step(feed(specs, inputs)))
+      return Object.fromEntries(
+        Object.entries(outputs).map(([name, tensor]) => {
+          const values = new Float32Array(tensor.dataSync())
+          tensor.dispose()
+          return [name, values]
+        }),
+      )
+    },
+    async dispose() {},
+  }
+}
+
+/** The backend is tfjs's global: another engine may have taken it while this one awaited something. */
+export async function useBackend(backend: string): Promise<void> {
+  while (tf.getBackend() !== backend) await tf.setBackend(backend)
+}
+
+function feed(specs: Record<string, InputSpec>, inputs: Record<string, ArrayBufferView>): Record<string, tf.Tensor> {
+  return Object.fromEntries(
+    Object.entries(specs).map(([name, { shape, dtype }]) => [
+      name,
+      tf.tensor(inputs[name] as tf.TypedArray, shape, dtype === 'uint8' ? 'int32' : dtype),
+    ]),
+  )
+}
+
+/** Tries the step once on zeros and puts the variables back: the first kernel that the backend lacks, if any. */
+async function missingKernel(
+  step: Step,
+  specs: Record<string, InputSpec>,
+  backend: string,
+): Promise<string | undefined> {
+  await useBackend(backend)
+  const before = Object.values(tf.engine().registeredVariables).map(
+    (variable) => [variable, tf.clone(variable)] as const,
+  )
+  try {
+    tf.dispose(tf.tidy(() => step(feed(specs, zeroInputs(specs)))))
+    return undefined
+  } catch (error) {
+    const kernel = /Kernel '(\w+)' not registered/.exec((error as Error).message)?.[1]
+    if (!kernel) throw error
+    return kernel
+  } finally {
+    for (const [variable, value] of before) {
+      variable.assign(value)
+      value.dispose()
+    }
+  }
+}

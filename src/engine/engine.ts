@@ -1,0 +1,85 @@
+import type * as tf from '@tensorflow/tfjs-core'
+import { DecantError, UnavailableError } from '../errors.js'
+
+export type EngineName = 'eager' | 'tensorflow' | 'onnx'
+export type Dtype = 'float32' | 'int32' | 'uint8'
+
+/** One input of a step: a fixed shape, and what its bytes are. uint8 is fed as bytes and arrives in the step as int32. */
+export interface InputSpec {
+  shape: number[]
+  dtype: Dtype
+}
+
+/**
+ * tfjs code over the inputs and over `tf.Variable`s. The variables that it assigns are the state; the tensors that it
+ * returns are fetched. Whatever changes from call to call is an input (learning rate, temperature: shape []), never a
+ * number in the code, so that one compiled program serves a whole sweep.
+ */
+export type Step = (inputs: Record<string, tf.Tensor>) => Record<string, tf.Tensor>
+
+export interface Program {
+  /** The backend that this program runs on, and the reason where it isn't the engine's first choice. */
+  readonly backend: string
+  readonly reason?: string
+  /** Runs the step once. Every input of the specification is given: its elements row-major, in its dtype. */
+  run(inputs: Record<string, ArrayBufferView>): Promise<Record<string, Float32Array>>
+  dispose(): Promise<void>
+  /** The program as readable text, where the engine has one. */
+  print?(): string
+}
+
+/** What runs a training step. It knows nothing of distillation. Engines share tfjs's global state: use one at a time. */
+export interface Engine {
+  readonly name: EngineName
+  /** Its first choice of backend or provider: 'wasm', 'tensorflow', 'cpu', … */
+  readonly backend: string
+  compile(step: Step, options: { inputs: Record<string, InputSpec> }): Promise<Program>
+  /** Brings the variables' values up to date with the programs' state; call it before they are read, saved or fed to another program. */
+  sync(): Promise<void>
+  dispose(): Promise<void>
+}
+
+export interface EngineOptions {
+  /** Threads inside one operation; only the onnx engine has the choice. */
+  threads?: number
+  /** ONNX Runtime's execution provider; only for the onnx engine. */
+  provider?: string
+}
+
+const arrays = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array }
+
+/** A program's fixed-shape inputs are checked where they enter: names, element type, element count. */
+export function checkInputs(specs: Record<string, InputSpec>, inputs: Record<string, ArrayBufferView>): void {
+  for (const name in inputs) if (!specs[name]) throw new DecantError(`input '${name}': the step has no such input`)
+  for (const name in specs) {
+    const { shape, dtype } = specs[name]!
+    const given = inputs[name]
+    if (!(given instanceof arrays[dtype])) {
+      throw new DecantError(`input '${name}': expected ${dtype}, found ${given?.constructor.name ?? 'nothing'}`)
+    }
+    const size = shape.reduce((product, n) => product * n, 1)
+    if (given.length !== size) {
+      throw new DecantError(`input '${name}': expected ${size} elements [${shape.join(', ')}], found ${given.length}`)
+    }
+  }
+}
+
+/** A batch of nothing, for probing and tracing a step. */
+export function zeroInputs(specs: Record<string, InputSpec>): Record<string, ArrayBufferView> {
+  const zeros = ({ shape, dtype }: InputSpec) => new arrays[dtype](shape.reduce((product, n) => product * n, 1))
+  return Object.fromEntries(Object.entries(specs).map(([name, spec]) => [name, zeros(spec)]))
+}
+
+/** Opens an engine by name; each is imported only when it is asked for. */
+export async function openEngine(name: EngineName, options: EngineOptions = {}): Promise<Engine> {
+  switch (name) {
+    case 'eager':
+      return (await import('./eager.js')).openEager()
+    case 'tensorflow':
+      return (await import('./tensorflow.js')).openTensorflow()
+    case 'onnx':
+      throw new UnavailableError(`engine onnx: not part of this version (threads ${options.threads ?? 'auto'})`)
+    default:
+      throw new DecantError(`engine '${name}': expected eager, tensorflow or onnx`)
+  }
+}
