@@ -1,0 +1,51 @@
+import { InvalidArgumentError } from 'commander'
+
+/** Option parsers: each refuses what it does not understand, in the words of the option. */
+
+export function integer(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (!/^\d+$/.test(text) || value < least || value > most) {
+      throw new InvalidArgumentError(`expected a whole number ${range(least, most)}, found '${text}'.`)
+    }
+    return value
+  }
+}
+
+export function number(least: number, most = Number.POSITIVE_INFINITY): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (text.trim() === '' || !Number.isFinite(value) || value < least || value > most) {
+      throw new InvalidArgumentError(`expected a number ${range(least, most)}, found '${text}'.`)
+    }
+    return value
+  }
+}
+
+/** A temperature: a positive number. */
+export function temperature(text: string): number {
+  const value = Number(text)
+  if (!(value > 0) || !Number.isFinite(value)) {
+    throw new InvalidArgumentError(`a temperature is a number above 0, found '${text}'.`)
+  }
+  return value
+}
+
+/** A comma list, and an option given several times: `-T 1,2 -T 4` is [1, 2, 4]. */
+export function list<T>(parse: (text: string) => T): (text: string, before?: T[]) => T[] {
+  return (text, before = []) => [...before, ...text.split(',').map((part) => parse(part.trim()))]
+}
+
+export function oneOf<T extends string>(choices: readonly T[]): (text: string) => T {
+  return (text) => {
+    if (!(choices as readonly string[]).includes(text)) {
+      throw new InvalidArgumentError(`expected ${choices.join(', ')}; found '${text}'.`)
+    }
+    return text as T
+  }
+}
+
+function range(least: number, most: number): string {
+  if (most === Number.MAX_SAFE_INTEGER || most === Number.POSITIVE_INFINITY) return `of at least ${least}`
+  return `from ${least} to ${most}`
+}

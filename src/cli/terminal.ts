@@ -1,0 +1,77 @@
+import { SingleBar } from 'cli-progress'
+import { count, duration } from './format.js'
+
+/**
+ * What a command says: results on stdout, progress and remarks on stderr, and with `--json` one event a line on stdout
+ * and nothing else there.
+ */
+export interface Terminal {
+  /** A result, for people. */
+  print(text: string): void
+  /** A remark, for people. */
+  note(text: string): void
+  /** An event, for scripts. */
+  event(event: { type: string }): void
+  progress(label: string, done: number, total: number, rate?: { unit: string; perSecond: number }): void
+  /** Ends the progress line. */
+  settle(): void
+}
+
+export function openTerminal({ json }: { json: boolean }): Terminal {
+  const bar = json ? undefined : progressLine()
+  return {
+    print(text) {
+      bar?.stop()
+      if (!json) process.stdout.write(`${text}\n`)
+    },
+    note(text) {
+      bar?.stop()
+      if (!json) process.stderr.write(`${text}\n`)
+    },
+    event(event) {
+      if (json) process.stdout.write(`${JSON.stringify(event)}\n`)
+    },
+    progress: (...args) => bar?.show(...args),
+    settle: () => bar?.stop(),
+  }
+}
+
+/** Where stderr is no terminal a line is written at most this often. */
+const PLAIN_EVERY_MS = 10_000
+
+function progressLine() {
+  const live = process.stderr.isTTY === true
+  let bar: SingleBar | undefined
+  let written = performance.now()
+  let began = performance.now()
+  let first = 0
+  return {
+    show(label: string, done: number, total: number, rate?: { unit: string; perSecond: number }) {
+      const now = performance.now()
+      if (!bar) {
+        bar = new SingleBar({
+          format: `${label} {bar} {percentage} % | {done} of {all} | {speed} | {left} left`,
+          barsize: 24,
+          hideCursor: true,
+          noTTYOutput: false,
+          stream: process.stderr,
+        })
+        began = now
+        first = done
+        if (live) bar.start(total, done, { done: count(done), all: count(total), speed: '', left: '?' })
+      }
+      const perSecond = rate?.perSecond ?? ((done - first) / (now - began)) * 1000
+      const speed = perSecond > 0 ? `${count(perSecond)} ${rate?.unit ?? ''}/s` : ''
+      const left = perSecond > 0 ? duration((total - done) / perSecond) : '?'
+      if (live) bar.update(done, { done: count(done), all: count(total), speed, left })
+      else if (now - written > PLAIN_EVERY_MS) {
+        written = now
+        process.stderr.write(`${label} ${count(done)} of ${count(total)} | ${speed} | ${left} left\n`)
+      }
+    },
+    stop() {
+      if (live) bar?.stop()
+      bar = undefined
+    },
+  }
+}

@@ -1,0 +1,47 @@
+/** The thread of one device. `session.run` of onnxruntime-node blocks the thread that calls it, so each device has its own. */
+import { parentPort, workerData } from 'node:worker_threads'
+import { InferenceSession, Tensor } from 'onnxruntime-node'
+import type { DeviceInit, DeviceReply, DeviceRequest } from './device.js'
+import { createRowRunner, type TeacherOutput } from './run-rows.js'
+
+const port = parentPort!
+const { model, options, shape } = workerData as DeviceInit
+const reply = (message: DeviceReply, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer)
+
+/** The runtime's own buffers are handed on as they are. A Float16Array (Node 24) and a Uint16Array hold the same bits. */
+function words(tensor: Tensor): Float32Array | Uint16Array {
+  const data = tensor.data as Float32Array
+  return tensor.type === 'float16' ? new Uint16Array(data.buffer, data.byteOffset, data.length) : data
+}
+
+async function start() {
+  const session =
+    typeof model === 'string'
+      ? await InferenceSession.create(model, options)
+      : await InferenceSession.create(model, options)
+  const runner = createRowRunner(
+    async (pixels, rows): Promise<TeacherOutput> => {
+      const output = await session.run({ pixels: new Tensor('uint8', pixels, [rows, ...shape]) })
+      const logits = words(output.logits!)
+      return {
+        rows,
+        logits,
+        rowSum: output.row_sum!.data as Float32Array,
+        shift: output.shift?.data as Float32Array | undefined,
+      }
+    },
+    (limit) => reply({ kind: 'halved', limit }),
+  )
+  port.on('message', (request: DeviceRequest) => {
+    runner.run(request.pixels, request.rows).then(
+      (output) => {
+        const buffers = [output.logits, output.rowSum, ...(output.shift ? [output.shift] : [])].map((x) => x.buffer as ArrayBuffer)
+        reply({ kind: 'output', id: request.id, output }, [...new Set(buffers)])
+      },
+      (error: unknown) => reply({ kind: 'failed', id: request.id, reason: String((error as Error)?.message ?? error) }),
+    )
+  })
+  reply({ kind: 'ready' })
+}
+
+start().catch((error: unknown) => reply({ kind: 'refused', reason: String((error as Error)?.message ?? error) }))

@@ -1,0 +1,92 @@
+import { Worker } from 'node:worker_threads'
+import type { InferenceSession } from 'onnxruntime-node'
+import { DecantError, UnavailableError } from '../errors.js'
+import { threadEntry } from '../thread.js'
+import { type Provider, sessionOptions } from './provider.js'
+import type { TeacherOutput } from './run-rows.js'
+
+export interface DeviceInit {
+  /** The fused teacher: bytes, or the path of a model whose weights lie in files beside it. */
+  model: Uint8Array | string
+  options: InferenceSession.SessionOptions
+  /** Of one input: height, width, channels. */
+  shape: number[]
+}
+export interface DeviceRequest {
+  id: number
+  pixels: Uint8Array
+  rows: number
+}
+export type DeviceReply =
+  | { kind: 'ready' }
+  | { kind: 'refused'; reason: string }
+  | { kind: 'halved'; limit: number }
+  | { kind: 'output'; id: number; output: TeacherOutput }
+  | { kind: 'failed'; id: number; reason: string }
+
+export interface DeviceOptions {
+  provider: Provider
+  device: number
+  model: Uint8Array | string
+  sessionOptions?: InferenceSession.SessionOptions
+  shape: number[]
+  /** Memory ran out; at most `limit` rows are run at once from now on. */
+  onHalved?: (limit: number) => void
+}
+
+/** One device with the fused teacher loaded, in a thread of its own. */
+export interface Device {
+  readonly pending: number
+  /** Runs pixels uint8 [rows, height, width, channels]; their buffer is moved to the thread and is no longer usable here. */
+  run(pixels: Uint8Array, rows: number): Promise<TeacherOutput>
+  close(): Promise<void>
+}
+
+/** Loads the teacher on a device. Throws UnavailableError with the runtime's own words where the provider refuses. */
+export async function openDevice(options: DeviceOptions): Promise<Device> {
+  const { provider, device, model, shape } = options
+  const init: DeviceInit = { model, shape, options: { ...sessionOptions(provider, device), ...options.sessionOptions } }
+  const entry = threadEntry('./device-worker', import.meta.url)
+  const worker = new Worker(entry.url, { execArgv: entry.execArgv, workerData: init })
+  const waiting = new Map<number, { resolve(output: TeacherOutput): void; reject(error: Error): void }>()
+  let next = 0
+
+  await new Promise<void>((resolve, reject) => {
+    const fail = (error: Error) => {
+      reject(error)
+      for (const { reject } of waiting.values()) reject(error)
+      waiting.clear()
+    }
+    worker.on('error', fail)
+    worker.on('exit', (code) => fail(new DecantError(`the thread of ${provider}:${device} ended with code ${code}`)))
+    worker.on('message', (reply: DeviceReply) => {
+      if (reply.kind === 'ready') return resolve()
+      if (reply.kind === 'refused') return fail(new UnavailableError(`provider ${provider}, device ${device}: ${reply.reason}`))
+      if (reply.kind === 'halved') return options.onHalved?.(reply.limit)
+      const job = waiting.get(reply.id)
+      waiting.delete(reply.id)
+      if (reply.kind === 'output') job?.resolve(reply.output)
+      else job?.reject(new DecantError(`the teacher failed on ${provider}:${device}: ${reply.reason}`))
+    })
+  }).catch(async (error: unknown) => {
+    await worker.terminate()
+    throw error
+  })
+
+  return {
+    get pending() {
+      return waiting.size
+    },
+    run(pixels, rows) {
+      const id = next++
+      return new Promise((resolve, reject) => {
+        waiting.set(id, { resolve, reject })
+        worker.postMessage({ id, pixels, rows } satisfies DeviceRequest, [pixels.buffer as ArrayBuffer])
+      })
+    },
+    async close() {
+      worker.removeAllListeners('exit')
+      await worker.terminate()
+    },
+  }
+}

@@ -1,0 +1,73 @@
+import { existsSync, readdirSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join, relative } from 'node:path'
+import type { InferenceSession } from 'onnxruntime-node'
+import { UnavailableError } from '../errors.js'
+
+/** ONNX Runtime's execution providers that decant runs a teacher on. */
+export const providers = ['cuda', 'tensorrt', 'webgpu', 'cpu'] as const
+export type Provider = (typeof providers)[number]
+
+/** What runs the teacher, and why it was chosen. */
+export interface ProviderChoice {
+  provider: Provider
+  /** Device numbers, one worker each. */
+  devices: number[]
+  why: string
+}
+
+/** The provider libraries that are not in the npm package; its install step fetches them (package readme, "CUDA EP Installation"). */
+const downloaded: Partial<Record<Provider, string>> = {
+  cuda: 'libonnxruntime_providers_cuda.so',
+  tensorrt: 'libonnxruntime_providers_tensorrt.so',
+}
+
+/** Where onnxruntime-node keeps its native libraries on this platform. */
+function libraryFolder(): { root: string; folder: string } {
+  const require = createRequire(import.meta.url)
+  const root = dirname(require.resolve('onnxruntime-node/package.json'))
+  const napi = readdirSync(join(root, 'bin')).find((name) => name.startsWith('napi-')) ?? 'napi-v6'
+  return { root, folder: join(root, 'bin', napi, process.platform, process.arch) }
+}
+
+/** Why `provider` cannot run here as far as its files tell, with the command that mends it; undefined where nothing is missing. */
+export function missingFor(provider: Provider): string | undefined {
+  const library = downloaded[provider]
+  if (!library) return undefined
+  const { root, folder } = libraryFolder()
+  if (existsSync(join(folder, library))) return undefined
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    return `onnxruntime-node has no ${provider} provider for ${process.platform} ${process.arch} (Linux x64 has)`
+  }
+  const script = join(relative(process.cwd(), root) || '.', 'script', 'install')
+  return (
+    `${library} is missing: the npm package does not contain it. Get it (and an NVIDIA driver with CUDA 12 and cuDNN 9) with: ` +
+    `ONNXRUNTIME_NODE_INSTALL=cuda12 node ${script}`
+  )
+}
+
+/**
+ * Resolves `--provider` and `--device`. A provider that is asked for by name and cannot run is an error, never a silent
+ * fall-back; `auto` takes cuda where its library is installed, else cpu, and says why.
+ */
+export function chooseProvider(wanted: Provider | 'auto', devices: number[] = [0]): ProviderChoice {
+  if (wanted === 'auto') {
+    const missing = missingFor('cuda')
+    return missing === undefined
+      ? { provider: 'cuda', devices, why: 'auto: the CUDA provider is installed' }
+      : { provider: 'cpu', devices: [0], why: `auto: no CUDA provider (${missing.split(':')[0]})` }
+  }
+  const missing = missingFor(wanted)
+  if (missing !== undefined) throw new UnavailableError(`provider ${wanted}: ${missing}`)
+  if (wanted === 'cpu' && devices.some((device) => device !== 0)) {
+    throw new UnavailableError(`provider cpu has one device, 0; found --device ${devices.join(',')}`)
+  }
+  return { provider: wanted, devices, why: `--provider ${wanted}` }
+}
+
+/** The session options that run on `provider` alone: what it cannot run is an error of the runtime, not a detour. */
+export function sessionOptions(provider: Provider, device: number): InferenceSession.SessionOptions {
+  const executionProviders: InferenceSession.ExecutionProviderConfig[] =
+    provider === 'cuda' || provider === 'tensorrt' ? [{ name: provider, deviceId: device }] : [provider]
+  return { executionProviders, graphOptimizationLevel: 'all', logSeverityLevel: 3 }
+}

@@ -1,0 +1,62 @@
+/** One measured batch size. */
+export interface BatchTiming {
+  batch: number
+  /** Rows a second, the best of the runs. */
+  rowsPerSecond: number
+}
+
+export interface BatchTuning {
+  batch: number
+  timings: BatchTiming[]
+}
+
+export interface TuneOptions {
+  /** Runs `batch` rows once. May throw when memory runs out: larger sizes are not tried then. */
+  run(batch: number): Promise<unknown>
+  /** The largest size tried. */
+  most: number
+  /** Milliseconds; passed in so that the search can be tested. */
+  now?: () => number
+}
+
+/** A size is timed for this long, at least twice: shorter and the clock and the scheduler are what is measured. */
+const LEAST_MS = 120
+/** A single call longer than this makes progress and interruption coarse; larger batches are not tried. */
+const LONGEST_CALL_MS = 2_000
+/** The smallest batch within this share of the best rate is taken: it needs the least memory. */
+const GOOD_ENOUGH = 0.97
+
+/**
+ * Finds the batch size by measuring 1, 4, 16, 32, 64, … rows a call: doubles while it gains, then takes the smallest size
+ * whose rate is within 3 % of the best.
+ */
+export async function tuneBatch({ run, most, now = () => performance.now() }: TuneOptions): Promise<BatchTuning> {
+  const timings: BatchTiming[] = []
+  let best = 0
+  let worse = 0
+  for (const batch of [1, 4, 16, 32, 64, 128, 256, 512, 1024, 2048]) {
+    if (batch > most && timings.length > 0) break
+    const size = Math.min(batch, most)
+    let fastest = Number.POSITIVE_INFINITY
+    try {
+      await run(size) // the first call of a shape allocates
+      const started = now()
+      for (let calls = 0; calls < 2 || now() - started < LEAST_MS; calls++) {
+        const before = now()
+        await run(size)
+        fastest = Math.min(fastest, now() - before)
+        if (now() - started > LONGEST_CALL_MS) break
+      }
+    } catch (error) {
+      if (timings.length === 0) throw error
+      break
+    }
+    const rowsPerSecond = (size / Math.max(fastest, 1e-3)) * 1000
+    timings.push({ batch: size, rowsPerSecond })
+    worse = rowsPerSecond > best * 1.02 ? 0 : worse + 1
+    best = Math.max(best, rowsPerSecond)
+    if (worse >= 2 || fastest > LONGEST_CALL_MS) break
+  }
+  const chosen = timings.find((timing) => timing.rowsPerSecond >= best * GOOD_ENOUGH)!
+  return { batch: chosen.batch, timings }
+}

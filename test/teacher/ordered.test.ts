@@ -1,0 +1,73 @@
+import { describe, expect, it } from 'vitest'
+import type { Device } from '../../src/teacher/device.js'
+import { runInOrder } from '../../src/teacher/ordered.js'
+import type { TeacherOutput } from '../../src/teacher/run-rows.js'
+
+const output = (rows: number): TeacherOutput => ({ rows, logits: new Float32Array(rows), rowSum: new Float32Array(rows), shift: undefined })
+
+/** A device that needs `ms(call)` for a call. */
+function device(ms: (call: number) => number): Device & { most: number; calls: number } {
+  let pending = 0
+  const self = {
+    most: 0,
+    calls: 0,
+    get pending() {
+      return pending
+    },
+    async run(_: Uint8Array, rows: number) {
+      self.most = Math.max(self.most, ++pending)
+      await new Promise((done) => setTimeout(done, ms(self.calls++)))
+      pending--
+      return output(rows)
+    },
+    async close() {},
+  }
+  return self
+}
+
+async function* batches(rows: number[]) {
+  for (const [index, n] of rows.entries()) yield { index, rows: n, inputs: new Uint8Array(n) }
+}
+
+describe('running batches on several devices', () => {
+  it('yields in the order of the source, whichever device ends first', async () => {
+    const devices = [device((call) => (call % 2 ? 1 : 9)), device(() => 2), device((call) => 7 - (call % 7))]
+    const seen: number[] = []
+    for await (const { batch } of runInOrder(batches(Array(30).fill(1)), devices)) seen.push(batch.index)
+    expect(seen).toEqual(Array.from({ length: 30 }, (_, i) => i))
+    expect(devices.every((each) => each.calls > 0)).toBe(true)
+  })
+
+  it('keeps at most two batches with a device, however slow the reader is', async () => {
+    const slow = device(() => 1)
+    for await (const _ of runInOrder(batches(Array(10).fill(1)), [slow])) await new Promise((done) => setTimeout(done, 3))
+    expect(slow.most).toBe(2)
+  })
+
+  it('lets a batch without rows keep its place', async () => {
+    const seen: [number, number | undefined][] = []
+    for await (const { batch, output } of runInOrder(batches([2, 0, 3]), [device(() => 1)])) seen.push([batch.index, output?.rows])
+    expect(seen).toEqual([
+      [0, 2],
+      [1, undefined],
+      [2, 3],
+    ])
+  })
+
+  it('reports a failing batch in its turn, after the rows before it', async () => {
+    const failing: Device = {
+      pending: 0,
+      run: async (_, rows) => {
+        if (rows === 3) throw new Error('batch of three')
+        return output(rows)
+      },
+      close: async () => {},
+    }
+    const seen: number[] = []
+    const run = async () => {
+      for await (const { batch } of runInOrder(batches([1, 1, 3, 1]), [failing])) seen.push(batch.index)
+    }
+    await expect(run()).rejects.toThrow('batch of three')
+    expect(seen).toEqual([0, 1])
+  })
+})
