@@ -1,0 +1,91 @@
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fromBinary } from '@bufbuild/protobuf'
+import { type ModelProto, ModelProtoSchema } from 'onnx-buf'
+import { DecantError, FormatError } from '../errors.js'
+import { findEnvelopeFault } from './check-envelope.js'
+import { findTensorFault } from './check-tensor.js'
+import { type ExternalData, findExternalData } from './external-data.js'
+import { tensorsOf } from './walk-graph.js'
+
+export interface Model {
+  proto: ModelProto
+  /** Where it was read from; absent for a model that was built here. */
+  path?: string
+  /** Size on disk, external data included. */
+  bytes: number
+  /** sha256, hex, of the file; with external data, of the file followed by its data files in order of location. */
+  sha256: string
+  /** Weights that lie in files of their own. */
+  external?: ExternalData
+}
+
+/** A protobuf message cannot be larger; larger models keep their weights in external files. */
+const maxModelBytes = 2 ** 31 - 1
+
+/**
+ * Reads an ONNX file. Weights in external files are checked and hashed, but not kept in memory.
+ * Throws DecantError where there is no such file, FormatError for what is not ONNX, is truncated or contradicts itself.
+ */
+export async function readModel(path: string): Promise<Model> {
+  const data = await readAll(path)
+  const fault = findEnvelopeFault(data)
+  if (fault) throw new FormatError(`${path}: ${fault}`)
+  const proto = decode(path, data)
+  for (const tensor of tensorsOf(proto)) {
+    const wrong = findTensorFault(tensor)
+    if (wrong) throw new FormatError(`${path}: tensor '${tensor.name}': ${wrong}`)
+  }
+  const external = await findExternalData(path, proto)
+  const hash = createHash('sha256').update(data)
+  let bytes = data.length
+  for (const location of [...(external?.files.keys() ?? [])].sort()) {
+    const file = join(external!.folder, external!.files.get(location)!)
+    for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
+      hash.update(chunk)
+      bytes += chunk.length
+    }
+  }
+  return { proto, path, bytes, sha256: hash.digest('hex'), ...(external && { external }) }
+}
+
+async function readAll(path: string): Promise<Uint8Array<ArrayBuffer>> {
+  let file: FileHandle | undefined
+  try {
+    file = await open(path)
+    const found = await file.stat()
+    if (!found.isFile()) throw new DecantError(`${path}: expected an ONNX file, found no regular file`)
+    if (found.size > maxModelBytes) {
+      throw new FormatError(`${path}: expected an ONNX file of at most ${maxModelBytes} bytes, found ${found.size}`)
+    }
+    return await file.readFile()
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    if (code === 'ENOENT') throw new DecantError(`${path}: no such file`)
+    if (code) throw new DecantError(`${path}: cannot be read (${code})`)
+    throw error
+  } finally {
+    await file?.close()
+  }
+}
+
+function decode(path: string, data: Uint8Array): ModelProto {
+  let proto: ModelProto
+  try {
+    proto = fromBinary(ModelProtoSchema, data)
+  } catch (error) {
+    throw new FormatError(`${path}: no valid ONNX file: ${(error as Error).message}`)
+  }
+  const { graph } = proto
+  if (proto.irVersion < 1n)
+    throw new FormatError(`${path}: no ONNX model: expected an IR version from 1 on, found none`)
+  if (!graph || graph.output.length === 0) throw new FormatError(`${path}: no ONNX model: its graph has no outputs`)
+  if (!proto.opsetImport.some(({ version }) => version > 0n)) {
+    throw new FormatError(`${path}: no ONNX model: it names no version of an operator set`)
+  }
+  const unnamed = graph.node.find((node) => node.opType === '')
+  if (unnamed) throw new FormatError(`${path}: no ONNX model: the node of '${unnamed.output[0]}' names no operator`)
+  return proto
+}
