@@ -1,0 +1,211 @@
+import { constants } from 'node:buffer'
+import { createHash } from 'node:crypto'
+import { open, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import pLimit from 'p-limit'
+import { DecantError, FormatError } from '../errors.js'
+import { ahead, batchStarts, checkRange, checkRows } from './batching.js'
+import { planGeometry } from './geometry.js'
+import { decimalIds } from './ids.js'
+import { type IdxFile, readAt, scanIdx, streamData } from './idx-file.js'
+import { type Channels, grayToRgb, IN_FLIGHT, transformGray } from './pixels.js'
+import type { Preprocess } from './preprocess.js'
+import type { Batch, BatchOptions, Source } from './source.js'
+
+/** Blocks read ahead of the consumer: one that waits while one is read keeps a disk busy. */
+const DEPTH = 2
+
+/**
+ * An IDX source: gray images [n, height, width] of bytes and, where there is a label file, a label each. Ids are decimal row numbers.
+ * Uncompressed images are read by position, a block a batch, never whole. Gzip is streamed: `batches` from a later row decompresses what comes before it,
+ * and the first `read` decompresses all of it into memory, where it stays until `close`. Labels are held in memory, one byte each.
+ * @throws see openSource
+ */
+export async function openIdx(
+  uri: string,
+  options: { preprocess: Preprocess; labels: string | undefined },
+): Promise<Source> {
+  const { preprocess } = options
+  const hash = createHash('sha256')
+  const file = await scanIdx(uri, { rank: 3, hash })
+  const [rows, height, width] = file.dims as [number, number, number]
+  const labelPath = options.labels ?? (await findLabels(uri))
+  const labels = labelPath === undefined ? undefined : await readLabels(labelPath, { uri, rows, hash })
+
+  const channels: Channels = preprocess.color === 'rgb' ? 3 : 1
+  const { result, ...moves } = planGeometry({ width, height }, preprocess)
+  const transform = Object.keys(moves).length > 0 ? resample : channels === 3 ? grayToRgb : undefined
+  const pixels = height * width
+  const limit = pLimit(IN_FLIGHT)
+
+  async function resample(raw: Uint8Array): Promise<Uint8Array> {
+    const bytes = result.width * result.height * channels
+    const inputs = new Uint8Array((raw.length / pixels) * bytes)
+    const one = async (_: unknown, i: number) => {
+      const image = raw.subarray(i * pixels, (i + 1) * pixels)
+      inputs.set(await limit(() => transformGray(image, { width, height }, preprocess, channels)), i * bytes)
+    }
+    await Promise.all(Array.from({ length: raw.length / pixels }, one))
+    return inputs
+  }
+
+  async function batch(raw: Uint8Array, at: (i: number) => number): Promise<Batch> {
+    const n = raw.length / pixels
+    const own = new Int32Array(n).fill(-1)
+    if (labels) for (let i = 0; i < n; i++) own[i] = labels[at(i)]!
+    return {
+      first: at(0),
+      rows: n,
+      ids: decimalIds(n, at),
+      labels: own,
+      inputs: transform ? await transform(raw) : raw,
+      skipped: [],
+    }
+  }
+
+  const data = file.gz ? streamed(file, pixels) : await direct(file, pixels)
+  return {
+    uri,
+    kind: 'idx',
+    rows,
+    shape: [result.height, result.width, channels],
+    classes: undefined,
+    fingerprint: hash.digest('hex'),
+    async *batches(wanted: BatchOptions) {
+      const range = checkRange(wanted, rows)
+      const blocks = await data.blocks(range)
+      try {
+        const make = async (first: number) => {
+          wanted.signal?.throwIfAborted()
+          return batch(await blocks.next(first, Math.min(range.size, range.to - first)), (i) => first + i)
+        }
+        for await (const made of ahead(batchStarts(range), DEPTH, make)) {
+          wanted.signal?.throwIfAborted()
+          yield made
+        }
+      } finally {
+        await blocks.close()
+      }
+    },
+    async read(wanted) {
+      checkRows(wanted, rows)
+      return { ...(await batch(await data.pick(wanted), (i) => wanted[i]!)), first: wanted[0] ?? 0 }
+    },
+    close: () => data.close(),
+  }
+}
+
+/** Raw rows of `pixels` bytes out of an IDX file. `next` is called for consecutive blocks and may be called before the last one has come. */
+interface Rows {
+  blocks(range: {
+    from: number
+    to: number
+  }): Promise<{ next(first: number, n: number): Promise<Uint8Array>; close(): Promise<void> }>
+  pick(rows: ArrayLike<number>): Promise<Uint8Array>
+  close(): Promise<void>
+}
+
+async function direct({ path, offset }: IdxFile, pixels: number): Promise<Rows> {
+  const handle = await open(path, 'r')
+  const readRows = (target: Uint8Array, first: number) =>
+    readAt(handle, target, { path, position: offset + first * pixels })
+  return {
+    blocks: async () => ({
+      async next(first, n) {
+        const block = new Uint8Array(n * pixels)
+        await readRows(block, first)
+        return block
+      },
+      close: async () => {},
+    }),
+    async pick(rows) {
+      const picked = new Uint8Array(rows.length * pixels)
+      const reads: Promise<void>[] = []
+      for (let i = 0, run = 1; i < rows.length; i += run) {
+        for (run = 1; i + run < rows.length && rows[i + run] === rows[i]! + run; ) run++
+        reads.push(readRows(picked.subarray(i * pixels, (i + run) * pixels), rows[i]!))
+      }
+      await Promise.all(reads)
+      return picked
+    },
+    close: () => handle.close(),
+  }
+}
+
+function streamed(file: IdxFile, pixels: number): Rows {
+  const total = file.dims[0]!
+  let whole: Promise<Uint8Array> | undefined
+  const load = async () => {
+    if (total * pixels > constants.MAX_LENGTH)
+      throw new DecantError(
+        `${file.path}: ${total * pixels} bytes are too many to hold for reading single rows; decompress the file with gunzip`,
+      )
+    const stream = await streamData(file)
+    try {
+      const data = new Uint8Array(total * pixels)
+      await stream.fill(data)
+      await stream.end()
+      return data
+    } finally {
+      await stream.close()
+    }
+  }
+  return {
+    async blocks({ from }) {
+      const stream = await streamData(file)
+      let turn: Promise<unknown> = stream.skip(from * pixels)
+      turn.catch(() => {}) // the blocks that follow report it
+      return {
+        next(first, n) {
+          const block = turn.then(async () => {
+            const target = new Uint8Array(n * pixels)
+            await stream.fill(target)
+            if (first + n === total) await stream.end()
+            return target
+          })
+          turn = block
+          return block
+        },
+        close: () => stream.close(),
+      }
+    },
+    async pick(rows) {
+      whole ??= load()
+      const data = await whole
+      const picked = new Uint8Array(rows.length * pixels)
+      for (let i = 0; i < rows.length; i++)
+        picked.set(data.subarray(rows[i]! * pixels, (rows[i]! + 1) * pixels), i * pixels)
+      return picked
+    },
+    async close() {
+      whole = undefined
+    },
+  }
+}
+
+/** `…-images-idx3-ubyte[.gz]` has its labels in `…-labels-idx1-ubyte[.gz]` beside it (also spelt `images.idx3-ubyte`). */
+async function findLabels(uri: string): Promise<string | undefined> {
+  const name = /^(.*)images([-.])idx3-ubyte(\.gz)?$/.exec(basename(uri))
+  if (!name) return undefined
+  const plain = join(dirname(uri), `${name[1]}labels${name[2]}idx1-ubyte`)
+  for (const path of name[3] ? [`${plain}.gz`, plain] : [plain, `${plain}.gz`])
+    if ((await stat(path).catch(() => undefined))?.isFile()) return path
+  return undefined
+}
+
+async function readLabels(
+  path: string,
+  images: { uri: string; rows: number; hash: ReturnType<typeof createHash> },
+): Promise<Uint8Array> {
+  const labels = new Uint8Array(images.rows)
+  await scanIdx(path, {
+    rank: 1,
+    hash: images.hash,
+    onHeader([count]) {
+      if (count !== images.rows)
+        throw new FormatError(`${path}: ${count} labels, but ${images.uri} has ${images.rows} images`)
+    },
+    onData: (block, at) => labels.set(block, at),
+  })
+  return labels
+}

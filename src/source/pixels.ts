@@ -1,0 +1,88 @@
+import sharp, { type Sharp } from 'sharp'
+import { DecantError } from '../errors.js'
+import { type Geometry, MAX_PIXELS, planGeometry, type Size } from './geometry.js'
+import type { Preprocess } from './preprocess.js'
+
+// Four images in flight with one thread each beat one image on four threads; libvips' operation cache would keep files that have changed.
+sharp.concurrency(1)
+sharp.cache(false)
+export const IN_FLIGHT = 4
+
+/** What determines the decoded bytes beside file and preprocessing: another version may round or resample differently. */
+export const decoder = `sharp ${sharp.versions.sharp}, libvips ${sharp.versions.vips}`
+
+/** Recognised by content, never by name; SVG is left out because it is a program that can name other files. */
+const FORMATS = new Set(['jpeg', 'png', 'webp', 'tiff', 'gif', 'heif'])
+
+export type Channels = 1 | 3
+
+/** Width and height of an image file after EXIF rotation, from its header. @throws Error with one line that does not name the file */
+export async function readSize(path: string): Promise<Size> {
+  const { format, autoOrient } = await open(path).metadata()
+  if (!FORMATS.has(format)) throw new DecantError(`${format} images are not supported`)
+  return autoOrient
+}
+
+/**
+ * Decodes an image file through the pixel part of `preprocess`: uint8 [height, width, channels].
+ * EXIF rotation is applied; alpha is composited onto black (so a transparent black pixel, the usual one, stays black as in PIL's `convert('RGB')`);
+ * CMYK and other spaces become sRGB by their profile; 16 bits keep their upper 8; of an animation the first frame is taken.
+ * @throws Error with one line that does not name the file (the caller knows it)
+ */
+export async function decodeImage(
+  path: string,
+  preprocess: Preprocess,
+  channels: Channels,
+): Promise<Size & { data: Uint8Array }> {
+  const plan = planGeometry(await readSize(path), preprocess)
+  const image = open(path).autoOrient().flatten({ background: '#000' })
+  return render(image, plan, channels)
+}
+
+/** The same for an image that is in memory: uint8 gray [height, width]. */
+export async function transformGray(
+  data: Uint8Array,
+  size: Size,
+  preprocess: Preprocess,
+  channels: Channels,
+): Promise<Uint8Array> {
+  const image = sharp(data, { raw: { ...size, channels: 1 } })
+  return (await render(image, planGeometry(size, preprocess), channels)).data
+}
+
+// 'error' refuses truncated and damaged files but not those with harmless warnings, of which ImageNet has many.
+const open = (path: string) => sharp(path, { failOn: 'error', limitInputPixels: MAX_PIXELS })
+
+async function render(image: Sharp, plan: Geometry, channels: Channels): Promise<Size & { data: Uint8Array }> {
+  // Without fastShrinkOnLoad the JPEG decoder never shrinks below twice the wanted size: Lanczos3 has the last word at every size.
+  if (plan.resize) image = image.resize({ ...plan.resize, fit: 'fill', kernel: 'lanczos3', fastShrinkOnLoad: false })
+  if (plan.crop) image = image.extract(plan.crop)
+  const { data, info } = await image.toColourspace('srgb').raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true })
+  if (info.width !== plan.result.width || info.height !== plan.result.height)
+    throw new DecantError(
+      `decoded to ${info.width}×${info.height}, expected ${plan.result.width}×${plan.result.height}`,
+    )
+  return { ...plan.result, data: toChannels(data, info.channels, channels) }
+}
+
+function toChannels(data: Uint8Array, from: number, to: Channels): Uint8Array {
+  if (from === to) return data
+  if (from === 1) return grayToRgb(data)
+  if (from === 3) return rgbToGray(data)
+  throw new DecantError(`decoded to ${from} channels, expected 1 or 3`)
+}
+
+/** ITU-R 601-2 luma in 16-bit fixed point (19595 + 38470 + 7471 = 65536), so that r = g = b is kept exactly. uint8 [n, 3] -> [n]. */
+export function rgbToGray(rgb: Uint8Array): Uint8Array {
+  const gray = new Uint8Array(rgb.length / 3)
+  for (let i = 0, at = 0; i < gray.length; i++, at += 3)
+    gray[i] = (rgb[at]! * 19595 + rgb[at + 1]! * 38470 + rgb[at + 2]! * 7471 + 0x8000) >>> 16
+  return gray
+}
+
+/** uint8 [n] -> [n, 3]. */
+export function grayToRgb(gray: Uint8Array): Uint8Array {
+  const rgb = new Uint8Array(gray.length * 3)
+  for (let i = 0, at = 0; i < gray.length; i++, at += 3) rgb[at] = rgb[at + 1] = rgb[at + 2] = gray[i]!
+  return rgb
+}

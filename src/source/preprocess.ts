@@ -1,0 +1,88 @@
+import { readFile } from 'node:fs/promises'
+import { z } from 'zod'
+import { DecantError, FormatError } from '../errors.js'
+
+/**
+ * What happens to an image between its file and the teacher, declared and guessed from nothing. Order: decode (EXIF rotation, alpha onto
+ * black, sRGB, 8 bits), resize, crop, colour: that is the pixel part, and gives the source's uint8 [height, width, channels]; then
+ * (x·scale - mean) / std and the layout, which are fused into the teacher's graph.
+ */
+export interface Preprocess {
+  version: 1
+  /** Channels of the decoded image: 3 or 1. Default: what an IDX file has (1); rgb for image folders. Gray is ITU-R 601 luma, as PIL's `convert('L')`. */
+  color?: 'rgb' | 'gray'
+  /** Pixels. `shorter` keeps the aspect ratio. The filter is always Lanczos3. */
+  resize?: { shorter: number } | { width: number; height: number }
+  /** Pixels, from the centre, after resize. */
+  crop?: { width: number; height: number }
+  /** Multiplies the bytes 0..255. Default 1/255. */
+  scale?: number
+  /** Per channel, after scale. Default 0. */
+  mean?: number[]
+  /** Per channel, after scale. Default 1. */
+  std?: number[]
+  /** What the teacher takes. Default NCHW. */
+  layout?: 'NCHW' | 'NHWC'
+}
+
+/** Sides beyond this are a mistake: neither JPEG nor WebP can hold them. */
+const MAX_SIDE = 65_535
+
+const side = z.int().min(1).max(MAX_SIDE)
+const size = z.strictObject({ width: side, height: side })
+const schema: z.ZodType<Preprocess> = z.strictObject({
+  version: z.literal(1),
+  color: z.enum(['rgb', 'gray']).optional(),
+  resize: z.union([z.strictObject({ shorter: side }), size]).optional(),
+  crop: size.optional(),
+  scale: z.number().positive().optional(),
+  mean: z.array(z.number()).min(1).optional(),
+  std: z.array(z.number().positive()).min(1).optional(),
+  layout: z.enum(['NCHW', 'NHWC']).optional(),
+})
+
+/** Checks a value from outside. `where` begins the message. @throws FormatError: unknown version, unknown keys, wrong types or ranges */
+export function parsePreprocess(value: unknown, where: string): Preprocess {
+  const parsed = schema.safeParse(value, { reportInput: true })
+  if (parsed.success) return parsed.data
+  const issue = parsed.error.issues[0]!
+  const key = issue.path.length > 0 ? `${issue.path.join('.')}: ` : ''
+  if (issue.code === 'unrecognized_keys')
+    throw new FormatError(`${where}: ${key}unknown key ${issue.keys.map((k) => `'${k}'`).join(', ')}`)
+  const message = issue.code === 'invalid_union' ? 'expected {shorter} or {width, height} in pixels' : issue.message
+  throw new FormatError(`${where}: ${key}${message}, found ${JSON.stringify(issue.input) ?? 'nothing'}`)
+}
+
+/** Reads a preprocessing file (JSON). @throws DecantError if it cannot be read; FormatError if it is not JSON or not a Preprocess of version 1 */
+export async function readPreprocess(path: string): Promise<Preprocess> {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new DecantError(`${path}: cannot read the preprocessing file: ${error.code ?? error.message}`)
+  })
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw new FormatError(`${path}: not JSON: ${(error as Error).message.split('\n')[0]}`)
+  }
+  return parsePreprocess(value, path)
+}
+
+/**
+ * The numeric part as one multiplication and one addition a channel, float32 [channels] each: (x·scale - mean)/std = x·multiply + add for bytes x,
+ * computed in float64 and rounded once.
+ * @throws DecantError where mean or std has another number of entries than there are channels
+ */
+export function affine(p: Preprocess, channels: number): { multiply: Float32Array; add: Float32Array } {
+  for (const [name, values] of Object.entries({ mean: p.mean, std: p.std }))
+    if (values && values.length !== channels)
+      throw new DecantError(`preprocess: ${name} has ${values.length} entries, the images have ${channels} channels`)
+  const scale = p.scale ?? 1 / 255
+  const multiply = new Float32Array(channels)
+  const add = new Float32Array(channels)
+  for (let c = 0; c < channels; c++) {
+    const std = p.std?.[c] ?? 1
+    multiply[c] = scale / std
+    add[c] = -(p.mean?.[c] ?? 0) / std
+  }
+  return { multiply, add }
+}
