@@ -1,0 +1,145 @@
+import { readFile } from 'node:fs/promises'
+import { Command } from 'commander'
+import { DecantError } from '../../errors.js'
+import { openSource, readPreprocess } from '../../source/index.js'
+import { type ExportEvent, type ExportOptions, estimateExport, exportTargets, providers } from '../../teacher/index.js'
+import { bytes, count, duration } from '../format.js'
+import { interruptible } from '../interrupt.js'
+import { integer, list, number, oneOf } from '../parse.js'
+import { openTerminal, type Terminal } from '../terminal.js'
+
+interface Flags {
+  teacher: string
+  out?: string
+  preprocess?: string
+  labels?: string
+  classes?: string
+  output?: string
+  codec: 'f32' | 'f16'
+  provider: ExportOptions['provider'] & string
+  device?: number[]
+  batch: number | 'auto'
+  shardMb: number
+  onError: 'fail' | 'skip'
+  license?: string
+  dryRun?: boolean
+  json?: boolean
+}
+
+const examples = `
+Examples:
+  $ decant export data/train-images-idx3-ubyte.gz --teacher data/teacher.onnx --preprocess data/preprocess.json --out targets
+  $ decant export photos/ --teacher resnet.onnx --preprocess imagenet.json --out targets --provider cuda --device 0,1
+  $ decant export photos/ --teacher resnet.onnx --preprocess imagenet.json --dry-run
+
+Stopped or killed, the same command goes on where it was. The preprocessing file declares what the teacher expects:
+  { "version": 1, "resize": { "shorter": 256 }, "crop": { "width": 224, "height": 224 }, "color": "rgb",
+    "scale": 0.00392156862745098, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "layout": "NCHW" }`
+
+export function exportCommand(): Command {
+  return new Command('export')
+    .description('stage 1: run the teacher once over a dataset and save its raw logits')
+    .argument('<source>', 'an IDX image file (.gz or not), or a folder of images (a class a directory, or flat)')
+    .requiredOption('--teacher <file>', 'the teacher, an ONNX classifier')
+    .option('--out <dir>', 'folder of the soft-target dataset')
+    .option('--preprocess <file>', 'JSON: how an image becomes the teacher\'s input (default: bytes / 255)')
+    .option('--labels <file>', 'IDX label file (default: by the name of the image file)')
+    .option('--classes <file>', 'class names, one a line in the order of the logits')
+    .option('--output <name>', 'the logits output, where the model has several candidates')
+    .option('--codec <codec>', 'f16 (exact to 1e-6 in KL) or f32', oneOf(['f32', 'f16'] as const), 'f16' as const)
+    .option('--provider <name>', `auto, ${providers.join(', ')}`, oneOf(['auto', ...providers] as const), 'auto' as const)
+    .option('--device <n...>', 'device numbers, one worker each', list(integer(0, 63)))
+    .option('--batch <rows>', 'rows a call, or auto: measured', (text) => (text === 'auto' ? text : integer(1, 2 ** 20)(text)), 'auto')
+    .option('--shard-mb <n>', 'size of a shard in MiB, about', number(0.01, 1900), 128)
+    .option('--on-error <what>', 'an unreadable sample: fail, or skip and list it in the manifest', oneOf(['fail', 'skip'] as const), 'fail' as const)
+    .option('--license <id>', 'licence of the dataset (SPDX), for its card')
+    .option('--dry-run', 'print rows, bytes and time from a few batches; write nothing')
+    .option('--json', 'events as JSON lines on stdout')
+    .addHelpText('after', examples)
+    .action(run)
+}
+
+async function run(uri: string, flags: Flags): Promise<void> {
+  const terminal = openTerminal({ json: flags.json === true })
+  if (!flags.out && !flags.dryRun) throw new DecantError('--out is missing: the folder that the dataset goes to')
+  const preprocess = flags.preprocess === undefined ? undefined : await readPreprocess(flags.preprocess)
+  const names = flags.classes === undefined ? undefined : await readNames(flags.classes)
+  const source = await openSource(uri, {
+    ...(preprocess && { preprocess }),
+    ...(flags.labels !== undefined && { labels: flags.labels }),
+  })
+  const options: ExportOptions = {
+    source,
+    teacher: flags.teacher,
+    out: flags.out ?? '',
+    codec: flags.codec,
+    provider: flags.provider,
+    shardMb: flags.shardMb,
+    onError: flags.onError,
+    ...(preprocess && { preprocess }),
+    ...(names && { names }),
+    ...(flags.output !== undefined && { output: flags.output }),
+    ...(flags.device && { devices: flags.device }),
+    ...(flags.batch !== 'auto' && { batch: flags.batch }),
+    ...(flags.license !== undefined && { license: flags.license }),
+    onEvent: (event) => show(event, terminal),
+  }
+  try {
+    if (flags.dryRun) return await dryRun(options, terminal)
+    await interruptible(
+      (signal) => exportTargets({ ...options, signal }),
+      () => terminal.note('stopping after the shard in hand; once more stops at once and loses it'),
+    )
+    terminal.print(`wrote ${flags.out}; look at it with: decant inspect ${flags.out}`)
+  } finally {
+    terminal.settle()
+    await source.close()
+  }
+}
+
+async function dryRun(options: ExportOptions, terminal: Terminal): Promise<void> {
+  const estimate = await estimateExport(options)
+  terminal.event({ type: 'estimate', ...estimate } as { type: string })
+  terminal.print(
+    [
+      `rows     ${count(estimate.rows)} of ${estimate.classes} classes`,
+      `bytes    ${bytes(estimate.bytes)} (${estimate.bytesPerRow} a row) in ${estimate.shards} shard${estimate.shards === 1 ? '' : 's'}`,
+      `speed    ${count(estimate.rowsPerSecond)} rows/s on ${estimate.provider}, ${estimate.batch} rows a call`,
+      `time     ${duration(estimate.seconds)}`,
+    ].join('\n'),
+  )
+}
+
+function show(event: ExportEvent, terminal: Terminal): void {
+  terminal.event(event)
+  switch (event.type) {
+    case 'provider':
+      return terminal.note(`provider ${event.provider} (${event.why})`)
+    case 'teacher':
+      return terminal.note(`teacher ${event.file}: '${event.output}', ${event.classes} classes (${event.logits})`)
+    case 'batch':
+      return terminal.note(`batch ${event.batch} (${event.why})`)
+    case 'resume':
+      return terminal.note(`going on after ${event.shards} finished shards, ${count(event.rows)} rows`)
+    case 'progress':
+      return terminal.progress('export', event.rows, event.total, { unit: 'rows', perSecond: event.rowsPerSecond })
+    case 'skipped':
+      return terminal.note(`left out ${event.id}: ${event.reason}`)
+    case 'out-of-memory':
+      return terminal.note(`device ${event.device} ran out of memory: at most ${event.batch} rows a call from now on`)
+    case 'complete':
+      terminal.settle()
+      return terminal.note(
+        event.already
+          ? `already complete: ${count(event.rows)} rows in ${event.shards} shards`
+          : `${count(event.rows)} rows, ${bytes(event.bytes)} in ${event.shards} shard${event.shards === 1 ? '' : 's'}, ${duration(event.seconds)}`,
+      )
+  }
+}
+
+async function readNames(path: string): Promise<string[]> {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new DecantError(`${path}: cannot read the class names: ${error.code ?? error.message}`)
+  })
+  return text.replace(/\r?\n$/, '').split(/\r?\n/)
+}

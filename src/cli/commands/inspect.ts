@@ -1,0 +1,60 @@
+import { Command } from 'commander'
+import { openTargets, type Targets } from '../../cache/index.js'
+import { describeTargets, type TargetsDescription } from '../../report/describe-targets.js'
+import { bytes, count, percent } from '../format.js'
+import { interruptible } from '../interrupt.js'
+import { openTerminal } from '../terminal.js'
+
+export function inspectCommand(): Command {
+  return new Command('inspect')
+    .description('show what a soft-target dataset is and what its teacher knows')
+    .argument('<dir>', 'folder of a soft-target dataset')
+    .option('--json', 'one JSON object')
+    .addHelpText('after', '\nExamples:\n  $ decant inspect targets\n  $ decant inspect targets --json | jq .description.accuracy')
+    .action(async (dir: string, options: { json?: boolean }) => {
+      const terminal = openTerminal({ json: options.json === true })
+      const targets = await openTargets(dir)
+      try {
+        const description = await interruptible(
+          (signal) => describeTargets(targets, signal),
+          () => {},
+        )
+        terminal.event({ type: 'targets', manifest: targets.manifest, description } as { type: string })
+        terminal.print(render(targets, description))
+      } finally {
+        await targets.close()
+      }
+    })
+}
+
+function render(targets: Targets, description: TargetsDescription): string {
+  const { manifest } = targets
+  const { teacher, source, runtime } = manifest
+  const size = manifest.shards.reduce((sum, shard) => sum + shard.bytes, 0)
+  const name = (index: number) => manifest.names?.[index] ?? `class ${index}`
+  const lines = [
+    `${targets.dir}: logits of ${count(manifest.rows)} rows, ${manifest.classes} classes, codec ${manifest.codec}`,
+    `  teacher    ${teacher.file}, '${teacher.output}' (${teacher.logits}), sha256 ${teacher.sha256.slice(0, 12)}`,
+    `  source     ${source.uri} (${source.kind}), ${count(source.rows)} rows${source.skipped.length > 0 ? `, ${source.skipped.length} left out` : ''}`,
+    `  runtime    ONNX Runtime ${runtime.onnxruntime} on ${runtime.provider}, ${runtime.precision}`,
+    `  size       ${bytes(size)} in ${manifest.shards.length} shard${manifest.shards.length === 1 ? '' : 's'}`,
+    `  licence    ${manifest.license ?? 'not stated'}`,
+    '',
+    description.accuracy === null
+      ? 'No labels: the teacher\'s accuracy is unknown.'
+      : `Teacher on ${count(description.labelled)} labels: accuracy ${percent(description.accuracy)}, NLL ${description.nll!.toFixed(4)}, ECE ${percent(description.ece!)}`,
+    '',
+    `Soft targets by temperature (entropy at most log ${manifest.classes} = ${Math.log(manifest.classes).toFixed(2)} nats):`,
+    ...description.softness.map(
+      ({ temperature, entropy, top }) =>
+        `  T=${String(temperature).padEnd(3)} entropy ${entropy.toFixed(3)}   largest ${top.toFixed(3)}`,
+    ),
+  ]
+  if (description.confused.length > 0) {
+    lines.push('', 'Classes that the teacher finds most alike (soft target that one gives to the other, mean at T=1):')
+    for (const { classes, mass } of description.confused) {
+      lines.push(`  ${mass.toFixed(4)}  ${name(classes[0])} / ${name(classes[1])}`)
+    }
+  }
+  return lines.join('\n')
+}

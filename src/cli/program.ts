@@ -1,0 +1,21 @@
+import { Command } from 'commander'
+import { version } from '../version.js'
+import { exportCommand } from './commands/export.js'
+import { inspectCommand } from './commands/inspect.js'
+import { softenCommand } from './commands/soften.js'
+import { sweepCommand } from './commands/sweep.js'
+import { trainCommand } from './commands/train.js'
+
+/** The command line. Unknown commands and options are refused with exit code 2. */
+export function buildProgram(): Command {
+  const program = new Command('decant')
+    .description('Offline knowledge distillation: run the teacher once, train any number of students from its cached logits.')
+    .version(version)
+    .exitOverride()
+    .showHelpAfterError('(add --help for the options and examples)')
+  for (const command of [exportCommand(), inspectCommand(), softenCommand(), trainCommand(), sweepCommand()]) {
+    command.exitOverride().showHelpAfterError('(add --help for the options and examples)')
+    program.addCommand(command)
+  }
+  return program
+}

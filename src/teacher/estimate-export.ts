@@ -1,0 +1,54 @@
+import { bytesPerRow } from '../cache/index.js'
+import type { ExportOptions } from './options.js'
+import { runInOrder } from './ordered.js'
+import { prepareExport } from './prepare-export.js'
+import type { Provider } from './provider.js'
+
+/** What an export would write and how long it would take. */
+export interface ExportEstimate {
+  rows: number
+  classes: number
+  bytesPerRow: number
+  bytes: number
+  shards: number
+  provider: Provider
+  devices: number[]
+  batch: number
+  rowsPerSecond: number
+  seconds: number
+}
+
+/** Real batches are decoded and run for at least this long. */
+const LEAST_MS = 1500
+
+/** Does everything that an export does before its first byte, times a few batches of the real source, and writes nothing. */
+export async function estimateExport(options: ExportOptions): Promise<ExportEstimate> {
+  const { source } = options
+  const prepared = await prepareExport({ ...options, onEvent: options.onEvent ?? (() => {}) })
+  const { plan, devices, classes } = prepared
+  try {
+    const { batch, provider } = plan.runtime
+    const started = performance.now()
+    let rows = 0
+    for await (const each of runInOrder(source.batches({ size: batch, onError: options.onError ?? 'fail' }), devices)) {
+      rows += each.batch.rows
+      if (performance.now() - started > LEAST_MS) break
+    }
+    const rowsPerSecond = (rows / (performance.now() - started)) * 1000
+    const row = bytesPerRow(plan.codec, classes)
+    return {
+      rows: source.rows,
+      classes,
+      bytesPerRow: row,
+      bytes: row * source.rows,
+      shards: Math.ceil(source.rows / plan.rowsPerShard),
+      provider: provider as Provider,
+      devices: options.devices ?? [0],
+      batch,
+      rowsPerSecond,
+      seconds: source.rows / rowsPerSecond,
+    }
+  } finally {
+    await prepared.close()
+  }
+}

@@ -1,0 +1,107 @@
+import { createTargets, type Manifest, type TargetsWriter } from '../cache/index.js'
+import { InterruptedError } from '../errors.js'
+import type { Source } from '../source/index.js'
+import { checkRows } from './check-rows.js'
+import type { ExportEvent, ExportOptions } from './options.js'
+import { runInOrder } from './ordered.js'
+import { type PreparedExport, prepareExport } from './prepare-export.js'
+
+/**
+ * Stage 1: runs the teacher once over the source and writes its raw logits as a soft-target dataset.
+ * The same call on a folder that an earlier call left unfinished goes on where it stopped; the result is the same bytes.
+ *
+ * @returns the manifest
+ * @throws DecantError: bad input, nothing is written. MismatchError: the folder holds another export. UnavailableError: the
+ * provider cannot run. InterruptedError: stopped by `signal`; the same call resumes.
+ */
+export async function exportTargets(options: ExportOptions): Promise<Manifest> {
+  const onEvent = options.onEvent ?? (() => {})
+  const started = performance.now()
+  const prepared = await prepareExport({ ...options, onEvent })
+  try {
+    const writer = await createTargets(options.out, prepared.plan)
+    try {
+      const already = writer.done
+      if (!already) await writeShards({ source: options.source, options, prepared, writer, onEvent })
+      const manifest = await writer.finish({ created: new Date().toISOString() })
+      onEvent({ type: 'complete', ...totals(manifest), seconds: (performance.now() - started) / 1000, already })
+      return manifest
+    } catch (error) {
+      await writer.abortShard()
+      throw error
+    } finally {
+      await writer.close()
+    }
+  } finally {
+    await prepared.close()
+  }
+}
+
+const totals = ({ rows, shards }: Manifest) => ({
+  rows,
+  shards: shards.length,
+  bytes: shards.reduce((sum, shard) => sum + shard.bytes, 0),
+})
+
+interface WriteOptions {
+  source: Source
+  options: ExportOptions
+  prepared: PreparedExport
+  writer: TargetsWriter
+  onEvent: (event: ExportEvent) => void
+}
+
+/** Decoding, the devices and the disk overlap: while a batch is written the next ones run, and those after them are decoded. */
+async function writeShards({ source, options, prepared, writer, onEvent }: WriteOptions): Promise<void> {
+  const { plan, devices, classes } = prepared
+  const from = writer.finishedShards * plan.rowsPerShard
+  if (from > 0) onEvent({ type: 'resume', shards: writer.finishedShards, rows: from })
+  const pace = createPace(from, source.rows, onEvent)
+
+  let shard = writer.finishedShards
+  let done = from
+  // rowsPerShard is a multiple of the batch, so no batch lies in two shards
+  const batches = source.batches({ from, size: plan.runtime.batch, onError: options.onError ?? 'fail' })
+  for await (const { batch, output } of runInOrder(batches, devices)) {
+    if (batch.first === shard * plan.rowsPerShard) await writer.beginShard(shard)
+    for (const skipped of batch.skipped) onEvent({ type: 'skipped', ...skipped })
+    if (output) checkRows(batch, output, classes)
+    await writer.append({
+      rows: batch.rows,
+      ids: batch.ids,
+      labels: batch.labels,
+      logits: output?.logits ?? (plan.codec === 'f16' ? new Uint16Array() : new Float32Array()),
+      ...(output?.shift && { shift: output.shift }),
+      skipped: batch.skipped,
+    })
+    done = Math.min(batch.first + plan.runtime.batch, source.rows)
+    pace(done)
+    const ends = (shard + 1) * plan.rowsPerShard
+    if (done < ends && done < source.rows) continue
+    const entry = await writer.endShard()
+    shard++
+    onEvent({ type: 'shard', file: entry.file, rows: entry.rows, bytes: entry.bytes })
+    if (options.signal?.aborted && done < source.rows) {
+      throw new InterruptedError(
+        `stopped: ${shard} shards with the first ${done} of ${source.rows} rows are safe in ${options.out}; run the same command again to go on`,
+      )
+    }
+  }
+}
+
+/** Reports at most ten times a second; the rate is of the last few seconds, so that it follows a machine that slows down. */
+function createPace(from: number, total: number, onEvent: (event: ExportEvent) => void) {
+  let seen = performance.now()
+  let rows = from
+  let rate = 0
+  return (done: number) => {
+    const now = performance.now()
+    if (now - seen < 100 && done < total) return
+    const current = ((done - rows) / Math.max(now - seen, 1e-3)) * 1000
+    const weight = rate === 0 ? 1 : Math.min(1, (now - seen) / 3000)
+    rate += weight * (current - rate)
+    seen = now
+    rows = done
+    onEvent({ type: 'progress', rows: done, total, rowsPerSecond: rate, secondsLeft: (total - done) / rate })
+  }
+}

@@ -1,0 +1,66 @@
+import { basename } from 'node:path'
+import type { InferenceSession } from 'onnxruntime-node'
+import { DecantError } from '../errors.js'
+import { describeModel, findLogits, fuseTeacher, readModel, sessionSource } from '../onnx/index.js'
+import { affine, type Preprocess, type Source } from '../source/index.js'
+
+export interface TeacherOptions {
+  /** Path of the ONNX classifier. */
+  teacher: string
+  source: Pick<Source, 'shape' | 'uri'>
+  /** How bytes become the teacher's input. */
+  preprocess?: Preprocess
+  /** Name of the logits output, where the model has several candidates. */
+  output?: string
+  codec: 'f32' | 'f16'
+}
+
+/** A teacher whose graph takes the source's bytes and gives what the codec keeps. */
+export interface LoadedTeacher {
+  model: Uint8Array | string
+  sessionOptions: InferenceSession.SessionOptions
+  /** Known here only where the model declares it. */
+  classes: number | undefined
+  precision: 'float32' | 'float16'
+  /** As the manifest records it. */
+  origin: { file: string; sha256: string; opset: number; output: string; logits: TeacherLogits; producer: string }
+}
+export type TeacherLogits = ReturnType<typeof findLogits>['kind']
+
+/**
+ * Reads a teacher, finds its logits and fuses decoding of bytes in front and the codec's cast behind.
+ * Throws FormatError (not an ONNX model), DecantError (several candidates for the logits; an input that does not fit the source).
+ */
+export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeacher> {
+  const { source, preprocess = { version: 1 }, codec } = options
+  const model = await readModel(options.teacher)
+  const description = describeModel(model)
+  if (description.inputs.length !== 1) {
+    const names = description.inputs.map((input) => `'${input.name}'`).join(', ') || 'none'
+    throw new DecantError(`${options.teacher}: a teacher takes one input, this model takes ${description.inputs.length}: ${names}`)
+  }
+  const input = description.inputs[0]!
+  const found = findLogits(model, options.output === undefined ? {} : { output: options.output })
+  const [height, width, channels] = source.shape
+  const fused = fuseTeacher(found.proto, {
+    input: input.name,
+    output: found.output,
+    target: codec,
+    image: { height, width, channels, layout: preprocess.layout ?? 'NCHW', ...affine(preprocess, channels) },
+  })
+  const session = sessionSource(model, fused.proto)
+  return {
+    model: session.model,
+    sessionOptions: session.options,
+    classes: found.classes,
+    precision: input.dtype === 'float16' ? 'float16' : 'float32',
+    origin: {
+      file: basename(options.teacher),
+      sha256: model.sha256,
+      opset: description.opset,
+      output: found.output,
+      logits: found.kind,
+      producer: description.producer,
+    },
+  }
+}

@@ -1,0 +1,44 @@
+import type { CodecName } from '../cache/index.js'
+import type { Preprocess, Source } from '../source/index.js'
+import type { Provider, ProviderChoice } from './provider.js'
+import type { BatchTiming } from './tune-batch.js'
+
+export interface ExportOptions {
+  source: Source
+  /** Path of the ONNX classifier. */
+  teacher: string
+  /** Folder of the soft-target dataset: new, or one that the same call left unfinished. */
+  out: string
+  preprocess?: Preprocess
+  /** Name of the logits output, where the model has several candidates. */
+  output?: string
+  /** Class names, in the order of the logits; the source's own where it has them. */
+  names?: string[]
+  /** Default f16: float16 below each row's top logit, which is kept in float32. */
+  codec?: CodecName
+  provider?: Provider | 'auto'
+  /** Device numbers, one worker each. Default [0]. */
+  devices?: number[]
+  /** Rows a call; measured where it is left out. */
+  batch?: number
+  /** Size of a shard, about, in MiB. Default 128. */
+  shardMb?: number
+  /** What an unreadable sample does: stop the export (the default), or be left out and listed in the manifest. */
+  onError?: 'fail' | 'skip'
+  /** Licence of the dataset, an SPDX identifier. */
+  license?: string
+  /** Aborting finishes the shard in hand, then throws InterruptedError. */
+  signal?: AbortSignal
+  onEvent?: (event: ExportEvent) => void
+}
+
+export type ExportEvent =
+  | { type: 'teacher'; file: string; output: string; logits: string; classes: number }
+  | ({ type: 'provider' } & ProviderChoice)
+  | { type: 'batch'; batch: number; why: 'given' | 'measured' | 'as before'; timings?: BatchTiming[] }
+  | { type: 'resume'; rows: number; shards: number }
+  | { type: 'progress'; rows: number; total: number; rowsPerSecond: number; secondsLeft: number }
+  | { type: 'shard'; file: string; rows: number; bytes: number }
+  | { type: 'skipped'; id: string; reason: string }
+  | { type: 'out-of-memory'; device: number; batch: number }
+  | { type: 'complete'; rows: number; bytes: number; shards: number; seconds: number; already: boolean }
