@@ -34,7 +34,10 @@ export interface Engine {
   /** Its first choice of backend or provider: 'wasm', 'tensorflow', 'cpu', … */
   readonly backend: string
   compile(step: Step, options: { inputs: Record<string, InputSpec> }): Promise<Program>
-  /** Brings the variables' values up to date with the programs' state; call it before they are read, saved or fed to another program. */
+  /**
+   * Brings the variables' values up to date with the programs' state. Call it before they are read, saved, assigned from outside or
+   * used by another program: from then on the variables are the truth, and every program takes them up at its next run.
+   */
   sync(): Promise<void>
   dispose(): Promise<void>
 }

@@ -1,0 +1,44 @@
+import type { LayersModel } from '@tensorflow/tfjs-layers'
+import type { Engine } from '../engine/engine.js'
+import { type Dataset, gather } from './dataset.js'
+import { type Metrics, measure } from './metrics.js'
+import { predictStep } from './program.js'
+
+const BATCH = 250
+
+export interface Evaluator {
+  /** Measures the model as it is now on the given rows. */
+  evaluate(dataset: Dataset, rows: Uint32Array): Promise<Metrics>
+  dispose(): Promise<void>
+}
+
+/** Compiles a model's inference once, for evaluations in between and at the end. */
+export async function createEvaluator(options: {
+  model: LayersModel
+  engine: Engine
+  dataset: Dataset
+}): Promise<Evaluator> {
+  const { model, engine, dataset } = options
+  const shape = [BATCH, ...dataset.shape]
+  const width = dataset.shape.reduce((product, n) => product * n, 1)
+  const program = await engine.compile(predictStep(model, dataset), { inputs: { pixels: { shape, dtype: 'uint8' } } })
+  return {
+    async evaluate({ pixels, logits, labels, classes }, rows) {
+      await engine.sync()
+      const batch = new Uint8Array(BATCH * width)
+      const student = new Float32Array(rows.length * classes)
+      for (let at = 0; at < rows.length; at += BATCH) {
+        const some = rows.subarray(at, at + BATCH)
+        gather(pixels, { width, rows: some, into: batch })
+        const outputs = await program.run({ pixels: batch })
+        student.set(outputs.logits!.subarray(0, some.length * classes), at * classes)
+      }
+      const teacher = new Float32Array(rows.length * classes)
+      const hard = new Int32Array(rows.length)
+      gather(logits, { width: classes, rows, into: teacher })
+      gather(labels, { width: 1, rows, into: hard })
+      return measure({ student, teacher, labels: hard, classes })
+    },
+    dispose: () => program.dispose(),
+  }
+}

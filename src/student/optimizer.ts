@@ -1,0 +1,97 @@
+import * as tf from '@tensorflow/tfjs-core'
+import { DecantError } from '../errors.js'
+
+/** What an optimizer is made from. Defaults: momentum 0.9, beta1 0.9, beta2 0.999, epsilon 1e-8, weightDecay 0.01. */
+export type OptimizerConfig =
+  | { name: 'sgd'; momentum?: number; nesterov?: boolean }
+  | { name: 'adam'; beta1?: number; beta2?: number; epsilon?: number }
+  | { name: 'adamw'; beta1?: number; beta2?: number; epsilon?: number; weightDecay?: number }
+
+/**
+ * An update as tfjs code. The learning rate is a tensor, because it changes from step to step and a traced program
+ * would hold a number for ever (tfjs's own optimizers take a number, and AdamW is not among them).
+ */
+export interface Optimizer {
+  /** In a fixed order, all zero at first. */
+  state: tf.Variable[]
+  /** Moves the variables against their gradients (by name, as `tf.variableGrads` gives them); learningRate is float32 []. */
+  apply(gradients: tf.NamedTensorMap, learningRate: tf.Scalar): void
+  dispose(): void
+}
+
+export function createOptimizer(config: OptimizerConfig, variables: tf.Variable[]): Optimizer {
+  switch (config.name) {
+    case 'sgd':
+      return sgd(config, variables)
+    case 'adam':
+      return adam({ ...config, weightDecay: 0 }, variables)
+    case 'adamw':
+      return adam({ weightDecay: 0.01, ...config }, variables)
+    default:
+      throw new DecantError(`optimizer '${(config as { name: string }).name}': expected sgd, adam or adamw`)
+  }
+}
+
+/** b ← μb + g; w ← w - η·b, or with Nesterov's w - η(g + μb) (Sutskever et al. 2013, in the form of torch.optim.SGD). */
+function sgd(config: { momentum?: number; nesterov?: boolean }, variables: tf.Variable[]): Optimizer {
+  const { momentum = 0.9, nesterov = false } = config
+  const buffers = momentum === 0 ? [] : variables.map(zeros)
+  return {
+    state: buffers,
+    apply(gradients, learningRate) {
+      variables.forEach((variable, i) => {
+        let update = gradients[variable.name]
+        if (!update) return
+        const buffer = buffers[i]
+        if (buffer) {
+          buffer.assign(tf.add(tf.mul(buffer, momentum), update))
+          update = nesterov ? tf.add(update, tf.mul(buffer, momentum)) : buffer
+        }
+        variable.assign(tf.sub(variable, tf.mul(update, learningRate)))
+      })
+    },
+    dispose: () => tf.dispose(buffers),
+  }
+}
+
+/**
+ * Adam (Kingma and Ba 2015, algorithm 1) and AdamW (Loshchilov and Hutter 2019, algorithm 2). Its bias corrections 1 - βᵗ are kept
+ * as running averages of ones, c ← βc + (1-β), which loses no digits where 1 - βᵗ in float32 would lose four.
+ */
+function adam(
+  config: { beta1?: number; beta2?: number; epsilon?: number; weightDecay: number },
+  variables: tf.Variable[],
+): Optimizer {
+  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay } = config
+  const first = variables.map(zeros)
+  const second = variables.map(zeros)
+  const corrections = [zero(), zero()] as const
+  const average = (mean: tf.Variable, beta: number, value: tf.Tensor | number) =>
+    mean.assign(tf.add(tf.mul(mean, beta), tf.mul(value, 1 - beta)))
+  return {
+    state: [...first, ...second, ...corrections],
+    apply(gradients, learningRate) {
+      const [c1, c2] = corrections
+      average(c1, beta1, 1)
+      average(c2, beta2, 1)
+      const rate = tf.div(learningRate, c1)
+      const scale = tf.sqrt(c2)
+      variables.forEach((variable, i) => {
+        const gradient = gradients[variable.name]
+        if (!gradient) return
+        const [m, v] = [first[i]!, second[i]!]
+        average(m, beta1, gradient)
+        average(v, beta2, tf.square(gradient))
+        const update = tf.mul(tf.div(m, tf.add(tf.div(tf.sqrt(v), scale), epsilon)), rate)
+        // Kernels decay; biases and the scales of normalisation do not.
+        const decays = weightDecay > 0 && variable.rank > 1
+        const kept = decays ? tf.mul(variable, tf.sub(1, tf.mul(learningRate, weightDecay))) : variable
+        variable.assign(tf.sub(kept, update))
+      })
+    },
+    dispose: () => tf.dispose([...first, ...second, ...corrections]),
+  }
+}
+
+const zeros = (variable: tf.Variable) => tf.tidy(() => tf.variable(tf.zerosLike(variable), false))
+const zero = () => tf.tidy(() => tf.variable(tf.scalar(0), false))
