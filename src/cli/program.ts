@@ -9,7 +9,9 @@ import { trainCommand } from './commands/train.js'
 /** The command line. Unknown commands and options are refused with exit code 2. */
 export function buildProgram(): Command {
   const program = new Command('decant')
-    .description('Offline knowledge distillation: run the teacher once, train any number of students from its cached logits.')
+    .description(
+      'Offline knowledge distillation: run the teacher once, train any number of students from its cached logits.',
+    )
     .version(version)
     .exitOverride()
     .showHelpAfterError('(add --help for the options and examples)')

@@ -35,7 +35,9 @@ async function start() {
   port.on('message', (request: DeviceRequest) => {
     runner.run(request.pixels, request.rows).then(
       (output) => {
-        const buffers = [output.logits, output.rowSum, ...(output.shift ? [output.shift] : [])].map((x) => x.buffer as ArrayBuffer)
+        const buffers = [output.logits, output.rowSum, ...(output.shift ? [output.shift] : [])].map(
+          (x) => x.buffer as ArrayBuffer,
+        )
         reply({ kind: 'output', id: request.id, output }, [...new Set(buffers)])
       },
       (error: unknown) => reply({ kind: 'failed', id: request.id, reason: String((error as Error)?.message ?? error) }),

@@ -61,7 +61,8 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
     worker.on('exit', (code) => fail(new DecantError(`the thread of ${provider}:${device} ended with code ${code}`)))
     worker.on('message', (reply: DeviceReply) => {
       if (reply.kind === 'ready') return resolve()
-      if (reply.kind === 'refused') return fail(new UnavailableError(`provider ${provider}, device ${device}: ${reply.reason}`))
+      if (reply.kind === 'refused')
+        return fail(new UnavailableError(`provider ${provider}, device ${device}: ${reply.reason}`))
       if (reply.kind === 'halved') return options.onHalved?.(reply.limit)
       const job = waiting.get(reply.id)
       waiting.delete(reply.id)

@@ -37,7 +37,9 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
   const description = describeModel(model)
   if (description.inputs.length !== 1) {
     const names = description.inputs.map((input) => `'${input.name}'`).join(', ') || 'none'
-    throw new DecantError(`${options.teacher}: a teacher takes one input, this model takes ${description.inputs.length}: ${names}`)
+    throw new DecantError(
+      `${options.teacher}: a teacher takes one input, this model takes ${description.inputs.length}: ${names}`,
+    )
   }
   const input = description.inputs[0]!
   const found = findLogits(model, options.output === undefined ? {} : { output: options.output })

@@ -54,7 +54,13 @@ export async function prepareExport(
     }
     const output = await devices[0]!.run(first.inputs.slice(), first.rows)
     const classes = output.logits.length / output.rows
-    onEvent({ type: 'teacher', file: teacher.origin.file, output: teacher.origin.output, logits: teacher.origin.logits, classes })
+    onEvent({
+      type: 'teacher',
+      file: teacher.origin.file,
+      output: teacher.origin.output,
+      logits: teacher.origin.logits,
+      classes,
+    })
     const names = options.names ?? source.classes ?? null
     if (names && names.length !== classes) {
       throw new DecantError(

@@ -16,7 +16,8 @@ export interface RowRunner {
 }
 
 /** ONNX Runtime's own words for it (BFCArena, CUDA, std::bad_alloc, Dawn). */
-const outOfMemory = /out of memory|failed to allocate memory|bad_alloc|bad allocation|CUDA_ERROR_OUT_OF_MEMORY|OutOfMemory/i
+const outOfMemory =
+  /out of memory|failed to allocate memory|bad_alloc|bad allocation|CUDA_ERROR_OUT_OF_MEMORY|OutOfMemory/i
 
 /** Runs rows, and where the device's memory runs out halves the rows of one call until they fit; a single row that does not fit fails. */
 export function createRowRunner(runOnce: RunOnce, onHalved: (limit: number) => void): RowRunner {
@@ -51,7 +52,8 @@ export function createRowRunner(runOnce: RunOnce, onHalved: (limit: number) => v
 function join(parts: TeacherOutput[], rows: number): TeacherOutput {
   const first = parts[0]!
   const classes = first.logits.length / first.rows
-  const logits = first.logits instanceof Uint16Array ? new Uint16Array(rows * classes) : new Float32Array(rows * classes)
+  const logits =
+    first.logits instanceof Uint16Array ? new Uint16Array(rows * classes) : new Float32Array(rows * classes)
   const rowSum = new Float32Array(rows)
   const shift = first.shift && new Float32Array(rows)
   let at = 0

@@ -3,7 +3,12 @@ import type { Device } from '../../src/teacher/device.js'
 import { runInOrder } from '../../src/teacher/ordered.js'
 import type { TeacherOutput } from '../../src/teacher/run-rows.js'
 
-const output = (rows: number): TeacherOutput => ({ rows, logits: new Float32Array(rows), rowSum: new Float32Array(rows), shift: undefined })
+const output = (rows: number): TeacherOutput => ({
+  rows,
+  logits: new Float32Array(rows),
+  rowSum: new Float32Array(rows),
+  shift: undefined,
+})
 
 /** A device that needs `ms(call)` for a call. */
 function device(ms: (call: number) => number): Device & { most: number; calls: number } {
@@ -40,13 +45,15 @@ describe('running batches on several devices', () => {
 
   it('keeps at most two batches with a device, however slow the reader is', async () => {
     const slow = device(() => 1)
-    for await (const _ of runInOrder(batches(Array(10).fill(1)), [slow])) await new Promise((done) => setTimeout(done, 3))
+    for await (const _ of runInOrder(batches(Array(10).fill(1)), [slow]))
+      await new Promise((done) => setTimeout(done, 3))
     expect(slow.most).toBe(2)
   })
 
   it('lets a batch without rows keep its place', async () => {
     const seen: [number, number | undefined][] = []
-    for await (const { batch, output } of runInOrder(batches([2, 0, 3]), [device(() => 1)])) seen.push([batch.index, output?.rows])
+    for await (const { batch, output } of runInOrder(batches([2, 0, 3]), [device(() => 1)]))
+      seen.push([batch.index, output?.rows])
     expect(seen).toEqual([
       [0, 2],
       [1, undefined],

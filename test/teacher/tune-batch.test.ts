@@ -2,7 +2,15 @@ import { describe, expect, it } from 'vitest'
 import { tuneBatch } from '../../src/teacher/tune-batch.js'
 
 /** A device that takes `fixed + perRow * rows` milliseconds a call, on a clock of its own. */
-function device({ fixed, perRow, memory = Number.POSITIVE_INFINITY }: { fixed: number; perRow: number; memory?: number }) {
+function device({
+  fixed,
+  perRow,
+  memory = Number.POSITIVE_INFINITY,
+}: {
+  fixed: number
+  perRow: number
+  memory?: number
+}) {
   let clock = 0
   return {
     now: () => clock,
@@ -20,7 +28,9 @@ describe('finding the batch size', () => {
     const best = Math.max(...timings.map((timing) => timing.rowsPerSecond))
     const chosen = timings.find((timing) => timing.batch === batch)!
     expect(chosen.rowsPerSecond).toBeGreaterThanOrEqual(best * 0.97)
-    expect(timings.filter((timing) => timing.batch < batch).every((timing) => timing.rowsPerSecond < best * 0.97)).toBe(true)
+    expect(timings.filter((timing) => timing.batch < batch).every((timing) => timing.rowsPerSecond < best * 0.97)).toBe(
+      true,
+    )
   })
 
   it('takes one row where more rows gain nothing', async () => {
@@ -37,6 +47,8 @@ describe('finding the batch size', () => {
   })
 
   it('fails where not even one row runs', async () => {
-    await expect(tuneBatch({ ...device({ fixed: 1, perRow: 1, memory: 0 }), most: 4096 })).rejects.toThrow('out of memory')
+    await expect(tuneBatch({ ...device({ fixed: 1, perRow: 1, memory: 0 }), most: 4096 })).rejects.toThrow(
+      'out of memory',
+    )
   })
 })

@@ -42,16 +42,31 @@ export function exportCommand(): Command {
     .argument('<source>', 'an IDX image file (.gz or not), or a folder of images (a class a directory, or flat)')
     .requiredOption('--teacher <file>', 'the teacher, an ONNX classifier')
     .option('--out <dir>', 'folder of the soft-target dataset')
-    .option('--preprocess <file>', 'JSON: how an image becomes the teacher\'s input (default: bytes / 255)')
+    .option('--preprocess <file>', "JSON: how an image becomes the teacher's input (default: bytes / 255)")
     .option('--labels <file>', 'IDX label file (default: by the name of the image file)')
     .option('--classes <file>', 'class names, one a line in the order of the logits')
     .option('--output <name>', 'the logits output, where the model has several candidates')
     .option('--codec <codec>', 'f16 (exact to 1e-6 in KL) or f32', oneOf(['f32', 'f16'] as const), 'f16' as const)
-    .option('--provider <name>', `auto, ${providers.join(', ')}`, oneOf(['auto', ...providers] as const), 'auto' as const)
+    .option(
+      '--provider <name>',
+      `auto, ${providers.join(', ')}`,
+      oneOf(['auto', ...providers] as const),
+      'auto' as const,
+    )
     .option('--device <n...>', 'device numbers, one worker each', list(integer(0, 63)))
-    .option('--batch <rows>', 'rows a call, or auto: measured', (text) => (text === 'auto' ? text : integer(1, 2 ** 20)(text)), 'auto')
+    .option(
+      '--batch <rows>',
+      'rows a call, or auto: measured',
+      (text) => (text === 'auto' ? text : integer(1, 2 ** 20)(text)),
+      'auto',
+    )
     .option('--shard-mb <n>', 'size of a shard in MiB, about', number(0.01, 1900), 128)
-    .option('--on-error <what>', 'an unreadable sample: fail, or skip and list it in the manifest', oneOf(['fail', 'skip'] as const), 'fail' as const)
+    .option(
+      '--on-error <what>',
+      'an unreadable sample: fail, or skip and list it in the manifest',
+      oneOf(['fail', 'skip'] as const),
+      'fail' as const,
+    )
     .option('--license <id>', 'licence of the dataset (SPDX), for its card')
     .option('--dry-run', 'print rows, bytes and time from a few batches; write nothing')
     .option('--json', 'events as JSON lines on stdout')
@@ -103,7 +118,7 @@ async function dryRun(options: ExportOptions, terminal: Terminal): Promise<void>
   terminal.print(
     [
       `rows     ${count(estimate.rows)} of ${estimate.classes} classes`,
-      `bytes    ${bytes(estimate.bytes)} (${estimate.bytesPerRow} a row) in ${estimate.shards} shard${estimate.shards === 1 ? '' : 's'}`,
+      `bytes    ${bytes(estimate.bytes)} (${estimate.bytesPerRow} a row) in ${shards(estimate.shards)}`,
       `speed    ${count(estimate.rowsPerSecond)} rows/s on ${estimate.provider}, ${estimate.batch} rows a call`,
       `time     ${duration(estimate.seconds)}`,
     ].join('\n'),
@@ -112,30 +127,37 @@ async function dryRun(options: ExportOptions, terminal: Terminal): Promise<void>
 
 function show(event: ExportEvent, terminal: Terminal): void {
   terminal.event(event)
+  if (event.type === 'progress') {
+    terminal.progress('export', event.rows, event.total, { unit: 'rows', perSecond: event.rowsPerSecond })
+  }
+  const remark = describe(event)
+  if (remark !== undefined) terminal.note(remark)
+}
+
+/** One line for people; nothing for the events that the progress line shows. */
+function describe(event: ExportEvent): string | undefined {
   switch (event.type) {
     case 'provider':
-      return terminal.note(`provider ${event.provider} (${event.why})`)
+      return `provider ${event.provider} (${event.why})`
     case 'teacher':
-      return terminal.note(`teacher ${event.file}: '${event.output}', ${event.classes} classes (${event.logits})`)
+      return `teacher ${event.file}: '${event.output}', ${event.classes} classes (${event.logits})`
     case 'batch':
-      return terminal.note(`batch ${event.batch} (${event.why})`)
+      return `batch ${event.batch} (${event.why})`
     case 'resume':
-      return terminal.note(`going on after ${event.shards} finished shards, ${count(event.rows)} rows`)
-    case 'progress':
-      return terminal.progress('export', event.rows, event.total, { unit: 'rows', perSecond: event.rowsPerSecond })
+      return `going on after ${event.shards} finished shards, ${count(event.rows)} rows`
     case 'skipped':
-      return terminal.note(`left out ${event.id}: ${event.reason}`)
+      return `left out ${event.id}: ${event.reason}`
     case 'out-of-memory':
-      return terminal.note(`device ${event.device} ran out of memory: at most ${event.batch} rows a call from now on`)
-    case 'complete':
-      terminal.settle()
-      return terminal.note(
-        event.already
-          ? `already complete: ${count(event.rows)} rows in ${event.shards} shards`
-          : `${count(event.rows)} rows, ${bytes(event.bytes)} in ${event.shards} shard${event.shards === 1 ? '' : 's'}, ${duration(event.seconds)}`,
-      )
+      return `device ${event.device} ran out of memory: at most ${event.batch} rows a call from now on`
+    case 'complete': {
+      const what = `${count(event.rows)} rows, ${bytes(event.bytes)} in ${shards(event.shards)}`
+      return event.already ? `already complete: ${what}` : `${what}, ${duration(event.seconds)}`
+    }
   }
+  return undefined
 }
+
+const shards = (n: number) => `${n} shard${n === 1 ? '' : 's'}`
 
 async function readNames(path: string): Promise<string[]> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {

@@ -10,7 +10,10 @@ export function inspectCommand(): Command {
     .description('show what a soft-target dataset is and what its teacher knows')
     .argument('<dir>', 'folder of a soft-target dataset')
     .option('--json', 'one JSON object')
-    .addHelpText('after', '\nExamples:\n  $ decant inspect targets\n  $ decant inspect targets --json | jq .description.accuracy')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ decant inspect targets\n  $ decant inspect targets --json | jq .description.accuracy',
+    )
     .action(async (dir: string, options: { json?: boolean }) => {
       const terminal = openTerminal({ json: options.json === true })
       const targets = await openTargets(dir)
@@ -41,7 +44,7 @@ function render(targets: Targets, description: TargetsDescription): string {
     `  licence    ${manifest.license ?? 'not stated'}`,
     '',
     description.accuracy === null
-      ? 'No labels: the teacher\'s accuracy is unknown.'
+      ? "No labels: the teacher's accuracy is unknown."
       : `Teacher on ${count(description.labelled)} labels: accuracy ${percent(description.accuracy)}, NLL ${description.nll!.toFixed(4)}, ECE ${percent(description.ece!)}`,
     '',
     `Soft targets by temperature (entropy at most log ${manifest.classes} = ${Math.log(manifest.classes).toFixed(2)} nats):`,

@@ -23,7 +23,8 @@ export function softenCommand(): Command {
 function parseLogits(text: string): number[] {
   return text.split(',').map((part) => {
     const value = Number(part)
-    if (part.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError(`a logit is a number, found '${part}'.`)
+    if (part.trim() === '' || !Number.isFinite(value))
+      throw new InvalidArgumentError(`a logit is a number, found '${part}'.`)
     return value
   })
 }

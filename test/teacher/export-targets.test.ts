@@ -1,0 +1,171 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { openTargets } from '../../src/cache/index.js'
+import { openSource } from '../../src/source/index.js'
+import { type ExportEvent, type ExportOptions, estimateExport, exportTargets } from '../../src/teacher/index.js'
+import { hashFolder, temporaryFolder } from '../helpers/folder.js'
+import { writeIdx } from '../helpers/idx.js'
+import { linearLogits, writeLinearTeacher } from '../helpers/teachers.js'
+
+const side = 4
+const classes = 7
+
+/** A source of `rows` 4×4 images and a one-layer teacher of 7 classes. */
+async function fixture(rows = 1000) {
+  const dir = temporaryFolder()
+  const idx = writeIdx(dir, { rows, side, classes })
+  const teacher = writeLinearTeacher(join(dir, 'teacher.onnx'), { side, classes })
+  const source = await openSource(idx.images)
+  const out = join(dir, 'targets')
+  const options: ExportOptions = { source, teacher: join(dir, 'teacher.onnx'), out, provider: 'cpu', batch: 64 }
+  return { dir, idx, teacher, source, out, options }
+}
+const withoutTime = (path: string, content: Buffer) =>
+  path === 'manifest.json' ? content.toString().replace(/"created": "[^"]*"/, '') : content
+
+describe('exporting targets', () => {
+  it.each(['f32', 'f16'] as const)('writes the raw logits of every row in order, codec %s', async (codec) => {
+    const { idx, teacher, out, options } = await fixture()
+    await exportTargets({ ...options, codec })
+    const targets = await openTargets(out)
+    const all = await targets.load()
+    expect(all.rows).toBe(1000)
+    expect([...all.labels]).toEqual([...idx.labels])
+    expect(all.ids().slice(0, 3)).toEqual(['0', '1', '2'])
+    const worst = Array.from({ length: 1000 }, (_, row) => {
+      const exact = linearLogits(teacher, idx.pixels.subarray(row * side * side, (row + 1) * side * side))
+      return Math.max(...exact.map((z, c) => Math.abs(z - all.logits[row * classes + c]!)))
+    })
+    // f16 keeps 11 bits of the gap to the row's top logit: half an ulp of a gap below 8 is 2^-9
+    expect(Math.max(...worst)).toBeLessThan(codec === 'f32' ? 1e-5 : 2 ** -8)
+    await targets.close()
+  })
+
+  it('gives the same bytes with one device thread or two, and in one run or many', async () => {
+    const { dir, options } = await fixture(3000)
+    const small = { ...options, shardMb: 0.02 }
+    await exportTargets({ ...small, out: join(dir, 'one') })
+    const expected = hashFolder(join(dir, 'one'), withoutTime)
+    expect(Object.keys(expected).length).toBeGreaterThan(4)
+
+    for (let run = 0; ; run++) {
+      const controller = new AbortController()
+      const stop = (event: ExportEvent) => event.type === 'shard' && controller.abort()
+      const done = await exportTargets({
+        ...small,
+        out: join(dir, 'many'),
+        signal: controller.signal,
+        onEvent: stop,
+      }).catch((error: Error) => {
+        expect(error.message).toMatch(/^stopped: \d+ shards .* run the same command again to go on$/)
+        return undefined
+      })
+      expect(run).toBeLessThan(50)
+      if (done) break
+    }
+    expect(hashFolder(join(dir, 'many'), withoutTime)).toEqual(expected)
+  })
+
+  it('says that a finished export is complete, and leaves it alone', async () => {
+    const { out, options } = await fixture()
+    await exportTargets(options)
+    const before = hashFolder(out)
+    const events: ExportEvent[] = []
+    await exportTargets({ ...options, onEvent: (event) => events.push(event) })
+    expect(events.at(-1)).toMatchObject({ type: 'complete', already: true, rows: 1000 })
+    expect(hashFolder(out)).toEqual(before)
+  })
+
+  it('refuses the folder of another teacher with a diff, and leaves it alone', async () => {
+    const { dir, out, options } = await fixture()
+    await exportTargets(options)
+    const before = hashFolder(out)
+    writeLinearTeacher(join(dir, 'other.onnx'), { side, classes, seed: 1 })
+    const error = await exportTargets({ ...options, teacher: join(dir, 'other.onnx') }).catch((e: Error) => e)
+    expect(error).toMatchObject({ name: 'MismatchError', exitCode: 2 })
+    expect((error as Error).message).toMatch(/teacher\.sha256.*[0-9a-f]{64}.*[0-9a-f]{64}/)
+    expect(hashFolder(out)).toEqual(before)
+  })
+
+  it('measures the batch where none is given, and resumes with the batch it had', async () => {
+    const { batch: _, ...options } = (await fixture()).options
+    const controller = new AbortController()
+    const events: ExportEvent[] = []
+    const onEvent = (event: ExportEvent) => {
+      events.push(event)
+      if (event.type === 'shard') controller.abort()
+    }
+    await exportTargets({ ...options, shardMb: 0.01, signal: controller.signal, onEvent }).catch(() => {})
+    await exportTargets({ ...options, shardMb: 0.01, onEvent })
+    const batches = events.filter((event) => event.type === 'batch')
+    expect(batches.map((event) => event.why)).toEqual(['measured', 'as before'])
+    expect(batches[0]!.batch).toBe(batches[1]!.batch)
+  })
+
+  it('reports progress to the last row', async () => {
+    const events: ExportEvent[] = []
+    await exportTargets({ ...(await fixture()).options, onEvent: (event) => events.push(event) })
+    expect(events.filter((event) => event.type === 'progress').at(-1)).toMatchObject({
+      rows: 1000,
+      total: 1000,
+      secondsLeft: 0,
+    })
+  })
+})
+
+describe('an export that cannot be right', () => {
+  it('names the row whose logits are not finite, and leaves nothing', async () => {
+    const { dir, out, options } = await fixture()
+    writeLinearTeacher(options.teacher, {
+      side,
+      classes,
+      // log of a negative number for some rows
+      extend: (graph, logits) =>
+        graph.output('z', 'float32', ['N', classes], graph.node('Log', [graph.node('Add', [logits, graph.f32(3.5)])])),
+    })
+    await expect(exportTargets(options)).rejects.toThrow(/logits for sample '\d+' are not finite \(NaN or Inf\)/)
+    expect(existsSync(out)).toBe(false)
+    expect(existsSync(dir)).toBe(true)
+  })
+
+  it('refuses labels that the teacher does not have', async () => {
+    const { dir, out, options } = await fixture()
+    const idx = writeIdx(dir, { rows: 1000, side, classes: 8 })
+    const source = await openSource(idx.images)
+    await expect(exportTargets({ ...options, source })).rejects.toThrow(/label 7.*the teacher has classes 0\.\.6/)
+    expect(existsSync(out)).toBe(false)
+  })
+
+  it('refuses names that are too few', async () => {
+    const { options, out } = await fixture()
+    await expect(exportTargets({ ...options, names: ['a', 'b'] })).rejects.toThrow(/2 class names for 7 logits/)
+    expect(existsSync(out)).toBe(false)
+  })
+
+  it('prints both shapes where the teacher does not take what the source has', async () => {
+    const { options, out } = await fixture()
+    writeLinearTeacher(options.teacher, { side: 6, classes })
+    await expect(exportTargets(options)).rejects.toThrow(/(6.*6.*4.*4)|(4.*4.*6.*6)/)
+    expect(existsSync(out)).toBe(false)
+  })
+
+  it('says what provider cuda lacks and how to get it', async () => {
+    const { options, out } = await fixture()
+    await expect(exportTargets({ ...options, provider: 'cuda' })).rejects.toThrow(
+      /libonnxruntime_providers_cuda\.so is missing.*ONNXRUNTIME_NODE_INSTALL=cuda12 node .*onnxruntime-node.script.install/,
+    )
+    expect(existsSync(out)).toBe(false)
+  })
+})
+
+describe('a dry run', () => {
+  it('estimates from real batches and writes nothing', async () => {
+    const { out, options } = await fixture()
+    const estimate = await estimateExport({ ...options, codec: 'f32' })
+    expect(estimate).toMatchObject({ rows: 1000, classes, batch: 64, provider: 'cpu', shards: 1 })
+    expect(estimate.bytes).toBe(estimate.bytesPerRow * 1000)
+    expect(estimate.seconds).toBeCloseTo(1000 / estimate.rowsPerSecond)
+    expect(existsSync(out)).toBe(false)
+  })
+})
