@@ -1,3 +1,5 @@
+import { DecantError } from '../errors.js'
+
 /** Ids of n rows in Arrow's utf8 layout: id i is bytes[offsets[i] .. offsets[i+1]), offsets[0] = 0, n+1 offsets. */
 export interface IdColumn {
   offsets: Int32Array
@@ -18,3 +20,27 @@ export function idColumn(ids: string[]): IdColumn {
   })
   return { offsets, bytes: new Uint8Array(Buffer.concat(encoded)) }
 }
+
+/** One column after another. */
+export function concatIds(columns: IdColumn[]): IdColumn {
+  if (columns.length === 1) return columns[0]!
+  const rows = columns.reduce((sum, { offsets }) => sum + offsets.length - 1, 0)
+  const offsets = new Int32Array(rows + 1)
+  let [row, base] = [0, 0]
+  for (const column of columns) {
+    for (let i = 1; i < column.offsets.length; i++) offsets[++row] = base + column.offsets[i]!
+    base += column.bytes.length
+  }
+  if (base > MAX_BYTES)
+    throw new DecantError(`ids of ${base} bytes at once, expected at most ${MAX_BYTES}: read fewer rows`)
+  const bytes = new Uint8Array(base)
+  let at = 0
+  for (const column of columns) {
+    bytes.set(column.bytes, at)
+    at += column.bytes.length
+  }
+  return { offsets, bytes }
+}
+
+/** What int32 offsets can reach. */
+const MAX_BYTES = 2 ** 31 - 1

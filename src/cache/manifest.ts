@@ -101,6 +101,13 @@ export type Plan = Omit<z.infer<typeof planSchema>, 'preprocess'> & { preprocess
 /** manifest.json: what a soft-target dataset is and which files make it up (FORMAT.md, "manifest.json"). */
 export type Manifest = Omit<z.infer<typeof manifestSchema>, 'preprocess'> & { preprocess: object | null }
 
+/** The plan that wrote a dataset. */
+export function planOf(manifest: Manifest): Plan {
+  const { classes, names, codec, rowsPerShard, rowsPerBatch, teacher, preprocess, runtime, license } = manifest
+  const { skipped: _, ...source } = manifest.source
+  return { classes, names, codec, rowsPerShard, rowsPerBatch, teacher, preprocess, runtime, license, source }
+}
+
 /**
  * Reads the text of a manifest, trusting nothing in it.
  * @throws FormatError at the first thing that is wrong: not JSON, unknown version, unknown or missing key, a path other than

@@ -1,8 +1,35 @@
+import { join } from 'node:path'
 import { DecantError } from '../errors.js'
+import { formatCard } from './card.js'
+import { diskError, type OpenFile, openFile, replaceFile } from './files.js'
+import {
+  CARD,
+  checkSamePlan,
+  claimFolder,
+  hasTraces,
+  MANIFEST,
+  readManifest,
+  removeTraces,
+  resumeFolder,
+} from './folder.js'
 import type { IdColumn } from './ids.js'
-import type { Manifest, Plan, ShardEntry, Skipped } from './manifest.js'
+import { appendJournal, type JournalLine, shardName } from './journal.js'
+import { takeLock } from './lock.js'
+import {
+  formatManifest,
+  MAX_SHARDS,
+  type Manifest,
+  type Plan,
+  parseManifest,
+  planOf,
+  planSchema,
+  type ShardEntry,
+  type Skipped,
+  validate,
+} from './manifest.js'
+import { encodeTargets, ShardWriter } from './shard-writer.js'
 
-/** n rows of targets, as the teacher gives them. The arrays are copied before `append` returns its promise. */
+/** n rows of targets, as the teacher gives them. They are copied: the arrays are the caller's again once `append` resolves. */
 export interface Rows {
   rows: number
   ids: IdColumn
@@ -18,28 +45,191 @@ export interface Rows {
 
 export interface TargetsWriter {
   /** The folder holds the finished dataset of this very plan: nothing is left to do. */
-  done: boolean
+  readonly done: boolean
   /** Shards 0..k-1 are on disk: continue with source row k·rowsPerShard. */
-  finishedShards: number
+  readonly finishedShards: number
   beginShard(index: number): Promise<void>
   /** Takes rows; resolves when the next can be taken. At most two record batches are held in memory. */
   append(rows: Rows): Promise<void>
   /** Flush, sync, rename, journal. After it the shard survives a crash. */
   endShard(): Promise<ShardEntry>
-  /** Drops the shard in hand and its temporary file. */
+  /** Drops the shard in hand and its temporary file; `beginShard` may start it again. */
   abortShard(): Promise<void>
   /** Writes the card and, last, the manifest; then removes journal and lock. */
   finish(extra: { created: string }): Promise<Manifest>
-  /** Releases the lock. Without `finish`, what is on disk stays and can be resumed. */
+  /** Drops a shard in hand and releases the lock. Without `finish`, what is on disk stays and can be resumed. */
   close(): Promise<void>
 }
 
-/** Opens `dir` for writing: a new folder is made, an unfinished one with the same plan is resumed. */
-export async function createTargets(dir: string, plan: Plan): Promise<TargetsWriter> {
-  throw new DecantError(`${dir}: not built yet (${plan.codec})`)
+/**
+ * Opens `dir` for writing: a new folder is made, an unfinished one with the same plan is resumed, a finished one is `done`.
+ * A failed `append` or `endShard` has dropped its shard; the shards before stand.
+ * @throws MismatchError where the folder holds another plan's export; its `differences` name the keys
+ * @throws DecantError where the folder holds something else, another export is writing to it, or the disk refuses
+ */
+export async function createTargets(dir: string, plan: Plan, hooks: { open?: OpenFile } = {}): Promise<TargetsWriter> {
+  const checked = checkPlan(plan)
+  await claimFolder(dir)
+  const finished = await readFinished(dir, checked)
+  if (finished && !(await hasTraces(dir))) return new Writer(dir, checked, { finished })
+  const release = await takeLock(dir)
+  try {
+    // Again: the export that held the lock may have just finished.
+    const manifest = await readFinished(dir, checked)
+    if (manifest) {
+      await removeTraces(dir, manifest)
+      await release()
+      return new Writer(dir, checked, { finished: manifest })
+    }
+    const open = hooks.open ?? openFile
+    const { plan, lines } = await resumeFolder(dir, checked, open)
+    return new Writer(dir, plan, { open, release, lines })
+  } catch (error) {
+    await release()
+    throw diskError(error, dir)
+  }
 }
 
-/** The plan of the export that `dir` holds, finished or not; undefined for a folder that holds none. For `--batch auto` on resume. */
-export async function readPlan(_dir: string): Promise<Plan | undefined> {
-  return undefined
+async function readFinished(dir: string, plan: Plan): Promise<Manifest | undefined> {
+  const manifest = await readManifest(dir)
+  if (manifest) checkSamePlan(dir, planOf(manifest), plan)
+  return manifest
 }
+
+function checkPlan(plan: Plan): Plan {
+  // A copy: what is written later is what was checked now. The round trip drops undefined, as writing would.
+  const checked: Plan = validate(planSchema, JSON.parse(JSON.stringify(plan)), 'plan')
+  if (checked.names && checked.names.length !== checked.classes)
+    throw new DecantError(`plan: expected ${checked.classes} class names, one per class, found ${checked.names.length}`)
+  const shards = Math.ceil(checked.source.rows / checked.rowsPerShard)
+  if (shards > MAX_SHARDS)
+    throw new DecantError(`plan: ${shards} shards, expected at most ${MAX_SHARDS}: choose larger shards`)
+  return checked
+}
+
+class Writer implements TargetsWriter {
+  readonly done: boolean
+  private readonly lines: JournalLine[]
+  private readonly open: OpenFile
+  private readonly release: () => Promise<void>
+  private readonly finished: Manifest | undefined
+  private shard: ShardWriter | undefined
+  private skipped: Skipped[] = []
+  private seen = 0
+
+  constructor(
+    private readonly dir: string,
+    private readonly plan: Plan,
+    state: { finished?: Manifest; open?: OpenFile; release?: () => Promise<void>; lines?: JournalLine[] },
+  ) {
+    this.finished = state.finished
+    this.done = state.finished !== undefined
+    this.open = state.open ?? openFile
+    this.release = state.release ?? (async () => {})
+    this.lines = state.lines ?? []
+  }
+
+  get finishedShards(): number {
+    return this.finished?.shards.length ?? this.lines.length
+  }
+
+  async beginShard(index: number): Promise<void> {
+    if (this.shard || this.done || index !== this.finishedShards)
+      throw new Error(`beginShard(${index}): expected shard ${this.finishedShards}, after the one before has ended`)
+    this.shard = await ShardWriter.open({ dir: this.dir, name: shardName(index), plan: this.plan, open: this.open })
+    this.skipped = []
+    this.seen = 0
+  }
+
+  async append(rows: Rows): Promise<void> {
+    const shard = this.inHand()
+    await this.orAbort(async () => {
+      checkRows(rows, this.plan)
+      await shard.append(rows, encodeTargets(rows, this.plan))
+      if (rows.skipped) this.skipped.push(...rows.skipped)
+      this.seen += rows.rows + (rows.skipped?.length ?? 0)
+    })
+  }
+
+  async endShard(): Promise<ShardEntry> {
+    const shard = this.inHand()
+    const { source, rowsPerShard } = this.plan
+    const first = this.lines.length * rowsPerShard
+    const expected = Math.min(rowsPerShard, source.rows - first)
+    return this.orAbort(async () => {
+      if (this.seen !== expected)
+        throw new DecantError(
+          `${join(this.dir, shard.name)}: expected ${expected} rows of the source, skipped ones included, found ${this.seen}`,
+        )
+      const line: JournalLine = { shard: await shard.end(), skipped: this.skipped }
+      await appendJournal(this.dir, line, this.open)
+      this.lines.push(line)
+      this.shard = undefined
+      return line.shard
+    })
+  }
+
+  async abortShard(): Promise<void> {
+    await this.shard?.abort()
+    this.shard = undefined
+  }
+
+  async finish({ created }: { created: string }): Promise<Manifest> {
+    if (this.finished) return this.finished
+    const { source, ...described } = this.plan
+    const shards = this.lines.map((line) => line.shard)
+    const manifest: Manifest = {
+      format: 'decant',
+      version: 1,
+      kind: 'logits',
+      ...described,
+      rows: shards.reduce((sum, { rows }) => sum + rows, 0),
+      views: 1,
+      source: { ...source, skipped: this.lines.flatMap((line) => line.skipped) },
+      created,
+      shards,
+    }
+    const text = formatManifest(manifest)
+    parseManifest(text, join(this.dir, MANIFEST)) // never write what the reader refuses: missing shards among it
+    await replaceFile(join(this.dir, CARD), formatCard(manifest), this.open)
+    await replaceFile(join(this.dir, MANIFEST), text, this.open)
+    await removeTraces(this.dir, manifest)
+    await this.release()
+    return manifest
+  }
+
+  async close(): Promise<void> {
+    await this.abortShard()
+    await this.release()
+  }
+
+  private inHand(): ShardWriter {
+    if (!this.shard)
+      throw new Error('no shard in hand: call beginShard first; a failed append or endShard has dropped it')
+    return this.shard
+  }
+
+  private async orAbort<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      await this.abortShard()
+      throw error
+    }
+  }
+}
+
+function checkRows({ rows, ids, labels, logits, shift }: Rows, { codec, classes }: Plan): void {
+  const expect = (what: string, expected: number, found: number) => {
+    if (expected !== found) throw new DecantError(`append: ${what}: expected ${expected}, found ${found}`)
+  }
+  expect('labels', rows, labels.length)
+  expect('ids', rows, ids.offsets.length - 1)
+  expect('bytes of ids', ids.offsets[rows]!, ids.bytes.length)
+  expect(`logits (${rows} rows of ${classes} classes)`, rows * classes, logits.length)
+  if (logits instanceof Float32Array) return
+  if (codec !== 'f16') throw new DecantError(`append: float16 logits, but the codec is ${codec}`)
+  expect('shift', rows, shift?.length ?? 0)
+}
+
+export { readPlan } from './folder.js'

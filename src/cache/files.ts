@@ -1,0 +1,98 @@
+import { createHash } from 'node:crypto'
+import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { DecantError } from '../errors.js'
+
+/** What the writer needs of a file. */
+export interface OutputFile {
+  writev(buffers: Uint8Array[]): Promise<{ bytesWritten: number }>
+  sync(): Promise<void>
+  close(): Promise<void>
+}
+
+/** The seam to the disk: tests inject failures here. */
+export type OpenFile = (path: string, flags: 'w' | 'a') => Promise<OutputFile>
+
+export const openFile: OpenFile = (path, flags) => open(path, flags)
+
+/** Linux takes at most this many buffers in one writev (IOV_MAX). */
+const MAX_BUFFERS = 1024
+
+/** Writes all of `buffers`; a single writev may write less than it was given. */
+export async function writeFully(file: OutputFile, buffers: Uint8Array[]): Promise<void> {
+  let left = buffers.filter((buffer) => buffer.byteLength > 0)
+  while (left.length > 0) {
+    let { bytesWritten } = await file.writev(left.slice(0, MAX_BUFFERS))
+    let done = 0
+    while (done < left.length && bytesWritten >= left[done]!.byteLength) bytesWritten -= left[done++]!.byteLength
+    left = left.slice(done)
+    if (bytesWritten > 0) left[0] = left[0]!.subarray(bytesWritten)
+  }
+}
+
+/** Makes names in `dir` durable: a rename is only on disk once its folder is. */
+export async function syncFolder(dir: string): Promise<void> {
+  const folder = await open(dir, 'r').catch((error) => ignoreOn(error, 'EISDIR', 'EPERM', 'EACCES')) // Windows opens no folders
+  if (!folder) return
+  try {
+    await folder.sync().catch((error) => ignoreOn(error, 'EINVAL', 'EPERM', 'ENOTSUP')) // nor do some network file systems sync them
+  } finally {
+    await folder.close()
+  }
+}
+
+/** Replaces `path` by `content` in one step: at any moment there is the old file or the new one, whole. */
+export async function replaceFile(path: string, content: string, open: OpenFile): Promise<void> {
+  const temporary = `${path}.tmp`
+  try {
+    const file = await open(temporary, 'w')
+    try {
+      await writeFully(file, [Buffer.from(content)])
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+    await syncFolder(dirname(path))
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw diskError(error, path)
+  }
+}
+
+/** SHA-256 of a whole file, read in pieces of 4 MiB. */
+export async function hashFile(file: FileHandle, signal?: AbortSignal): Promise<string> {
+  const hash = createHash('sha256')
+  const piece = Buffer.allocUnsafe(4 * 2 ** 20)
+  for (let position = 0; ; ) {
+    signal?.throwIfAborted()
+    const { bytesRead } = await file.read(piece, 0, piece.length, position)
+    if (bytesRead === 0) return hash.digest('hex')
+    hash.update(piece.subarray(0, bytesRead))
+    position += bytesRead
+  }
+}
+
+/** Turns a failed system call into what a user can act on; anything else is passed on as it is. */
+export function diskError(error: unknown, path: string): unknown {
+  const code = (error as NodeJS.ErrnoException).code
+  const advice = code && ADVICE[code]
+  return advice ? new DecantError(`${path}: ${advice}`, { cause: error }) : error
+}
+
+const AGAIN = 'then run the same command again: it continues after the last whole shard'
+const ADVICE: Record<string, string> = {
+  ENOSPC: `the disk is full: free some space, ${AGAIN}`,
+  EDQUOT: `the disk quota is used up: free some space, ${AGAIN}`,
+  EFBIG: `the file system allows no file of this size: choose smaller shards`,
+  EIO: `the disk reports an error: check it, ${AGAIN}`,
+  EMFILE: `too many open files: raise the limit (ulimit -n), ${AGAIN}`,
+  EACCES: 'no permission to write here',
+  EPERM: 'no permission to write here',
+  EROFS: 'the file system is read-only',
+  ENOTDIR: 'a part of the path is not a folder',
+}
+
+export const ignoreOn = (error: NodeJS.ErrnoException, ...codes: string[]): undefined => {
+  if (!codes.includes(error.code ?? '')) throw error
+}

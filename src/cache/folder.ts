@@ -1,0 +1,118 @@
+import { mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DecantError, FormatError, MismatchError } from '../errors.js'
+import { diffJson } from './diff.js'
+import { diskError, hashFile, ignoreOn, type OpenFile, syncFolder } from './files.js'
+import { createJournal, cutJournal, JOURNAL, type JournalLine, readJournal, removeJournal } from './journal.js'
+import { LOCK } from './lock.js'
+import { MAX_MANIFEST_BYTES, type Manifest, type Plan, parseManifest, planOf } from './manifest.js'
+
+export const MANIFEST = 'manifest.json'
+export const CARD = 'README.md'
+const DATA = 'data'
+
+/** What a process that died may leave behind besides the journal and the shards in it. */
+const isLeftover = (name: string) =>
+  name === LOCK || /^(lock\.\d+\.stale|(journal\.jsonl|manifest\.json|README\.md)\.tmp)$/.test(name)
+
+/** Same bytes, other words: where the teacher and the source lie, and the Node version, do not change a dataset. */
+const NOT_COMPARED = ['source.uri', 'teacher.file', 'runtime.node']
+
+/** The manifest in `dir`; undefined where there is none. */
+export async function readManifest(dir: string): Promise<Manifest | undefined> {
+  const path = join(dir, MANIFEST)
+  const found = await stat(path).catch((error) => ignoreOn(error, 'ENOENT', 'ENOTDIR'))
+  if (!found) return undefined
+  if (found.size > MAX_MANIFEST_BYTES)
+    throw new FormatError(`${path}: ${found.size} bytes, expected at most ${MAX_MANIFEST_BYTES}`)
+  return parseManifest(await readFile(path, 'utf8'), path)
+}
+
+/** Makes `dir` if need be; a folder that holds something else is not written to. */
+export async function claimFolder(dir: string): Promise<void> {
+  try {
+    await mkdir(dir, { recursive: true })
+    const names = await readdir(dir)
+    if (names.includes(MANIFEST) || names.includes(JOURNAL)) return
+    const foreign = names.find((name) => !isLeftover(name))
+    if (foreign !== undefined)
+      throw new DecantError(`${dir}: expected an empty folder or an export to continue, found '${foreign}'`)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST')
+      throw new DecantError(`${dir}: expected a folder, found a file`)
+    throw diskError(error, dir)
+  }
+}
+
+export function checkSamePlan(dir: string, old: Plan, now: Plan): void {
+  const differences = diffJson(old, now, NOT_COMPARED)
+  if (differences.length > 0)
+    throw new MismatchError(
+      `${dir}: holds another export; choose another folder or delete this one. Different:`,
+      differences,
+    )
+}
+
+/**
+ * With the lock held: brings an unfinished folder to the state after its last whole shard, or starts one.
+ * Shards are read again and checked, as a crash of the machine can lose what the process believed written.
+ * @returns the plan that the folder was started with, and the shards that stand
+ */
+export async function resumeFolder(
+  dir: string,
+  plan: Plan,
+  openFile: OpenFile,
+): Promise<{ plan: Plan; lines: JournalLine[] }> {
+  const journal = await readJournal(dir)
+  if (!journal) {
+    await createJournal(dir, plan, openFile)
+    await mkdir(join(dir, DATA), { recursive: true })
+    await syncFolder(dir)
+    await removeLeftovers(dir, 0)
+    return { plan, lines: [] }
+  }
+  checkSamePlan(dir, journal.plan, plan)
+  await mkdir(join(dir, DATA), { recursive: true })
+  let whole = 0
+  while (whole < journal.lines.length && (await isWhole(dir, journal.lines[whole]!))) whole++
+  await cutJournal(dir, journal.ends[whole]!)
+  await removeLeftovers(dir, whole)
+  return { plan: journal.plan, lines: journal.lines.slice(0, whole) }
+}
+
+async function isWhole(dir: string, { shard }: JournalLine): Promise<boolean> {
+  const path = join(dir, shard.file)
+  const file = await open(path, 'r').catch((error) => ignoreOn(error, 'ENOENT'))
+  if (!file) return false
+  try {
+    return (await file.stat()).size === shard.bytes && (await hashFile(file)) === shard.sha256
+  } finally {
+    await file.close()
+  }
+}
+
+/** Temporary files, and shards that got their name but not their line in the journal. Anything else is not ours to delete. */
+export async function removeLeftovers(dir: string, shards: number): Promise<void> {
+  const data = (await readdir(join(dir, DATA))).map((name) => `${DATA}/${name}`)
+  const own = (name: string) => name.endsWith('.tmp') || Number(/(\d+)\.arrow$/.exec(name)?.[1]) >= shards
+  const stale = data.filter((name) => /^data\/\d{5,7}\.arrow(\.tmp)?$/.test(name) && own(name))
+  const top = (await readdir(dir)).filter((name) => name !== LOCK && isLeftover(name))
+  for (const name of [...stale, ...top]) await rm(join(dir, name), { force: true })
+}
+
+/** The plan of the export that `dir` holds, finished or not; undefined where it holds none. */
+export async function readPlan(dir: string): Promise<Plan | undefined> {
+  const manifest = await readManifest(dir)
+  return manifest ? planOf(manifest) : (await readJournal(dir))?.plan
+}
+
+/** Whether a finished folder still has the traces of its export, as after a kill between the last two steps. */
+export async function hasTraces(dir: string): Promise<boolean> {
+  return (await readdir(dir)).some((name) => name === JOURNAL || isLeftover(name))
+}
+
+export async function removeTraces(dir: string, manifest: Manifest): Promise<void> {
+  await removeJournal(dir)
+  await removeLeftovers(dir, manifest.shards.length)
+  await syncFolder(dir)
+}

@@ -1,0 +1,196 @@
+import { type FileHandle, open } from 'node:fs/promises'
+import { FormatError } from '../errors.js'
+import type { Block } from './arrow.js'
+import { codecs } from './codecs/codec.js'
+import { diskError, hashFile } from './files.js'
+import type { IdColumn } from './ids.js'
+import { MAX_ID_BYTES } from './manifest.js'
+import {
+  type BatchLayout,
+  footerRegion,
+  parseBatch,
+  parseFooter,
+  type Region,
+  type ShardShape,
+  TAIL_BYTES,
+} from './shard-layout.js'
+
+/** One shard, open for reading: any range of its rows, reading only their bytes. Nothing in the file is trusted. */
+export class ShardFile {
+  private readonly batches = new Map<number, BatchLayout>()
+
+  private constructor(
+    readonly path: string,
+    private readonly file: FileHandle,
+    private readonly shape: ShardShape,
+    private readonly blocks: Block[],
+  ) {}
+
+  /** @throws FormatError where the file is missing or is not what the manifest (`shape`) says */
+  static async open(path: string, shape: ShardShape): Promise<ShardFile> {
+    const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') throw new FormatError(`${path}: listed in the manifest, but not there`)
+      throw diskError(error, path)
+    })
+    try {
+      const { size } = await file.stat()
+      if (size !== shape.bytes) throw new FormatError(`${path}: expected ${shape.bytes} bytes, found ${size}`)
+      const blocks = await checked(path, async () => {
+        const tail = await readRegion(file, { at: Math.max(0, size - TAIL_BYTES), bytes: TAIL_BYTES })
+        return parseFooter(await readRegion(file, footerRegion(tail, size)), shape)
+      })
+      return new ShardFile(path, file, shape, blocks)
+    } catch (error) {
+      await file.close()
+      throw error
+    }
+  }
+
+  /** @throws FormatError where the file's SHA-256 is another */
+  async verify(sha256: string, signal?: AbortSignal): Promise<void> {
+    const found = await hashFile(this.file, signal)
+    if (found !== sha256)
+      throw new FormatError(`${this.path}: damaged or altered: expected SHA-256 ${sha256}, found ${found}`)
+  }
+
+  /** Rows [from, to) of the shard into `labels` [to - from] and `logits` [to - from, C]; gives their ids. */
+  async read(options: { from: number; to: number; labels: Int32Array; logits: Float32Array }): Promise<IdColumn[]> {
+    const { from, to, labels, logits } = options
+    const { classes } = this.shape
+    const ids: IdColumn[] = []
+    for await (const { batch, first, last, at } of this.parts(from, to)) {
+      const end = at + last - first
+      const [column] = await checked(this.path, () =>
+        Promise.all([
+          this.readIds(batch, first, last),
+          this.readLabels(batch, first, labels.subarray(at, end)),
+          this.readTargets(batch, first, logits.subarray(at * classes, end * classes)),
+        ]),
+      )
+      ids.push(column)
+    }
+    return ids
+  }
+
+  /** The row of this id; undefined where there is none. Reads the ids alone. */
+  async find(id: Uint8Array): Promise<number | undefined> {
+    for await (const { batch, first, last, at } of this.parts(0, this.shape.rows)) {
+      const ids = await checked(this.path, () => this.readIds(batch, first, last))
+      const index = indexOf(ids, id)
+      if (index >= 0) return at + index
+    }
+    return undefined
+  }
+
+  close(): Promise<void> {
+    return this.file.close()
+  }
+
+  /** The batches that rows [from, to) lie in: rows [first, last) of each, which are rows `at` and on of those asked for. */
+  private async *parts(from: number, to: number) {
+    const { rowsPerBatch } = this.shape
+    for (let row = from; row < to; ) {
+      const index = Math.floor(row / rowsPerBatch)
+      const batch = await this.batch(index)
+      const first = row - index * rowsPerBatch
+      const last = Math.min(batch.rows, to - index * rowsPerBatch)
+      yield { batch, first, last, at: row - from }
+      row += last - first
+    }
+  }
+
+  private async batch(index: number): Promise<BatchLayout> {
+    const known = this.batches.get(index)
+    if (known) return known
+    const block = this.blocks[index]!
+    const batch = await checked(`${this.path}: record batch ${index}`, async () => {
+      const metadata = await readRegion(this.file, { at: block.offset, bytes: block.metadataBytes })
+      return parseBatch(metadata, { block, index, shape: this.shape })
+    })
+    this.batches.set(index, batch)
+    return batch
+  }
+
+  private async readIds(batch: BatchLayout, first: number, last: number): Promise<IdColumn> {
+    const offsets = new Int32Array(last - first + 1)
+    await readInto(this.file, batch.idOffsets.at + 4 * first, offsets)
+    const start = offsets[0]!
+    const bytes = offsets.at(-1)! - start
+    if (start < 0 || start + bytes > batch.idBytes.bytes) throw new Error('ids lie outside their buffer')
+    for (let i = 0, previous = start; i < offsets.length; i++) {
+      const length = offsets[i]! - previous
+      if (length < 0 || length > MAX_ID_BYTES)
+        throw new Error(`an id of ${length} bytes, expected at most ${MAX_ID_BYTES}`)
+      previous = offsets[i]!
+      offsets[i]! -= start
+    }
+    return { offsets, bytes: await readRegion(this.file, { at: batch.idBytes.at + start, bytes }) }
+  }
+
+  private async readLabels(batch: BatchLayout, first: number, into: Int32Array): Promise<void> {
+    const { labels, labelValidity } = batch
+    await readInto(this.file, labels.at + 4 * first, into)
+    const skip = first >> 3
+    const validity =
+      labelValidity &&
+      (await readRegion(this.file, { at: labelValidity.at + skip, bytes: Math.ceil((first + into.length) / 8) - skip }))
+    for (let i = 0; i < into.length; i++) {
+      const bit = first + i - 8 * skip
+      if (validity && !((validity[bit >> 3]! >> (bit & 7)) & 1)) into[i] = -1
+      else if (into[i]! < 0 || into[i]! >= this.shape.classes)
+        throw new Error(`label ${into[i]}, expected 0 to ${this.shape.classes - 1}`)
+    }
+  }
+
+  private async readTargets(batch: BatchLayout, first: number, logits: Float32Array): Promise<void> {
+    const { classes, codec } = this.shape
+    const rows = logits.length / classes
+    const stored = codecs[codec].allocate(logits, classes)
+    await Promise.all(
+      stored.map((values, i) => readInto(this.file, batch.targets[i]!.at + (first * values.byteLength) / rows, values)),
+    )
+    codecs[codec].decode(stored, logits, classes)
+  }
+}
+
+/** The row whose id has these bytes, or -1. Ids of a dataset mostly differ in their last characters, so those are looked at first. */
+function indexOf({ offsets, bytes }: IdColumn, id: Uint8Array): number {
+  const length = id.length
+  for (let row = 0; row + 1 < offsets.length; row++) {
+    const start = offsets[row]!
+    if (offsets[row + 1]! - start !== length) continue
+    let i = length - 1
+    while (i >= 0 && bytes[start + i] === id[i]) i--
+    if (i < 0) return row
+  }
+  return -1
+}
+
+async function readRegion(file: FileHandle, { at, bytes }: Region): Promise<Uint8Array> {
+  const into = new Uint8Array(bytes)
+  await readInto(file, at, into)
+  return into
+}
+
+/** One read call takes less than 2 GiB. */
+const MAX_READ = 2 ** 30
+
+async function readInto(file: FileHandle, position: number, into: ArrayBufferView): Promise<void> {
+  const target = new Uint8Array(into.buffer, into.byteOffset, into.byteLength)
+  for (let done = 0; done < target.length; ) {
+    const length = Math.min(MAX_READ, target.length - done)
+    const { bytesRead } = await file.read(target, done, length, position + done)
+    if (bytesRead === 0) throw new Error(`the file ends at byte ${position + done}`)
+    done += bytesRead
+  }
+}
+
+/** Whatever goes wrong in parsing hostile bytes (out of range, above all) becomes a FormatError that names the place. */
+async function checked<T>(place: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof FormatError || (error as NodeJS.ErrnoException).code?.startsWith('E')) throw error
+    throw new FormatError(`${place}: ${(error as Error).message}`)
+  }
+}
