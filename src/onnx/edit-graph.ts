@@ -1,0 +1,167 @@
+import type { GraphProto, NodeProto, TensorProto, ValueInfoProto } from 'onnx-buf'
+import { describeValue, type ValueInfo } from './describe-model.js'
+import { nameOfElement } from './dtypes.js'
+import { type GraphBuilder, makeNode } from './graph-builder.js'
+import { copyWith, graphsOf, mapAttributes, subgraphsOf } from './walk-graph.js'
+
+/** Looks up what a graph says of its values; built once for a graph that does not change meanwhile. */
+export class GraphIndex {
+  readonly #producers = new Map<string, NodeProto>()
+  readonly #infos = new Map<string, ValueInfo>()
+  readonly #initializers: ReadonlyMap<string, TensorProto>
+
+  constructor(graph: GraphProto) {
+    this.#initializers = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]))
+    for (const node of graph.node) for (const output of node.output) if (output) this.#producers.set(output, node)
+    for (const info of [...graph.valueInfo, ...graph.input, ...graph.output]) {
+      this.#infos.set(info.name, describeValue(info))
+    }
+  }
+
+  /** The node that computes a value; undefined for inputs and initializers. */
+  producer(value: string | undefined): NodeProto | undefined {
+    return value === undefined ? undefined : this.#producers.get(value)
+  }
+
+  /** Type and shape where the model declares them. */
+  info(value: string | undefined): ValueInfo | undefined {
+    return value === undefined ? undefined : this.#infos.get(value)
+  }
+
+  /** Shape of an initializer or a Constant node's output; undefined for what is computed. */
+  constantShape(value: string): number[] | undefined {
+    const node = this.#producers.get(value)
+    if (node?.opType === 'Constant' && !attributeOf(node, 'value')) {
+      const [attribute] = node.attribute
+      return attribute?.name === 'value_ints' || attribute?.name === 'value_floats'
+        ? [attribute.ints.length + attribute.floats.length]
+        : []
+    }
+    return this.#tensor(value)?.dims.map(Number)
+  }
+
+  /** Values of an integer constant; undefined for what is computed. */
+  integers(value: string | undefined): number[] | undefined {
+    if (!value) return undefined
+    const node = this.#producers.get(value)
+    const tensor = this.#tensor(value)
+    if (!tensor) return node?.opType === 'Constant' ? integersOf(node, 'value_ints') : undefined
+    const { rawData: raw } = tensor
+    const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength)
+    switch (nameOfElement(tensor.dataType)) {
+      case 'int64':
+        if (raw.length === 0) return tensor.int64Data.map(Number)
+        return Array.from({ length: raw.length >> 3 }, (_, i) => Number(view.getBigInt64(8 * i, true)))
+      case 'int32':
+        if (raw.length === 0) return [...tensor.int32Data]
+        return Array.from({ length: raw.length >> 2 }, (_, i) => view.getInt32(4 * i, true))
+      default:
+        return undefined
+    }
+  }
+
+  isConstant(value: string): boolean {
+    return this.constantShape(value) !== undefined
+  }
+
+  #tensor(value: string): TensorProto | undefined {
+    const node = this.#producers.get(value)
+    return node?.opType === 'Constant' ? attributeOf(node, 'value')?.t : this.#initializers.get(value)
+  }
+}
+
+const attributeOf = (node: NodeProto, name: string) => node.attribute.find((attribute) => attribute.name === name)
+
+export function integerOf(node: NodeProto, name: string): number | undefined {
+  const attribute = attributeOf(node, name)
+  return attribute && Number(attribute.i)
+}
+
+export function integersOf(node: NodeProto, name: string): number[] | undefined {
+  return attributeOf(node, name)?.ints.map(Number)
+}
+
+export function stringOf(node: NodeProto, name: string): string | undefined {
+  const attribute = attributeOf(node, name)
+  return attribute && new TextDecoder().decode(attribute.s)
+}
+
+/** The operator's name, with its domain unless that is the default one. */
+export function operatorOf({ domain, opType }: NodeProto): string {
+  return domain === '' || domain === 'ai.onnx' ? opType : `${domain}.${opType}`
+}
+
+/** Gives values other names, everywhere they are mentioned; SSA form makes one name one value in subgraphs as well. */
+export function renameValues(graph: GraphProto, names: ReadonlyMap<string, string>): GraphProto {
+  if (names.size === 0) return graph
+  const rename = (name: string) => names.get(name) ?? name
+  const renamed = <T extends ValueInfoProto | GraphProto['initializer'][number]>(item: T): T =>
+    names.has(item.name) ? (copyWith<never>(item as never, { name: rename(item.name) } as never) as T) : item
+  const renameNode = (node: NodeProto): NodeProto =>
+    copyWith(
+      mapAttributes(node, (attribute) =>
+        subgraphsOf(node).length === 0
+          ? attribute
+          : copyWith(attribute, {
+              g: attribute.g && renameValues(attribute.g, names),
+              graphs: attribute.graphs.map((inner) => renameValues(inner, names)),
+            }),
+      ),
+      { input: node.input.map(rename), output: node.output.map(rename) },
+    )
+  return copyWith(graph, {
+    node: graph.node.map(renameNode),
+    input: graph.input.map(renamed),
+    output: graph.output.map(renamed),
+    valueInfo: graph.valueInfo.map(renamed),
+    initializer: graph.initializer.map(renamed),
+    sparseInitializer: graph.sparseInitializer.map((sparse) =>
+      copyWith(sparse, { values: sparse.values && renamed(sparse.values) }),
+    ),
+    quantizationAnnotation: graph.quantizationAnnotation.map((note) =>
+      copyWith(note, {
+        tensorName: rename(note.tensorName),
+        quantParameterTensorNames: note.quantParameterTensorNames.map((entry) =>
+          copyWith(entry, { value: rename(entry.value) }),
+        ),
+      }),
+    ),
+  })
+}
+
+/** Nodes that a builder collected, its constants as Constant nodes: those are valid in every IR version. */
+export function builtNodes(builder: GraphBuilder): NodeProto[] {
+  const constants = builder.initializers.map((tensor) =>
+    makeNode({ op: 'Constant', inputs: [], outputs: [tensor.name], attributes: { value: { tensor } } }),
+  )
+  return [...constants, ...builder.nodes]
+}
+
+/** Leaves out what no output depends on: nodes, weights, inputs. */
+export function pruneGraph(graph: GraphProto): GraphProto {
+  const needed = new Set(graph.output.map(({ name }) => name))
+  const node = graph.node
+    .toReversed()
+    .filter((candidate) => {
+      const keep = candidate.output.some((name) => needed.has(name))
+      if (keep) for (const name of readBy(candidate)) needed.add(name)
+      return keep
+    })
+    .reverse()
+  return copyWith(graph, {
+    node,
+    input: graph.input.filter(({ name }) => needed.has(name)),
+    initializer: graph.initializer.filter(({ name }) => needed.has(name)),
+    sparseInitializer: graph.sparseInitializer.filter(({ values }) => needed.has(values?.name ?? '')),
+    valueInfo: graph.valueInfo.filter(({ name }) => needed.has(name)),
+    quantizationAnnotation: graph.quantizationAnnotation.filter(({ tensorName }) => needed.has(tensorName)),
+  })
+}
+
+/** What a node reads: its inputs, and what its subgraphs take from outside. */
+export function readBy(node: NodeProto): string[] {
+  const inner = subgraphsOf(node)
+    .flatMap(graphsOf)
+    .flatMap((graph) => [...graph.node.flatMap((n) => n.input), ...graph.output.map(({ name }) => name)])
+  return [...node.input, ...inner]
+}
