@@ -7,7 +7,7 @@ import { ahead, batchStarts, checkRange, checkRows } from './batching.js'
 import { declaredSize, planGeometry, type Size, sizeText } from './geometry.js'
 import { idAt, pickIds } from './ids.js'
 import { type ImageList, listImages } from './image-list.js'
-import { type Channels, decodeImage, IN_FLIGHT, readSize } from './pixels.js'
+import { type Channels, decodeImage, IN_FLIGHT, readHeader } from './pixels.js'
 import type { Preprocess } from './preprocess.js'
 import type { Batch, Source } from './source.js'
 
@@ -40,17 +40,20 @@ export async function openImages(uri: string, preprocess: Preprocess): Promise<S
     { run, skip }: { run: Run; skip: boolean },
   ): Promise<Batch> {
     const inputs = new Uint8Array(n * bytes)
-    const reasons = new Map<number, string>()
+    const reasons = new Map<number, DecantError>()
     const one = async (i: number) => {
       if (reasons.size > 0 && !skip) return
       try {
         inputs.set(await decode(at(i)), i * bytes)
       } catch (error) {
-        reasons.set(i, (error as Error).message.split('\n')[0]!)
+        if (!(error instanceof DecantError)) throw error
+        reasons.set(i, error)
       }
     }
     await Promise.all(Array.from({ length: n }, (_, i) => run(() => one(i))))
-    const bad = [...reasons].sort(([a], [b]) => a - b).map(([i, reason]) => ({ id: idAt(list.paths, at(i)), reason }))
+    const bad = [...reasons]
+      .sort(([a], [b]) => a - b)
+      .map(([i, error]) => ({ id: idAt(list.paths, at(i)), reason: error.message }))
     if (bad[0] && !skip) throw new DecantError(`${join(uri, bad[0].id)}: unreadable image: ${bad[0].reason}`)
 
     const kept = Array.from({ length: n }, (_, i) => i).filter((i) => !reasons.has(i))
@@ -109,7 +112,7 @@ async function commonSize(uri: string, list: ImageList, preprocess: Preprocess):
   let known: { row: number; size: Size } | undefined
   const sizeOf = async (row: number) => {
     if (list.links.has(row)) return undefined
-    const size = await readSize(join(uri, idAt(list.paths, row))).catch(() => undefined)
+    const size = await readHeader(join(uri, idAt(list.paths, row))).catch(() => undefined)
     return size && { row, size: planGeometry(size, preprocess).result }
   }
   for await (const found of ahead(indices(list), 2 * IN_FLIGHT, sizeOf)) {

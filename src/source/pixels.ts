@@ -1,6 +1,7 @@
+import { access, constants } from 'node:fs/promises'
 import sharp, { type Sharp } from 'sharp'
 import { DecantError } from '../errors.js'
-import { type Geometry, MAX_PIXELS, planGeometry, type Size } from './geometry.js'
+import { type Geometry, MAX_PIXELS, planGeometry, type Size, sizeText } from './geometry.js'
 import type { Preprocess } from './preprocess.js'
 
 // Four images in flight with one thread each beat one image on four threads; libvips' operation cache would keep files that have changed.
@@ -16,27 +17,40 @@ const FORMATS = new Set(['jpeg', 'png', 'webp', 'tiff', 'gif', 'heif'])
 
 export type Channels = 1 | 3
 
-/** Width and height of an image file after EXIF rotation, from its header. @throws Error with one line that does not name the file */
-export async function readSize(path: string): Promise<Size> {
-  const { format, autoOrient } = await open(path).metadata()
+/** Width, height (after EXIF rotation) and format of an image file, from its header. @throws DecantError, see decodeImage */
+export async function readHeader(path: string): Promise<Size & { format: string }> {
+  const metadata = await open(path)
+    .metadata()
+    .catch(async (cause) => {
+      const { code } = (await access(path, constants.R_OK).catch((error) => error)) ?? {}
+      if (code) throw new DecantError(`cannot be read: ${code}`)
+      throw new DecantError(`not an image (${[...FORMATS].join(', ')}), or its header is damaged`, { cause })
+    })
+  const { format, autoOrient } = metadata
   if (!FORMATS.has(format)) throw new DecantError(`${format} images are not supported`)
-  return autoOrient
+  if (autoOrient.width * autoOrient.height > MAX_PIXELS)
+    throw new DecantError(`${sizeText(autoOrient)}: at most ${MAX_PIXELS} pixels are allowed`)
+  return { format, width: autoOrient.width, height: autoOrient.height }
 }
 
 /**
  * Decodes an image file through the pixel part of `preprocess`: uint8 [height, width, channels].
  * EXIF rotation is applied; alpha is composited onto black (so a transparent black pixel, the usual one, stays black as in PIL's `convert('RGB')`);
  * CMYK and other spaces become sRGB by their profile; 16 bits keep their upper 8; of an animation the first frame is taken.
- * @throws Error with one line that does not name the file (the caller knows it)
+ * @throws DecantError with one line that does not name the file (the caller knows it) and is the same at every run: it goes into the manifest, and libvips'
+ * own messages come from a buffer that all threads share, so they are only the `cause`
  */
 export async function decodeImage(
   path: string,
   preprocess: Preprocess,
   channels: Channels,
 ): Promise<Size & { data: Uint8Array }> {
-  const plan = planGeometry(await readSize(path), preprocess)
+  const { format, ...size } = await readHeader(path)
+  const plan = planGeometry(size, preprocess)
   const image = open(path).autoOrient().flatten({ background: '#000' })
-  return render(image, plan, channels)
+  return render(image, plan, channels).catch((cause) => {
+    throw new DecantError(`damaged or truncated ${format} data`, { cause })
+  })
 }
 
 /** The same for an image that is in memory: uint8 gray [height, width]. */

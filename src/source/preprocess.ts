@@ -82,7 +82,7 @@ export function affine(p: Preprocess, channels: number): { multiply: Float32Arra
   for (let c = 0; c < channels; c++) {
     const std = p.std?.[c] ?? 1
     multiply[c] = scale / std
-    add[c] = -(p.mean?.[c] ?? 0) / std
+    add[c] = (0 - (p.mean?.[c] ?? 0)) / std
   }
   return { multiply, add }
 }

@@ -1,0 +1,63 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { declaredSize, planGeometry } from '../../src/source/geometry.js'
+
+const side = fc.integer({ min: 1, max: 3000 })
+const size = fc.record({ width: side, height: side })
+
+describe('planGeometry', () => {
+  test('changes nothing where nothing is declared', () => {
+    fc.assert(
+      fc.property(size, (image) => {
+        expect(planGeometry(image, { version: 1 })).toEqual({ result: image })
+      }),
+    )
+  })
+
+  test('shorter: the shorter side is exact, the longer one is floor(s·long/short)', () => {
+    fc.assert(
+      fc.property(size, fc.integer({ min: 1, max: 300 }), (image, shorter) => {
+        const [short, long] = [Math.min(image.width, image.height), Math.max(image.width, image.height)]
+        fc.pre((shorter * shorter * long) / short < 2e8)
+        const { result } = planGeometry(image, { version: 1, resize: { shorter } })
+        const [a, b] = image.width <= image.height ? [result.width, result.height] : [result.height, result.width]
+        expect([a, b]).toEqual([shorter, Math.floor((shorter * long) / short)])
+      }),
+    )
+  })
+
+  test('crop: a box of the declared size inside the image, as far from either edge but for one pixel', () => {
+    fc.assert(
+      fc.property(size, size, (image, crop) => {
+        if (crop.width > image.width || crop.height > image.height) {
+          expect(() => planGeometry(image, { version: 1, crop })).toThrow(/the crop \d+×\d+ is larger than the image/)
+          return
+        }
+        const plan = planGeometry(image, { version: 1, crop })
+        expect(plan.result).toEqual(crop)
+        const { left, top } = plan.crop ?? { left: 0, top: 0 }
+        expect(Math.abs(image.width - crop.width - 2 * left)).toBeLessThanOrEqual(1)
+        expect(Math.abs(image.height - crop.height - 2 * top)).toBeLessThanOrEqual(1)
+      }),
+    )
+  })
+
+  test('crop offsets round half to even, as torchvision’s center_crop does', () => {
+    const left = (cut: number) =>
+      planGeometry({ width: 10 + cut, height: 1 }, { version: 1, crop: { width: 10, height: 1 } }).crop?.left
+    expect([1, 2, 3, 4, 5, 6, 7].map(left)).toEqual([0, 1, 2, 2, 2, 3, 4])
+  })
+
+  test('refuses a sliver that would be resized to gigapixels', () => {
+    expect(() => planGeometry({ width: 1, height: 65535 }, { version: 1, resize: { shorter: 256 } })).toThrow(
+      /from 1×65535 it would be 256×16776960/,
+    )
+  })
+
+  test('the size of the inputs is known from the declaration where crop or both sides are given', () => {
+    const both = { width: 3, height: 4 }
+    expect(declaredSize({ version: 1, resize: { shorter: 9 }, crop: both })).toEqual(both)
+    expect(declaredSize({ version: 1, resize: both })).toEqual(both)
+    expect(declaredSize({ version: 1, resize: { shorter: 9 } })).toBeUndefined()
+  })
+})
