@@ -9,6 +9,7 @@ import { checkInputs, type Engine, type InputSpec, type Program, type Step, zero
  */
 export async function openEager(): Promise<Engine> {
   tf.enableProdMode() // no advertisement on stderr, no scan of every uploaded value for NaN
+  await withoutListeners(() => useBackend('wasm'))
   return {
     name: 'eager',
     backend: 'wasm',
@@ -47,6 +48,21 @@ export function eagerProgram(options: {
     },
     async dispose() {},
   }
+}
+
+/**
+ * The wasm module's loader listens to the process's uncaught errors, only to throw them again from a line of 100 KB that Node then
+ * prints. What it added is taken back.
+ */
+async function withoutListeners(work: () => Promise<void>): Promise<void> {
+  const events = ['uncaughtException', 'unhandledRejection'] as const
+  const before = events.map((event) => new Set<unknown>(process.listeners(event as 'uncaughtException')))
+  await work()
+  events.forEach((event, i) => {
+    for (const listener of process.listeners(event as 'uncaughtException')) {
+      if (!before[i]!.has(listener)) process.off(event, listener)
+    }
+  })
 }
 
 /** The backend is tfjs's global: another engine may have taken it while this one awaited something. */

@@ -9,9 +9,9 @@ export function logSoftmax(logits: tf.Tensor2D, temperature: tf.Scalar): tf.Tens
   return tf.customGrad((z, save) => {
     const scaled = tf.div(tf.sub(z as tf.Tensor, tf.max(z as tf.Tensor, -1, true)), temperature)
     const value = tf.sub(scaled, tf.log(tf.sum(tf.exp(scaled), -1, true)))
-    ;(save as tf.GradSaveFunc)([value])
+    ;(save as tf.GradSaveFunc)([value, temperature])
     const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) =>
-      tf.div(tf.sub(dy, tf.mul(tf.exp(saved[0]!), tf.sum(dy, -1, true))), temperature)
+      tf.div(tf.sub(dy, tf.mul(tf.exp(saved[0]!), tf.sum(dy, -1, true))), saved[1]!)
     return { value, gradFunc }
   })(logits) as tf.Tensor2D
 }

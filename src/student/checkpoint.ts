@@ -1,0 +1,76 @@
+import { readFile } from 'node:fs/promises'
+import { z } from 'zod'
+import { FormatError } from '../errors.js'
+import { checkProvenance, type Provenance, writeWhole } from './folder.js'
+import { decodeSafetensors, encodeSafetensors, type NamedTensor } from './safetensors.js'
+
+/** One epoch as the history keeps it. */
+export interface EpochRecord {
+  /** 1, 2, … */
+  epoch: number
+  /** mean training loss over the epoch's rows */
+  loss: number
+  /** on the held-out rows, where there are any: accuracy (null without labels) and agreement with the teacher */
+  accuracy?: number | null
+  agreement?: number
+}
+
+/** Where training stands, apart from its tensors. Enough for the rest to come out bit for bit as without a break. */
+export interface Progress {
+  /** steps taken */
+  step: number
+  /** of the epoch that is under way: Σ loss·weight and Σ weight */
+  loss: number
+  weight: number
+  history: EpochRecord[]
+  /** early stopping: the best epoch and its score so far */
+  best: { epoch: number; score: number } | null
+}
+
+export interface Checkpoint {
+  progress: Progress
+  /** the model's weights, then the optimizer's state, then the best weights so far where there are any */
+  tensors: NamedTensor[]
+}
+
+const progressSchema: z.ZodType<Progress> = z.strictObject({
+  step: z.int().min(0),
+  loss: z.number(),
+  weight: z.number(),
+  history: z.array(
+    z.strictObject({
+      epoch: z.int(),
+      loss: z.number(),
+      accuracy: z.number().nullable().optional(),
+      agreement: z.number().optional(),
+    }),
+  ),
+  best: z.strictObject({ epoch: z.int(), score: z.number() }).nullable(),
+})
+
+/** Writes a checkpoint in one step: a safetensors file whose metadata holds progress and provenance as JSON. */
+export async function writeCheckpoint(path: string, checkpoint: Checkpoint, provenance: Provenance): Promise<void> {
+  const metadata = {
+    decant: 'checkpoint 1',
+    progress: JSON.stringify(checkpoint.progress),
+    provenance: JSON.stringify(provenance),
+  }
+  await writeWhole(path, encodeSafetensors(checkpoint.tensors, metadata))
+}
+
+/** @throws MismatchError where the checkpoint is of another student; FormatError where it is none */
+export async function readCheckpoint(path: string, provenance: Provenance): Promise<Checkpoint> {
+  const { tensors, metadata } = decodeSafetensors(await readFile(path), path)
+  if (metadata.decant !== 'checkpoint 1') throw new FormatError(`${path}: not a decant checkpoint of version 1`)
+  const parse = (text = ''): unknown => {
+    try {
+      return JSON.parse(text)
+    } catch (error) {
+      throw new FormatError(`${path}: metadata: ${(error as Error).message}`)
+    }
+  }
+  checkProvenance(path, parse(metadata.provenance), provenance)
+  const progress = progressSchema.safeParse(parse(metadata.progress))
+  if (!progress.success) throw new FormatError(`${path}: progress: ${progress.error.issues[0]!.message}`)
+  return { progress: progress.data, tensors }
+}

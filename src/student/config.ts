@@ -1,0 +1,76 @@
+import { DecantError } from '../errors.js'
+import { findMethod } from './method.js'
+import type { OptimizerConfig } from './optimizer.js'
+import type { Schedule } from './schedule.js'
+
+/** All that makes one student from a dataset: the same config, dataset and engine give the same bits. */
+export interface StudentConfig {
+  /** A form of the zoo (`mlp:128`) or the path of a module. */
+  student: string
+  method: string
+  temperature: number
+  /** The share of the teacher in [0, 1]; 0 is the control. */
+  alpha: number
+  optimizer: OptimizerConfig
+  learningRate: number
+  schedule: Schedule
+  epochs: number
+  batch: number
+  seed: number
+  /** Share of the rows that is not trained on, by hash of the id. */
+  holdout: number
+  /** Stop after so many epochs without a better accuracy on the held-out rows, and keep the best. */
+  earlyStop: { patience: number } | null
+}
+
+export const defaults: StudentConfig = {
+  student: 'mlp:128',
+  method: 'kd',
+  temperature: 4,
+  alpha: 0.9,
+  optimizer: { name: 'adam' },
+  learningRate: 1e-3,
+  schedule: { kind: 'cosine', warmup: 0 },
+  epochs: 20,
+  batch: 128,
+  seed: 1,
+  holdout: 0.1,
+  earlyStop: null,
+}
+
+/**
+ * Fills in what is left out and checks the rest. Rows are held out where something depends on them: when there is no dataset to
+ * evaluate on, and for early stopping, which must not choose by what it is evaluated on.
+ * @throws DecantError naming the option
+ */
+export function completeConfig(given: Partial<StudentConfig>, { evaluated }: { evaluated: boolean }): StudentConfig {
+  const config = { ...defaults, ...definedOf(given) }
+  if (given.holdout === undefined && evaluated && !config.earlyStop) config.holdout = 0
+  const check = (
+    name: keyof StudentConfig | 'warmup' | 'patience',
+    value: number,
+    expected: string,
+    holds: boolean,
+  ) => {
+    if (!holds) throw new DecantError(`${name}: expected ${expected}, found ${value}`)
+  }
+  const { temperature, alpha, learningRate, epochs, batch, seed, holdout, earlyStop, schedule } = config
+  findMethod(config.method)
+  check('temperature', temperature, 'a number above 0', temperature > 0 && Number.isFinite(temperature))
+  check('alpha', alpha, 'a number from 0 to 1', alpha >= 0 && alpha <= 1)
+  check('learningRate', learningRate, 'a number above 0', learningRate > 0 && Number.isFinite(learningRate))
+  check('epochs', epochs, 'a whole number of at least 1', Number.isInteger(epochs) && epochs >= 1)
+  check('batch', batch, 'a whole number of at least 1', Number.isInteger(batch) && batch >= 1)
+  check('seed', seed, 'a whole number', Number.isSafeInteger(seed))
+  check('warmup', schedule.warmup, 'a whole number of steps', Number.isInteger(schedule.warmup) && schedule.warmup >= 0)
+  check('holdout', holdout, 'a share from 0 to below 1', holdout >= 0 && holdout < 1)
+  if (earlyStop) {
+    const { patience } = earlyStop
+    check('patience', patience, 'a whole number of at least 1', Number.isInteger(patience) && patience >= 1)
+    check('holdout', holdout, 'a share above 0, which early stopping chooses by', holdout > 0)
+  }
+  return config
+}
+
+const definedOf = <T extends object>(value: T): T =>
+  Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as T

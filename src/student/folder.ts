@@ -1,0 +1,82 @@
+import { access, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { diffJson } from '../cache/diff.js'
+import { diskError, openFile, syncFolder, writeFully } from '../cache/files.js'
+import { DecantError, FormatError, MismatchError } from '../errors.js'
+import type { StudentConfig } from './config.js'
+
+/** Everything that a student's bits follow from; kept in its checkpoint and in student.json. */
+export interface Provenance {
+  config: StudentConfig
+  engine: string
+  /** sha256 of a user's own student module */
+  module?: string
+  /** sha256 of manifest.json of the targets trained on, and of the teacher's file */
+  manifest: string
+  teacher: string
+  /** sha256 of manifest.json of the targets evaluated on */
+  evaluation?: string
+}
+
+export const SUMMARY = 'student.json'
+export const CHECKPOINT = 'checkpoint.safetensors'
+
+/** Finds what a student's folder holds; makes it where there is none. @throws DecantError where it holds something else */
+export async function openFolder(dir: string): Promise<'empty' | 'checkpoint' | 'finished'> {
+  try {
+    await mkdir(dir, { recursive: true })
+    const files = await readdir(dir)
+    if (files.includes(SUMMARY)) return 'finished'
+    if (files.includes(CHECKPOINT)) return 'checkpoint'
+    const foreign = files.find((file) => !file.endsWith('.tmp') && !PARTS.includes(file))
+    if (foreign) throw new DecantError(`${dir}: not empty and no student's folder: it holds ${foreign}`)
+    return 'empty'
+  } catch (error) {
+    throw diskError(error, dir)
+  }
+}
+
+/** The files of a student, in the order in which they are written: student.json comes last and says that it is whole. */
+export const PARTS = ['model.json', 'weights.bin', 'student.onnx', 'preprocess.json', 'metrics.json', SUMMARY]
+
+/** @throws MismatchError with a line for each difference where `found` (of `path`) is not the student that is asked for */
+export function checkProvenance(path: string, found: unknown, asked: Provenance): void {
+  const lines = diffJson(found, asked)
+  if (lines.length > 0) throw new MismatchError(`${path} is of another student:`, lines)
+}
+
+export async function readJson(path: string): Promise<unknown> {
+  const text = await readFile(path, 'utf8').catch((error) => {
+    throw diskError(error, path)
+  })
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new FormatError(`${path}: not JSON: ${(error as Error).message}`)
+  }
+}
+
+/** Replaces a file in one step: at any moment there is the old one or the new one, whole and on disk. */
+export async function writeWhole(path: string, content: Uint8Array | string): Promise<void> {
+  const temporary = `${path}.tmp`
+  try {
+    const file = await openFile(temporary, 'w')
+    try {
+      await writeFully(file, [typeof content === 'string' ? Buffer.from(content) : content])
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+    await syncFolder(dirname(path))
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw diskError(error, path)
+  }
+}
+
+export const isThere = (dir: string, file: string): Promise<boolean> =>
+  access(join(dir, file)).then(
+    () => true,
+    () => false,
+  )

@@ -1,0 +1,19 @@
+export type { EpochRecord } from './checkpoint.js'
+export { completeConfig, defaults, type StudentConfig } from './config.js'
+export { type Dataset, loadDataset } from './dataset.js'
+export type { Provenance } from './folder.js'
+export { findMethod, type LossInputs, type Method, methods } from './method.js'
+export { type Metrics, measure } from './metrics.js'
+export { createOptimizer, type Optimizer, type OptimizerConfig } from './optimizer.js'
+export { loadStudent, readSummary } from './save.js'
+export { learningRateAt, type Schedule } from './schedule.js'
+export { createTally, type Tally } from './tally.js'
+export {
+  type TrainDataOptions,
+  type TrainEvent,
+  type TrainedStudent,
+  type TrainOptions,
+  trainOnDataset,
+  trainStudent,
+} from './train.js'
+export { type MakeStudent, type StudentOptions, zooStudent } from './zoo.js'

@@ -1,0 +1,265 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
+import type { LayersModel } from '@tensorflow/tfjs-layers'
+import type { Targets } from '../cache/index.js'
+import type { Engine } from '../engine/engine.js'
+import { DecantError, InterruptedError } from '../errors.js'
+import type { Source } from '../source/index.js'
+import { createBatches } from './batches.js'
+import { type Checkpoint, type EpochRecord, type Progress, readCheckpoint, writeCheckpoint } from './checkpoint.js'
+import { completeConfig, type StudentConfig } from './config.js'
+import { type Dataset, holdOut, loadDataset } from './dataset.js'
+import { createEvaluator } from './evaluate.js'
+import { CHECKPOINT, checkProvenance, openFolder, type Provenance } from './folder.js'
+import { findMethod } from './method.js'
+import type { Metrics } from './metrics.js'
+import { createOptimizer } from './optimizer.js'
+import { trainInputs, trainStep, variablesOf } from './program.js'
+import { loadStudent, readSummary, saveStudent } from './save.js'
+import { buildStudent, studentSource } from './student.js'
+import { assignVariables, readVariables } from './tensors.js'
+
+export type TrainEvent =
+  | { type: 'start'; parameters: number; rows: number; held: number; steps: number; backend: string; reason?: string }
+  | { type: 'resume'; step: number; steps: number }
+  | { type: 'step'; step: number; steps: number; loss: number; rowsPerSecond: number }
+  | ({ type: 'epoch'; epochs: number; learningRate: number } & EpochRecord)
+  | { type: 'stop'; epoch: number; best: number }
+  | { type: 'finished'; out: string }
+
+interface RunOptions extends Partial<StudentConfig> {
+  engine: Engine
+  /** The student's folder; without it nothing is written. A folder with a checkpoint of the same student is continued. */
+  out?: string
+  /** Steps between checkpoints in `out`; default: one an epoch. */
+  checkpointEvery?: number
+  /** Aborting writes a checkpoint and throws InterruptedError. */
+  signal?: AbortSignal
+  onEvent?: (event: TrainEvent) => void
+}
+
+export interface TrainOptions extends RunOptions {
+  targets: Targets
+  /** The source that the targets are of, opened with the manifest's preprocessing. */
+  source: Source
+  /** What to measure the student on, at the end. Without it: the held-out rows. */
+  evaluate?: { targets: Targets; source: Source }
+}
+
+export interface TrainDataOptions extends RunOptions {
+  dataset: Dataset
+  evaluation?: Dataset
+}
+
+export interface TrainedStudent {
+  model: LayersModel
+  provenance: Provenance
+  parameters: number
+  history: EpochRecord[]
+  /** of training, without what an earlier, interrupted run took */
+  seconds: number
+  metrics: Metrics | null
+  measuredOn: 'evaluation' | 'held-out rows' | 'nothing'
+}
+
+/** Trains one student from cached targets: loads them, then {@link trainOnDataset}. */
+export async function trainStudent(options: TrainOptions): Promise<TrainedStudent> {
+  const { targets, source, evaluate, ...rest } = options
+  const { signal } = options
+  const evaluation = evaluate && (await loadDataset({ ...evaluate, signal }))
+  return trainOnDataset({ ...rest, dataset: await loadDataset({ targets, source, signal }), evaluation })
+}
+
+/**
+ * Trains one student. The same config, dataset and engine give the same bits, whether the run was interrupted or not.
+ * @throws MismatchError where `out` holds another student; InterruptedError; DecantError where the loss is no number any more
+ */
+export async function trainOnDataset(options: TrainDataOptions): Promise<TrainedStudent> {
+  const { dataset, evaluation, engine, out, checkpointEvery, signal, onEvent = () => {} } = options
+  const config = completeConfig(configOf(options), { evaluated: evaluation !== undefined })
+  checkDatasets(dataset, evaluation, config)
+  const provenance: Provenance = {
+    config,
+    engine: engine.name,
+    module: await studentSource(config.student),
+    manifest: dataset.manifest,
+    teacher: dataset.teacher,
+    evaluation: evaluation?.manifest,
+  }
+  const found = out === undefined ? 'empty' : await openFolder(out)
+  if (out !== undefined && found === 'finished') {
+    const summary = await readSummary(out)
+    checkProvenance(out, summary.provenance, provenance)
+    onEvent({ type: 'finished', out })
+    return { ...summary, provenance, model: await loadStudent(out) }
+  }
+  const path = out === undefined ? undefined : join(out, CHECKPOINT)
+  const checkpoint = path && found === 'checkpoint' ? await readCheckpoint(path, provenance) : undefined
+
+  const began = performance.now()
+  const run = await openRun({ config, dataset, engine, checkpoint })
+  const { model, batches, program, progress, steps } = run
+  const save = async () => path && writeCheckpoint(path, await run.checkpoint(), provenance)
+  const parameters = model.countParams()
+  const { backend, reason } = program
+  onEvent({ type: 'start', parameters, rows: run.train.length, held: run.held.length, steps, backend, reason })
+  if (checkpoint) onEvent({ type: 'resume', step: progress.step, steps })
+  try {
+    const every = checkpointEvery ?? batches.perEpoch
+    let [turned, told, toldStep] = [performance.now(), performance.now(), progress.step]
+    while (progress.step < steps && !run.stopped()) {
+      const { inputs, weight, learningRate } = batches.at(progress.step)
+      const loss = (await program.run(inputs)).loss![0]!
+      if (!Number.isFinite(loss)) {
+        throw new DecantError(
+          `student ${config.student}: the loss is ${loss} at step ${progress.step}; a lower learning rate may help`,
+        )
+      }
+      progress.step++
+      progress.loss += loss * weight
+      progress.weight += weight
+      const now = performance.now()
+      if (now - told > 100) {
+        const rowsPerSecond = (1000 * config.batch * (progress.step - toldStep)) / (now - told)
+        onEvent({ type: 'step', step: progress.step, steps, loss, rowsPerSecond })
+        ;[told, toldStep] = [now, progress.step]
+      }
+      if (progress.step % batches.perEpoch === 0) {
+        const record = await run.endEpoch()
+        onEvent({ type: 'epoch', epochs: config.epochs, learningRate, ...record })
+      }
+      if (progress.step % every === 0 && progress.step < steps) await save()
+      // A step may never leave JavaScript: give signals and timers a turn.
+      if (now - turned > 50) {
+        await turn()
+        turned = performance.now()
+      }
+      if (signal?.aborted && progress.step < steps) {
+        await save()
+        const next = out ? `run the same command again to continue from ${path}` : 'nothing is kept without a folder'
+        throw new InterruptedError(`stopped after step ${progress.step} of ${steps}; ${next}`)
+      }
+    }
+    if (run.stopped()) onEvent({ type: 'stop', epoch: progress.history.length, best: progress.best!.epoch })
+    await run.settle()
+    const [on, rows] = evaluation ? [evaluation, holdOut(evaluation, 1).held] : [dataset, run.held]
+    const student: TrainedStudent = {
+      model,
+      provenance,
+      parameters,
+      history: progress.history,
+      seconds: (performance.now() - began) / 1000,
+      metrics: rows.length > 0 ? await run.evaluate(on, rows) : null,
+      measuredOn: evaluation ? 'evaluation' : rows.length > 0 ? 'held-out rows' : 'nothing',
+    }
+    if (out !== undefined && path) {
+      await saveStudent(out, student, dataset)
+      await rm(path, { force: true })
+    }
+    return student
+  } finally {
+    await run.dispose()
+  }
+}
+
+/** A student with its program, and where its training stands. */
+async function openRun(options: { config: StudentConfig; dataset: Dataset; engine: Engine; checkpoint?: Checkpoint }) {
+  const { config, dataset, engine, checkpoint } = options
+  const { train, held } = holdOut(dataset, config.holdout)
+  const { shape: inputShape, classes } = dataset
+  const model = await buildStudent(config.student, { inputShape, classes, seed: config.seed })
+  const weights = variablesOf(model.weights)
+  const optimizer = createOptimizer(config.optimizer, variablesOf(model.trainableWeights))
+  const progress: Progress = checkpoint?.progress ?? { step: 0, loss: 0, weight: 0, history: [], best: null }
+  let best = checkpoint?.tensors.filter(({ name }) => name.startsWith('best/')) ?? []
+  if (checkpoint) {
+    assignVariables(weights, 'model', checkpoint.tensors)
+    assignVariables(optimizer.state, 'optimizer', checkpoint.tensors)
+  }
+  const batches = createBatches(dataset, train, config)
+  const method = findMethod(config.method)
+  const step = trainStep({ model, method, optimizer, domain: dataset })
+  const program = await engine.compile(step, { inputs: trainInputs(config.batch, dataset) })
+  const evaluator = await createEvaluator({ model, engine, dataset })
+  const patience = config.earlyStop?.patience
+  return {
+    model,
+    batches,
+    program,
+    progress,
+    train,
+    held,
+    steps: config.epochs * batches.perEpoch,
+    evaluate: evaluator.evaluate,
+    stopped: () =>
+      patience !== undefined && progress.best !== null && progress.history.length - progress.best.epoch >= patience,
+    /** Puts the epoch that just ended into the history, measured on the held-out rows, and remembers the best. */
+    async endEpoch(): Promise<EpochRecord> {
+      const record: EpochRecord = { epoch: progress.history.length + 1, loss: progress.loss / progress.weight }
+      if (held.length > 0) {
+        const { accuracy, agreement } = await evaluator.evaluate(dataset, held)
+        Object.assign(record, { accuracy, agreement })
+        const score = accuracy ?? agreement
+        if (patience !== undefined && score > (progress.best?.score ?? -1)) {
+          progress.best = { epoch: record.epoch, score }
+          best = await readVariables(weights, 'best')
+        }
+      }
+      progress.history.push(record)
+      progress.loss = 0
+      progress.weight = 0
+      return record
+    },
+    async checkpoint(): Promise<Checkpoint> {
+      await engine.sync()
+      const tensors = [
+        ...(await readVariables(weights, 'model')),
+        ...(await readVariables(optimizer.state, 'optimizer')),
+      ]
+      return { progress, tensors: [...tensors, ...best] }
+    },
+    /** Training is over: the model's variables hold the student, the best one where training stopped by it. */
+    async settle() {
+      await engine.sync()
+      if (best.length > 0) assignVariables(weights, 'best', best)
+    },
+    async dispose() {
+      await program.dispose()
+      await evaluator.dispose()
+      optimizer.dispose()
+    },
+  }
+}
+
+function checkDatasets(dataset: Dataset, evaluation: Dataset | undefined, config: StudentConfig): void {
+  const form = ({ shape, classes, preprocess }: Dataset) =>
+    `${shape.join('x')} pixels, ${classes} classes, preprocessing ${JSON.stringify(preprocess)}`
+  if (evaluation && form(evaluation) !== form(dataset)) {
+    throw new DecantError(
+      `the targets to evaluate on are of another kind: expected ${form(dataset)}, found ${form(evaluation)}`,
+    )
+  }
+  if (findMethod(config.method).needs.labels && dataset.labels.every((label) => label < 0)) {
+    throw new DecantError(`method '${config.method}' learns from labels, and no row of the targets has one`)
+  }
+}
+
+function configOf(options: Partial<StudentConfig>): Partial<StudentConfig> {
+  const { student, method, temperature, alpha, optimizer, learningRate, schedule } = options
+  const { epochs, batch, seed, holdout, earlyStop } = options
+  return {
+    student,
+    method,
+    temperature,
+    alpha,
+    optimizer,
+    learningRate,
+    schedule,
+    epochs,
+    batch,
+    seed,
+    holdout,
+    earlyStop,
+  }
+}
