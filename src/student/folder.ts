@@ -1,4 +1,4 @@
-import { access, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { diffJson } from '../cache/diff.js'
 import { diskError, openFile, syncFolder, writeFully } from '../cache/files.js'
@@ -75,8 +75,13 @@ export async function writeWhole(path: string, content: Uint8Array | string): Pr
   }
 }
 
-export const isThere = (dir: string, file: string): Promise<boolean> =>
-  access(join(dir, file)).then(
-    () => true,
-    () => false,
-  )
+/** Makes the folder of a sweep. @throws DecantError where it holds something else */
+export async function openParent(dir: string): Promise<void> {
+  try {
+    await mkdir(join(dir, 'students'), { recursive: true })
+    const foreign = (await readdir(dir)).find((file) => !/^(students|sweep\.(json|csv)(\.tmp)?)$/.test(file))
+    if (foreign) throw new DecantError(`${dir}: not empty and no sweep's folder: it holds ${foreign}`)
+  } catch (error) {
+    throw diskError(error, dir)
+  }
+}

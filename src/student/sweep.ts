@@ -1,0 +1,147 @@
+import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import type { Targets } from '../cache/index.js'
+import type { EngineName, EngineOptions } from '../engine/engine.js'
+import { DecantError, InterruptedError } from '../errors.js'
+import type { Source } from '../source/index.js'
+import { threadEntry } from '../thread.js'
+import type { EpochRecord } from './checkpoint.js'
+import type { StudentConfig } from './config.js'
+import { type Dataset, loadDataset } from './dataset.js'
+import { openParent, writeWhole } from './folder.js'
+import type { Metrics } from './metrics.js'
+import { type Grid, planSweep, studentName } from './sweep-plan.js'
+import { formatCsv, type SweepRow, type SweepStudent, tabulate } from './sweep-table.js'
+import type { TrainEvent } from './train.js'
+
+export interface SweepOptions {
+  targets: Targets
+  source: Source
+  evaluate?: { targets: Targets; source: Source }
+  grid: Grid
+  /** What all students have in common. */
+  base?: Partial<StudentConfig>
+  engine: { name: EngineName } & EngineOptions
+  /** Worker threads, each training one student at a time. The results do not depend on it. */
+  jobs: number
+  /** Folder: students/<name>/ for each, sweep.json and sweep.csv. Students that are finished in it are not trained again. */
+  out?: string
+  signal?: AbortSignal
+  onEvent?: (event: SweepEvent) => void
+}
+
+export type SweepEvent =
+  | { type: 'plan'; students: string[]; jobs: number }
+  | { type: 'student'; name: string; done: number; of: number; student: SweepStudent }
+  | { type: 'training'; name: string; event: TrainEvent }
+
+export interface SweepResult {
+  students: SweepStudent[]
+  table: SweepRow[]
+  /** of this run */
+  seconds: number
+}
+
+export interface SweepWorkerData {
+  dataset: Dataset
+  evaluation?: Dataset
+  engine: { name: EngineName } & EngineOptions
+}
+export type ToWorker = { type: 'train'; index: number; config: StudentConfig; out?: string } | { type: 'abort' }
+export type FromWorker =
+  | { type: 'event'; index: number; event: TrainEvent }
+  | { type: 'done'; index: number; metrics: Metrics | null; history: EpochRecord[]; seconds: number }
+  | { type: 'failed'; index: number; name: string; message: string }
+
+/**
+ * Trains the students of a grid from one copy of the data. A student whose training fails is listed with the reason, and the others
+ * go on. @throws InterruptedError after every student in hand wrote its checkpoint
+ */
+export async function sweep(options: SweepOptions): Promise<SweepResult> {
+  const { targets, source, evaluate, grid, base = {}, engine, out, signal, onEvent = () => {} } = options
+  const began = performance.now()
+  const plan = planSweep(grid, base, { evaluated: evaluate !== undefined })
+  if (out !== undefined) await openParent(out)
+  const evaluation = evaluate && (await loadDataset({ ...evaluate, shared: true, signal }))
+  const workerData: SweepWorkerData = {
+    dataset: await loadDataset({ targets, source, shared: true, signal }),
+    evaluation,
+    engine,
+  }
+  const jobs = Math.min(options.jobs, plan.length)
+  onEvent({ type: 'plan', students: plan.map(studentName), jobs })
+
+  const students: SweepStudent[] = new Array(plan.length)
+  let [next, done] = [0, 0]
+  const take = (): ToWorker | undefined => {
+    const index = next++
+    const config = plan[index]
+    return config && { type: 'train', index, config, out: out && join(out, 'students', studentName(config)) }
+  }
+  const hear = (message: FromWorker) => {
+    const config = plan[message.index]!
+    const name = studentName(config)
+    if (message.type === 'event') return onEvent({ type: 'training', name, event: message.event })
+    const { student, method, temperature, alpha, seed } = config
+    const outcome =
+      message.type === 'done'
+        ? { metrics: message.metrics, history: message.history, seconds: message.seconds }
+        : { metrics: null, history: [], seconds: 0, failed: message.message }
+    students[message.index] = { student, method, temperature, alpha, seed, ...outcome }
+    onEvent({ type: 'student', name, done: ++done, of: plan.length, student: students[message.index]! })
+  }
+  await Promise.all(Array.from({ length: jobs }, () => runWorker({ workerData, take, hear, signal })))
+  if (signal?.aborted) {
+    throw new InterruptedError(
+      `stopped after ${done} of ${plan.length} students; ${out ? 'run the same command again to continue' : 'nothing is kept without a folder'}`,
+    )
+  }
+  const result: SweepResult = { students, table: tabulate(students), seconds: (performance.now() - began) / 1000 }
+  if (out !== undefined) {
+    await writeWhole(
+      join(out, 'sweep.json'),
+      `${JSON.stringify({ format: 'decant-sweep', version: 1, ...result }, null, 2)}\n`,
+    )
+    await writeWhole(join(out, 'sweep.csv'), formatCsv(students))
+  }
+  return result
+}
+
+/** Keeps one worker busy until nothing is left to take, or the signal says to stop. */
+async function runWorker(options: {
+  workerData: SweepWorkerData
+  take: () => ToWorker | undefined
+  hear: (message: FromWorker) => void
+  signal?: AbortSignal
+}): Promise<void> {
+  const { workerData, take, hear, signal } = options
+  const { url, execArgv } = threadEntry('./sweep-worker', import.meta.url)
+  const worker = new Worker(url, { workerData, execArgv })
+  const send = (message: ToWorker) => worker.postMessage(message)
+  const stop = () => send({ type: 'abort' })
+  signal?.addEventListener('abort', stop)
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const more = () => {
+        const job = signal?.aborted ? undefined : take()
+        if (job) send(job)
+        else resolve()
+      }
+      worker.on('error', reject)
+      worker.on('exit', (code) => reject(new DecantError(`a worker of the sweep ended by itself, with code ${code}`)))
+      worker.on('message', (message: FromWorker) => {
+        if (message.type === 'failed' && message.name === 'InterruptedError') return resolve()
+        try {
+          hear(message)
+          if (message.type !== 'event') more()
+        } catch (error) {
+          reject(error)
+        }
+      })
+      more()
+    })
+  } finally {
+    signal?.removeEventListener('abort', stop)
+    await worker.terminate()
+  }
+}
