@@ -1,4 +1,3 @@
-import type { Dirent } from 'node:fs'
 import { readdir, realpath, stat } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 import { DecantError } from '../errors.js'
@@ -28,18 +27,20 @@ export async function listImages(root: string): Promise<ImageList> {
   const real = await realpath(root)
   const found: { path: Buffer; outside: boolean }[] = []
   const directories: Buffer[] = []
-  let top: string | undefined
 
   const visit = async (directory: string) => {
-    for (const entry of await readdir(join(root, directory), { withFileTypes: true })) {
+    const entries = await readdir(join(root, directory), { withFileTypes: true }).catch((error) => {
+      throw new DecantError(`${join(root, directory)}: cannot be read: ${error.code ?? error.message}`)
+    })
+    for (const entry of entries) {
       if (entry.name.startsWith('.')) continue
       const path = directory ? `${directory}/${entry.name}` : entry.name
       if (entry.isDirectory()) {
-        if (!directory) directories.push(Buffer.from(nameOf(entry, root)))
+        checkName(path)
+        if (!directory) directories.push(Buffer.from(path))
         await visit(path)
       } else if (IMAGE.test(entry.name) && (entry.isFile() || entry.isSymbolicLink())) {
-        nameOf(entry, join(root, directory))
-        if (!directory) top ??= path
+        checkName(path)
         found.push({
           path: Buffer.from(path),
           outside: entry.isSymbolicLink() && !(await isFileInside(join(root, path), real)),
@@ -50,18 +51,23 @@ export async function listImages(root: string): Promise<ImageList> {
         )
     }
   }
+  const checkName = (path: string) => {
+    if (path.includes('\ufffd'))
+      throw new DecantError(`${join(root, path)}: the name is not UTF-8, so it cannot be an id`)
+  }
   await visit('')
 
   if (found.length === 0)
     throw new DecantError(
       `${root}: holds no images (jpg, png, webp, tiff, gif, avif); an IDX dataset is opened by its image file`,
     )
+  found.sort((a, b) => a.path.compare(b.path))
+  const top = found.find(({ path }) => !path.includes('/'))
   const nested = found.find(({ path }) => path.includes('/'))
   if (top && nested)
     throw new DecantError(
-      `${root}: holds images at the top (${top}) and in directories (${nested.path}): expected one directory per class, or all at the top`,
+      `${root}: holds images at the top (${top.path}) and in directories (${nested.path}): expected one directory per class, or all at the top`,
     )
-  found.sort((a, b) => a.path.compare(b.path))
   const links = new Set<number>()
   for (const [i, { outside }] of found.entries()) if (outside) links.add(i)
   const names = directories.sort(Buffer.compare).map(String)
@@ -73,12 +79,6 @@ export async function listImages(root: string): Promise<ImageList> {
     classes: top ? undefined : names,
     links,
   }
-}
-
-function nameOf(entry: Dirent, directory: string): string {
-  if (entry.name.includes('\ufffd'))
-    throw new DecantError(`${join(directory, entry.name)}: the name is not UTF-8, so it cannot be an id`)
-  return entry.name
 }
 
 async function isFileInside(link: string, root: string): Promise<boolean> {

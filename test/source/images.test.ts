@@ -55,6 +55,12 @@ describe('the list of images', () => {
     expect([...batch.labels]).toEqual([-1, -1])
   })
 
+  test('a name that is not UTF-8 cannot be an id', async () => {
+    const root = await folderOf({ 'a.png': '' })
+    await writeFile(Buffer.concat([Buffer.from(`${root}/`), Buffer.of(0xe9), Buffer.from('.png')]), '')
+    await expect(openSource(root)).rejects.toThrow('the name is not UTF-8')
+  })
+
   test('both at once, none at all, and a label file for a folder are errors', async () => {
     await expect(openSource(await folderOf({ 'a.png': '', 'd/b.png': '' }))).rejects.toThrow(
       'at the top (a.png) and in directories (d/b.png)',
