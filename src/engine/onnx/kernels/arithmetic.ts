@@ -1,0 +1,108 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type { DType, Graph, Value } from '../ir.js'
+import { bool, cast, float, type Kernels, kernel } from './kernel.js'
+
+type Binary = tf.BinaryInputs
+
+/** Shapes broadcast; an operator that ONNX lacks for bool runs on int32. */
+export function binary(graph: Graph, op: string, a: Value, b: Value, dtype: DType = a.dtype): Value {
+  const shape = tf.broadcast_util.assertAndGetBroadcastShape([...a.shape], [...b.shape])
+  if (a.dtype === 'bool' && dtype === 'bool') {
+    const [x, y] = [cast(graph, a, 'int32'), cast(graph, b, 'int32')]
+    return cast(graph, graph.emit(op, [x, y], { dtype: 'int32', shape }), 'bool')
+  }
+  return graph.emit(op, [a, b], { dtype, shape })
+}
+
+const direct = (op: string) => kernel<Binary>(({ a, b }, _, graph) => binary(graph, op, a, b))
+
+/** floor(a / b) rounded as in real arithmetic, whatever the signs. */
+function floorDiv(graph: Graph, a: Value, b: Value): Value {
+  const quotient = binary(graph, 'Div', cast(graph, a, 'float32'), cast(graph, b, 'float32'))
+  return cast(graph, graph.emit('Floor', [quotient], quotient), 'int32')
+}
+
+/** With the divisor's sign. */
+function mod(graph: Graph, a: Value, b: Value): Value {
+  if (a.dtype !== 'float32') return binary(graph, 'Mod', a, b)
+  const quotient = binary(graph, 'Div', a, b)
+  return binary(graph, 'Sub', a, binary(graph, 'Mul', b, graph.emit('Floor', [quotient], quotient)))
+}
+
+/** The angle of (b, a) in all four quadrants, from Atan, with the axes by themselves. */
+function atan2(graph: Graph, a: Value, b: Value): Value {
+  const zero = graph.scalar(0)
+  const quotient = binary(graph, 'Div', a, b)
+  const { shape } = quotient
+  const angle = graph.emit('Atan', [quotient], quotient)
+  const below = graph.emit('Less', [a, zero], bool(a.shape))
+  const where = (condition: Value, yes: Value, no: Value) => graph.emit('Where', [condition, yes, no], float(shape))
+  const half = where(below, graph.scalar(-Math.PI), graph.scalar(Math.PI))
+  const turned = where(graph.emit('Less', [b, zero], bool(b.shape)), binary(graph, 'Add', angle, half), angle)
+  const origin = graph.emit(
+    'And',
+    [graph.emit('Equal', [a, zero], bool(a.shape)), graph.emit('Equal', [b, zero], bool(b.shape))],
+    bool(shape),
+  )
+  return where(origin, zero, turned)
+}
+
+export const arithmetic: Kernels = {
+  Add: direct('Add'),
+  Sub: direct('Sub'),
+  Multiply: direct('Mul'),
+  RealDiv: direct('Div'),
+  Pow: direct('Pow'),
+  Maximum: direct('Max'),
+  Minimum: direct('Min'),
+  FloorDiv: kernel<Binary>(({ a, b }, _, graph) => floorDiv(graph, a, b)),
+  Mod: kernel<Binary>(({ a, b }, _, graph) => mod(graph, a, b)),
+  Atan2: kernel<Binary>(({ a, b }, _, graph) => atan2(graph, a, b)),
+  SquaredDifference: kernel<Binary>(({ a, b }, _, graph) => {
+    const difference = binary(graph, 'Sub', a, b)
+    return binary(graph, 'Mul', difference, difference)
+  }),
+  AddN: kernel<Record<number, tf.TensorInfo>>((inputs, _, graph) =>
+    (Object.values(inputs) as Value[]).reduce((sum, x) => binary(graph, 'Add', sum, x)),
+  ),
+}
+
+const compare = (op: string) => kernel<Binary>(({ a, b }, _, graph) => binary(graph, op, a, b, 'bool'))
+
+/** ONNX compares numbers, not truth values. */
+const compareNumbers = (op: string) =>
+  kernel<Binary>(({ a, b }, _, graph) => {
+    const number = (x: Value) => (x.dtype === 'bool' ? cast(graph, x, 'int32') : x)
+    return binary(graph, op, number(a), number(b), 'bool')
+  })
+
+function logical(op: string) {
+  return kernel<Binary>(({ a, b }, _, graph) => {
+    const shape = tf.broadcast_util.assertAndGetBroadcastShape([...a.shape], [...b.shape])
+    return graph.emit(op, [cast(graph, a, 'bool'), cast(graph, b, 'bool')], bool(shape))
+  })
+}
+
+export const comparison: Kernels = {
+  Equal: compareNumbers('Equal'),
+  NotEqual: kernel<Binary>(({ a, b }, _, graph) => {
+    const equal = binary(graph, 'Equal', a, b, 'bool')
+    return graph.emit('Not', [equal], equal)
+  }),
+  Greater: compare('Greater'),
+  GreaterEqual: compare('GreaterOrEqual'),
+  Less: compare('Less'),
+  LessEqual: compare('LessOrEqual'),
+  LogicalAnd: logical('And'),
+  LogicalOr: logical('Or'),
+  LogicalNot: kernel<tf.LogicalNotInputs>(({ x }, _, graph) =>
+    graph.emit('Not', [cast(graph, x, 'bool')], bool(x.shape)),
+  ),
+  Select: kernel<tf.SelectInputs>(({ condition, t, e }, _, graph) => {
+    // A vector of conditions chooses whole rows.
+    const rows = condition.shape.length === 1 && t.shape.length > 1
+    const shape = rows ? [condition.shape[0]!, ...t.shape.slice(1).map(() => 1)] : condition.shape
+    const chosen = rows ? graph.emit('Reshape', [condition], bool(shape)) : condition
+    return graph.emit('Where', [cast(graph, chosen, 'bool'), t, e], t)
+  }),
+}

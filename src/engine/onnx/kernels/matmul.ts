@@ -1,0 +1,40 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type { Graph, Value } from '../ir.js'
+import { binary } from './arithmetic.js'
+import { type Kernels, kernel, transpose } from './kernel.js'
+import { activate } from './unary.js'
+
+interface Sides {
+  transposeA?: boolean
+  transposeB?: boolean
+}
+
+function swapLast(graph: Graph, x: Value): Value {
+  const axes = x.shape.map((_, axis) => axis)
+  return transpose(graph, x, [...axes.slice(0, -2), axes.at(-1)!, axes.at(-2)!])
+}
+
+/** [..., m, k] · [..., k, n]; the leading axes broadcast. Two matrices are one Gemm, which transposes for nothing. */
+export function matmul(graph: Graph, a: Value, b: Value, { transposeA = false, transposeB = false }: Sides): Value {
+  const m = a.shape.at(transposeA ? -1 : -2)!
+  const n = b.shape.at(transposeB ? -2 : -1)!
+  if (a.shape.length === 2 && b.shape.length === 2 && a.dtype === 'float32') {
+    const attributes = { transA: transposeA ? 1 : 0, transB: transposeB ? 1 : 0 }
+    return graph.emit('Gemm', [a, b], { dtype: a.dtype, shape: [m, n] }, attributes)
+  }
+  const batch = tf.broadcast_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2))
+  const sides = [transposeA ? swapLast(graph, a) : a, transposeB ? swapLast(graph, b) : b]
+  return graph.emit('MatMul', sides, { dtype: a.dtype, shape: [...batch, m, n] })
+}
+
+export const matmuls: Kernels = {
+  BatchMatMul: kernel<tf.BatchMatMulInputs, tf.BatchMatMulAttrs>(({ a, b }, sides, graph) =>
+    matmul(graph, a, b, sides),
+  ),
+  _FusedMatMul: kernel<tf._FusedMatMulInputs, tf._FusedMatMulAttrs>((inputs, attributes, graph) => {
+    const { a, b, bias, preluActivationWeights: weights } = inputs
+    const product = matmul(graph, a, b, attributes)
+    const sum = bias ? binary(graph, 'Add', product, bias) : product
+    return activate(graph, sum, { activation: attributes.activation, alpha: attributes.leakyreluAlpha, weights })
+  }),
+}
