@@ -57,9 +57,10 @@ export class Table {
     return Buffer.from(this.view.buffer, this.view.byteOffset + at, length).toString('utf8')
   }
 
-  /** A vector of tables. */
-  tables(slot: number): Table[] {
+  /** A vector of at most `most` tables. */
+  tables(slot: number, most: number): Table[] {
     const { at, length } = this.vector(slot, 4)
+    if (length > most) throw new RangeError(`${length} tables, expected at most ${most}`)
     return Array.from({ length }, (_, i) => {
       const place = at + 4 * i
       return Table.open(this.view, place + this.view.getUint32(place, true))

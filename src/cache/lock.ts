@@ -23,7 +23,11 @@ export async function takeLock(dir: string): Promise<() => Promise<void>> {
   for (let attempt = 0; attempt < 10; attempt++) {
     try {
       await writeFile(path, own, { flag: 'wx' })
-      return () => rm(path, { force: true })
+      let held = true
+      return async () => {
+        if (held) await rm(path, { force: true }) // once: the next one is somebody else's
+        held = false
+      }
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw diskError(error, path)
     }

@@ -153,7 +153,7 @@ export function validate<T>(schema: z.ZodType<T>, value: unknown, path: string):
 }
 
 function checkCounts(manifest: Manifest, path: string): void {
-  const { classes, names, rows, shards, source, rowsPerShard } = manifest
+  const { classes, codec, names, rows, shards, source, rowsPerShard } = manifest
   const expect = (what: string, expected: number, found: number) => {
     if (expected !== found) throw new FormatError(`${path}: ${what}: expected ${expected}, found ${found}`)
   }
@@ -165,11 +165,15 @@ function checkCounts(manifest: Manifest, path: string): void {
   )
   expect('rows and skipped rows, together the rows of the source', source.rows, rows + source.skipped.length)
   const files = new Set<string>()
-  for (const { file, rows } of shards) {
+  for (const { file, rows, bytes } of shards) {
     if (files.has(file)) throw new FormatError(`${path}: shards: ${file} is listed twice`)
     if (rows > rowsPerShard)
       throw new FormatError(
         `${path}: shards: ${file} has ${rows} rows, expected at most rowsPerShard = ${rowsPerShard}`,
+      )
+    if (bytes < rows * classes * (codec === 'f32' ? 4 : 2))
+      throw new FormatError(
+        `${path}: shards: ${file} has ${bytes} bytes, expected at least its ${rows} rows of ${classes} logits`,
       )
     files.add(file)
   }

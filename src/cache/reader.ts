@@ -132,7 +132,7 @@ class OpenTargets implements Targets {
     }
   }
 
-  row(index: number): Promise<Row> {
+  async row(index: number): Promise<Row> {
     if (!isIndex(index) || index >= this.rows) throw this.outside(`row ${index}`)
     return this.limit(async () => {
       const { labels, logits, idAt } = await this.read(index, index + 1)
@@ -215,7 +215,7 @@ class OpenTargets implements Targets {
   }
 
   private outside(what: string): DecantError {
-    return new DecantError(`${this.dir}: ${what}: expected 0 to ${this.rows} at most`)
+    return new DecantError(`${this.dir}: ${what}: this dataset has ${this.rows} rows, counted from 0`)
   }
 }
 

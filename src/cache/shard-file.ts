@@ -190,7 +190,8 @@ async function checked<T>(place: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    if (error instanceof FormatError || (error as NodeJS.ErrnoException).code?.startsWith('E')) throw error
+    if (error instanceof FormatError) throw error
+    if ((error as NodeJS.ErrnoException).syscall) throw diskError(error, place)
     throw new FormatError(`${place}: ${(error as Error).message}`)
   }
 }

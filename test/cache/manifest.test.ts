@@ -1,0 +1,134 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { type Manifest, parseManifest } from '../../src/cache/index.js'
+import { formatManifest, MAX_CLASSES, MAX_SHARDS } from '../../src/cache/manifest.js'
+import { FormatError } from '../../src/errors.js'
+import { CREATED, makePlan } from './datasets.js'
+
+function makeManifest(): Manifest {
+  const { source, ...plan } = makePlan({ rows: 100 })
+  const shard = (index: number, rows: number) => ({
+    file: `data/0000${index}.arrow`,
+    rows,
+    bytes: 5000,
+    sha256: 'c'.repeat(64),
+  })
+  return {
+    format: 'decant',
+    version: 1,
+    kind: 'logits',
+    ...plan,
+    rows: 99,
+    views: 1,
+    source: { ...source, skipped: [{ id: 'row/3', reason: 'unreadable' }] },
+    created: CREATED,
+    shards: [shard(0, 39), shard(1, 40), shard(2, 20)],
+  }
+}
+
+/** The manifest's JSON with another value at `path`, keys separated by dots; undefined removes the key. */
+function changed(path: string, value: unknown): string {
+  const manifest = makeManifest()
+  const keys = path.split('.')
+  let parent = manifest as unknown as Record<string, unknown>
+  for (const key of keys.slice(0, -1)) parent = parent[key] as Record<string, unknown>
+  parent[keys.at(-1)!] = value
+  return JSON.stringify(manifest)
+}
+
+test('a manifest is read as it was written', () => {
+  expect(parseManifest(formatManifest(makeManifest()))).toEqual(makeManifest())
+})
+
+const attacks: [string, string, RegExp][] = [
+  ['no JSON', 'ARROW1', /manifest\.json: not readable as JSON/],
+  ['cut short', formatManifest(makeManifest()).slice(0, 300), /not readable as JSON/],
+  ['a list', '[]', /expected object/],
+  ['null', 'null', /expected object/],
+  ['another format', changed('format', 'parquet'), /format: .*"decant"/],
+  ['an unknown version', changed('version', 2), /version 2 is unknown, expected 1/],
+  ['an unknown key', changed('extra', 1), /Unrecognized key: "extra"/],
+  ['an unknown key inside', changed('shards.1.url', 'http://x'), /shards\[1\]: Unrecognized key: "url"/],
+  ['a missing key', changed('teacher', undefined), /teacher: /],
+  ['an unknown codec', changed('codec', 'zip'), /codec: /],
+  ['a path up', changed('shards.0.file', '../../etc/passwd'), /shards\[0\]\.file: expected data\//],
+  ['a path up, hidden', changed('shards.0.file', 'data/../../00000.arrow'), /shards\[0\]\.file/],
+  ['an absolute path', changed('shards.0.file', '/data/00000.arrow'), /shards\[0\]\.file/],
+  ['a Windows path', changed('shards.0.file', 'data\\00000.arrow'), /shards\[0\]\.file/],
+  ['a line break in a path', changed('shards.0.file', 'data/00000.arrow\n'), /shards\[0\]\.file/],
+  ['a file listed twice', changed('shards.1.file', 'data/00000.arrow'), /data\/00000\.arrow is listed twice/],
+  ['rows that do not add up', changed('rows', 100), /rows, the sum of the shards' rows: expected 99, found 100/],
+  [
+    'rows that differ from the source',
+    changed('source.skipped', []),
+    /together the rows of the source: expected 100, found 99/,
+  ],
+  [
+    'a shard with too many rows',
+    changed('rowsPerShard', 39),
+    /00001\.arrow has 40 rows, expected at most rowsPerShard = 39/,
+  ],
+  ['a shard too small for its rows', changed('shards.1.bytes', 400), /00001\.arrow has 400 bytes, expected at least/],
+  ['names for other classes', changed('names', ['a']), /names, one per class: expected 3, found 1/],
+  ['a negative count', changed('shards.0.rows', -1), /shards\[0\]\.rows/],
+  ['a fraction of a row', changed('shards.0.rows', 0.5), /shards\[0\]\.rows/],
+  ['a number beyond 2^53', changed('rows', 2 ** 60), /rows/],
+  ['an infinite number', JSON.stringify(makeManifest()).replace('"rows":99', '"rows":1e999'), /rows/],
+  ['huge classes', changed('classes', MAX_CLASSES + 1), /classes/],
+  ['too many shards', changed('shards', new Array(MAX_SHARDS + 1).fill(0)), /shards/],
+  ['a hash in capitals', changed('shards.0.sha256', 'C'.repeat(64)), /expected a SHA-256/],
+  [
+    '__proto__',
+    JSON.stringify(makeManifest()).replace('{', '{"__proto__":{"polluted":true},'),
+    /__proto__ is not allowed/,
+  ],
+  [
+    '__proto__ inside',
+    JSON.stringify(makeManifest()).replace('"preprocess":{', '"preprocess":{"__proto__":{"polluted":true},'),
+    /__proto__/,
+  ],
+  ['constructor', changed('constructor', { prototype: { polluted: true } }), /Unrecognized key/],
+  ['a huge preprocessing', changed('preprocess', { mean: 'x'.repeat(1e5) }), /preprocess: longer than/],
+  [
+    'a deeply nested preprocessing',
+    JSON.stringify(makeManifest()).replace('"mean":[0.5]', `"mean":${'['.repeat(20000)}${']'.repeat(20000)}`),
+    /manifest\.json/,
+  ],
+]
+
+describe('refused, in one line that names the place:', () => {
+  test.each(attacks)('%s', (_, text, message) => {
+    let found: unknown
+    try {
+      parseManifest(text)
+    } catch (error) {
+      found = error
+    }
+    expect(found).toBeInstanceOf(FormatError)
+    expect((found as Error).message).toMatch(message)
+    expect((found as Error).message).not.toContain('\n')
+    expect((found as Error).message.length).toBeLessThan(500)
+    expect(({} as { polluted?: boolean }).polluted).toBeUndefined()
+  })
+
+  test('any value changed to any other: an error or a manifest, never something else', () => {
+    const paths = leaves(makeManifest())
+    fc.assert(
+      fc.property(fc.constantFrom(...paths), fc.jsonValue({ maxDepth: 2 }), (path, value) => {
+        const text = changed(path, value)
+        try {
+          expect(parseManifest(text)).toEqual(JSON.parse(text))
+        } catch (error) {
+          if (!(error instanceof FormatError)) throw error
+        }
+      }),
+      { numRuns: 500 },
+    )
+  })
+})
+
+/** The dotted path of every value inside. */
+function leaves(value: unknown, prefix = ''): string[] {
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([key, child]) => [`${prefix}${key}`, ...leaves(child, `${prefix}${key}.`)])
+}
