@@ -1,12 +1,19 @@
 import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
+import { Worker } from 'node:worker_threads'
 
 /**
- * Where a worker thread starts: `./name` beside the module `from`, as .ts under tsx and vitest and as .js in the built package.
- * Pass both to `new Worker(url, { execArgv })`.
+ * Starts `./name` beside the module `from` as a worker thread: a .js file of the built package, or its .ts source under tsx and
+ * vitest. A loader given by execArgv does not reach worker threads on Node 20, so the source is started through tsx's own API.
  */
-export function threadEntry(name: `./${string}`, from: string): { url: URL; execArgv: string[] } {
-  if (!from.endsWith('.ts')) return { url: new URL(`${name}.js`, from), execArgv: [] }
-  const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx'))
-  return { url: new URL(`${name}.ts`, from), execArgv: ['--import', tsx.href] }
+export function startThread(name: `./${string}`, from: string, workerData: unknown): Worker {
+  if (!from.endsWith('.ts')) return new Worker(new URL(`${name}.js`, from), { workerData })
+  const tsx = pathToFileURL(
+    createRequire(import.meta.url)
+      .resolve('tsx/esm/api')
+      .replace(/cjs$/, 'mjs'),
+  ).href
+  const entry = new URL(`${name}.ts`, from).href
+  const code = `import('${tsx}').then(({ register }) => { register(); return import('${entry}') })`
+  return new Worker(code, { eval: true, workerData, execArgv: [] })
 }

@@ -7,7 +7,6 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Worker } from 'node:worker_threads'
 import { gunzipSync } from 'node:zlib'
 import { encodeModel, GraphBuilder } from '../../src/onnx/index.js'
 import { random } from '../../src/random.js'
@@ -15,7 +14,7 @@ import { openSource, type Preprocess, readPreprocess, type Source } from '../../
 import { type ExportEvent, exportTargets } from '../../src/teacher/index.js'
 import { loadTeacher } from '../../src/teacher/load-teacher.js'
 import { sessionOptions } from '../../src/teacher/provider.js'
-import { threadEntry } from '../../src/thread.js'
+import { startThread } from '../../src/thread.js'
 
 const rounds = Number(process.argv[2] ?? 5)
 const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!
@@ -36,7 +35,6 @@ async function exported(source: Source, teacher: string, preprocess: Preprocess,
 
 async function bare(source: Source, teacher: string, preprocess: Preprocess, batch: number): Promise<number> {
   const loaded = await loadTeacher({ teacher, source, preprocess, codec: 'f16' })
-  const entry = threadEntry('./bare-worker', import.meta.url)
   const workerData = {
     model: loaded.model,
     options: sessionOptions('cpu', 0),
@@ -44,7 +42,7 @@ async function bare(source: Source, teacher: string, preprocess: Preprocess, bat
     batch,
     rows: source.rows,
   }
-  const worker = new Worker(entry.url, { execArgv: entry.execArgv, workerData })
+  const worker = startThread('./bare-worker', import.meta.url, workerData)
   const { rowsPerSecond } = await new Promise<{ rowsPerSecond: number }>((resolve, reject) => {
     worker.once('message', resolve)
     worker.once('error', reject)

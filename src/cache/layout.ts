@@ -17,7 +17,7 @@ export function chooseRows(options: { codec: CodecName; classes: number; shardBy
   rowsPerShard: number
 } {
   const row = bytesPerRow(options.codec, options.classes)
-  const whole = Math.max(1, Math.floor(BATCH_BYTES / row))
+  const whole = Math.max(1, Math.floor(Math.min(BATCH_BYTES, options.shardBytes) / row))
   const rowsPerBatch = Math.min(whole < 64 ? whole : whole - (whole % 64), MAX_BATCH_ROWS)
   const batches = Math.max(1, Math.round(options.shardBytes / row / rowsPerBatch))
   return { rowsPerBatch, rowsPerShard: batches * rowsPerBatch }

@@ -1,7 +1,6 @@
-import { Worker } from 'node:worker_threads'
 import type { InferenceSession } from 'onnxruntime-node'
 import { DecantError, UnavailableError } from '../errors.js'
-import { threadEntry } from '../thread.js'
+import { startThread } from '../thread.js'
 import { type Provider, sessionOptions } from './provider.js'
 import type { TeacherOutput } from './run-rows.js'
 
@@ -46,8 +45,7 @@ export interface Device {
 export async function openDevice(options: DeviceOptions): Promise<Device> {
   const { provider, device, model, shape } = options
   const init: DeviceInit = { model, shape, options: { ...sessionOptions(provider, device), ...options.sessionOptions } }
-  const entry = threadEntry('./device-worker', import.meta.url)
-  const worker = new Worker(entry.url, { execArgv: entry.execArgv, workerData: init })
+  const worker = startThread('./device-worker', import.meta.url, init)
   const waiting = new Map<number, { resolve(output: TeacherOutput): void; reject(error: Error): void }>()
   let next = 0
 

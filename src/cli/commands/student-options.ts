@@ -1,0 +1,114 @@
+import type { Command } from 'commander'
+import { openTargets, type Targets } from '../../cache/index.js'
+import { DecantError } from '../../errors.js'
+import { openSource, type Preprocess, parsePreprocess, type Source } from '../../source/index.js'
+import type { OptimizerConfig } from '../../student/optimizer.js'
+import type { Schedule } from '../../student/schedule.js'
+import { integer, number, oneOf } from '../parse.js'
+
+/** What `train` and `sweep` have in common: how any student of theirs is trained. */
+export interface StudentFlags {
+  source?: string
+  eval?: string
+  evalSource?: string
+  optimizer: OptimizerConfig['name']
+  momentum?: number
+  weightDecay?: number
+  lr?: number
+  schedule: Schedule['kind']
+  warmup: number
+  epochs: number
+  batch: number
+  holdout?: number
+  patience?: number
+  engine: 'onnx' | 'eager' | 'tensorflow'
+  json?: boolean
+}
+
+export function addStudentOptions(command: Command): Command {
+  return command
+    .option('--source <uri>', "the images, where they are not at the manifest's path any more")
+    .option('--eval <dir>', 'soft-target dataset to measure students on (default: the held-out rows)')
+    .option('--eval-source <uri>', 'the images of --eval, likewise')
+    .option('--optimizer <name>', 'adam, adamw or sgd', oneOf(['adam', 'adamw', 'sgd'] as const), 'adam' as const)
+    .option('--momentum <m>', 'of sgd (default 0.9)', number(0, 1))
+    .option('--weight-decay <w>', 'of adamw (default 0.01)', number(0))
+    .option('--lr <rate>', 'peak learning rate (default 0.001; sgd 0.05)', number(0))
+    .option('--schedule <kind>', 'cosine or constant', oneOf(['cosine', 'constant'] as const), 'cosine' as const)
+    .option('--warmup <steps>', 'steps of linear warm-up', integer(0), 0)
+    .option('--epochs <n>', 'passes over the rows', integer(1), 20)
+    .option('--batch <rows>', 'rows a step', integer(1), 128)
+    .option(
+      '--holdout <share>',
+      'share of the rows that is not trained on, by id (default 0.1; 0 with --eval)',
+      number(0, 0.99),
+    )
+    .option(
+      '--patience <epochs>',
+      'stop after so many epochs without a better held-out accuracy, keep the best',
+      integer(1),
+    )
+    .option(
+      '--engine <name>',
+      'what runs the steps: eager or tensorflow',
+      oneOf(['eager', 'tensorflow'] as const),
+      'eager' as const,
+    )
+    .option('--json', 'events as JSON lines on stdout')
+}
+
+/** The flags as the library's options. */
+export function trainingOf(flags: StudentFlags) {
+  const { name, rate } = { name: flags.optimizer, rate: flags.optimizer === 'sgd' ? 0.05 : 1e-3 }
+  const refuse = (flag: string, allowed: string[]) => {
+    if (!allowed.includes(name))
+      throw new DecantError(`${flag} belongs to ${allowed.join(' and ')}, the optimizer is ${name}`)
+  }
+  if (flags.momentum !== undefined) refuse('--momentum', ['sgd'])
+  if (flags.weightDecay !== undefined) refuse('--weight-decay', ['adamw'])
+  const optimizer = {
+    name,
+    ...(flags.momentum !== undefined && { momentum: flags.momentum }),
+    ...(flags.weightDecay !== undefined && { weightDecay: flags.weightDecay }),
+  } as OptimizerConfig
+  return {
+    optimizer,
+    learningRate: flags.lr ?? rate,
+    schedule: { kind: flags.schedule, warmup: flags.warmup },
+    epochs: flags.epochs,
+    batch: flags.batch,
+    ...(flags.holdout !== undefined && { holdout: flags.holdout }),
+    ...(flags.patience !== undefined && { earlyStop: { patience: flags.patience } }),
+  }
+}
+
+export interface OpenData {
+  targets: Targets
+  source: Source
+  close(): Promise<void>
+}
+
+/** Opens targets and the source that they were exported from, with the manifest's own preprocessing. */
+export async function openData(dir: string, uri?: string, flag = '--source'): Promise<OpenData> {
+  const targets = await openTargets(dir)
+  try {
+    const { preprocess } = targets.manifest
+    const declared: Preprocess = parsePreprocess(preprocess ?? { version: 1 }, `${dir}/manifest.json: preprocess`)
+    const place = uri ?? targets.manifest.source.uri
+    const source = await openSource(place, { preprocess: declared }).catch((error: unknown) => {
+      if (uri !== undefined || !(error instanceof DecantError)) throw error
+      throw new DecantError(`${error.message}; say with ${flag} where the images of ${dir} are`)
+    })
+    return {
+      targets,
+      source,
+      async close() {
+        await source.close()
+        await targets.close()
+      },
+    }
+  } catch (error) {
+    await targets.close()
+    throw error
+  }
+}

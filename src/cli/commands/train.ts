@@ -1,0 +1,118 @@
+import { Command } from 'commander'
+import { openEngine } from '../../engine/engine.js'
+import { type TrainEvent, trainStudent } from '../../student/train.js'
+import { count, duration, percent } from '../format.js'
+import { interruptible } from '../interrupt.js'
+import { integer, number, temperature } from '../parse.js'
+import { openTerminal, type Terminal } from '../terminal.js'
+import { addStudentOptions, openData, type StudentFlags, trainingOf } from './student-options.js'
+
+interface Flags extends StudentFlags {
+  student: string
+  temperature: number
+  alpha: number
+  method: string
+  seed: number
+  out?: string
+}
+
+const examples = `
+Examples:
+  $ decant train targets --student mlp:128 -T 4 --alpha 0.9 --eval test-targets --out student
+  $ decant train targets --student cnn:32,64 --optimizer adamw --schedule cosine --epochs 30 --out student
+  $ decant train targets --alpha 0 --out control          (no teacher: the control)
+  $ decant train targets --student ./my-student.ts --out student
+
+A student of your own is a module whose default export is a function of { inputShape, classes, seed } that gives a
+tf.LayersModel from [N, height, width, channels] to logits [N, classes]. Stopped, the same command goes on.`
+
+export function trainCommand(): Command {
+  const command = new Command('train')
+    .description('stage 2: train a student on the soft targets of a dataset')
+    .argument('<dir>', 'folder of a soft-target dataset')
+    .option('--student <form>', 'linear, mlp:<units>,…, cnn:<filters>,… or a module ./my-student.ts', 'mlp:128')
+    .option('-T, --temperature <T>', 'temperature of the soft targets', temperature, 4)
+    .option(
+      '--alpha <share>',
+      "the teacher's share of the loss; the rest is cross-entropy on labels",
+      number(0, 1),
+      0.9,
+    )
+    .option('--method <name>', 'kd or ce', 'kd')
+    .option('--seed <n>', 'of weights and order', integer(0), 1)
+    .option('--out <dir>', "the student's folder: tfjs model, student.onnx, metrics (default: nothing is written)")
+  return addStudentOptions(command).addHelpText('after', examples).action(run)
+}
+
+async function run(dir: string, flags: Flags): Promise<void> {
+  const terminal = openTerminal({ json: flags.json === true })
+  const data = await openData(dir, flags.source)
+  const evaluation =
+    flags.eval === undefined ? undefined : await openData(flags.eval, flags.evalSource, '--eval-source')
+  const engine = await openEngine(flags.engine)
+  try {
+    const trained = await interruptible(
+      (signal) =>
+        trainStudent({
+          ...trainingOf(flags),
+          targets: data.targets,
+          source: data.source,
+          ...(evaluation && { evaluate: evaluation }),
+          student: flags.student,
+          method: flags.method,
+          temperature: flags.temperature,
+          alpha: flags.alpha,
+          seed: flags.seed,
+          engine,
+          ...(flags.out !== undefined && { out: flags.out }),
+          signal,
+          onEvent: (event) => show(event, terminal),
+        }),
+      () => terminal.note('stopping: writing a checkpoint'),
+    )
+    terminal.settle()
+    const { metrics, measuredOn, parameters, seconds } = trained
+    terminal.event({ type: 'trained', out: flags.out, parameters, seconds, measuredOn, metrics } as { type: string })
+    terminal.print(`${flags.student}, ${count(parameters)} parameters, trained in ${duration(seconds)}`)
+    if (metrics) {
+      const onLabels =
+        metrics.accuracy === null
+          ? ''
+          : `accuracy ${percent(metrics.accuracy)}, NLL ${metrics.nll!.toFixed(4)}, ECE ${percent(metrics.ece!)}, `
+      terminal.print(
+        `${count(metrics.rows)} rows (${measuredOn}): ${onLabels}agreement with the teacher ${percent(metrics.agreement)}, KL ${metrics.kl.toFixed(4)}`,
+      )
+    }
+    if (flags.out !== undefined) terminal.print(`wrote ${flags.out}`)
+  } finally {
+    terminal.settle()
+    await engine.dispose()
+    await evaluation?.close()
+    await data.close()
+  }
+}
+
+function show(event: TrainEvent, terminal: Terminal): void {
+  terminal.event(event)
+  switch (event.type) {
+    case 'start': {
+      const why = event.reason === undefined ? '' : ` (${event.reason})`
+      terminal.note(
+        `${count(event.parameters)} parameters, ${count(event.rows)} rows, ${event.held} held out, ${event.steps} steps on ${event.backend}${why}`,
+      )
+      break
+    }
+    case 'resume':
+      terminal.note(`going on after step ${event.step} of ${event.steps}`)
+      break
+    case 'step':
+      terminal.progress('train', event.step, event.steps)
+      break
+    case 'stop':
+      terminal.note(`stopped after epoch ${event.epoch}: nothing better since epoch ${event.best}`)
+      break
+    case 'finished':
+      terminal.note(`${event.out} is this very student, already trained`)
+      break
+  }
+}
