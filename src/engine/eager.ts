@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import '@tensorflow/tfjs-backend-cpu'
 import '@tensorflow/tfjs-backend-wasm'
+import '@tensorflow/tfjs-layers' // its Node build is what registers the gradients of tfjs's kernels
 import { checkInputs, type Engine, type InputSpec, type Program, type Step, zeroInputs } from './engine.js'
 
 /**

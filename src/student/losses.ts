@@ -31,7 +31,7 @@ export function crossEntropy(student: tf.Tensor2D, labels: tf.Tensor1D): tf.Tens
   const classes = tf.range(0, student.shape[1], 1, 'int32')
   // Compared with every class instead of oneHot, for which -1 is an index from the end in some runtimes.
   const hot = tf.cast(tf.equal(tf.expandDims(labels, 1), classes), 'float32')
-  return tf.neg(tf.sum(tf.mul(hot, logSoftmax(student, tf.scalar(1))), -1))
+  return tf.sum(tf.mul(hot, tf.neg(logSoftmax(student, tf.scalar(1)))), -1)
 }
 
 /** Σ w·x / Σ w over the rows of a batch. */

@@ -1,10 +1,9 @@
 import { join } from 'node:path'
-import { Worker } from 'node:worker_threads'
 import type { Targets } from '../cache/index.js'
 import type { EngineName, EngineOptions } from '../engine/engine.js'
 import { DecantError, InterruptedError } from '../errors.js'
 import type { Source } from '../source/index.js'
-import { threadEntry } from '../thread.js'
+import { startThread } from '../thread.js'
 import type { EpochRecord } from './checkpoint.js'
 import type { StudentConfig } from './config.js'
 import { type Dataset, loadDataset } from './dataset.js'
@@ -115,8 +114,7 @@ async function runWorker(options: {
   signal?: AbortSignal
 }): Promise<void> {
   const { workerData, take, hear, signal } = options
-  const { url, execArgv } = threadEntry('./sweep-worker', import.meta.url)
-  const worker = new Worker(url, { workerData, execArgv })
+  const worker = startThread('./sweep-worker', import.meta.url, workerData)
   const send = (message: ToWorker) => worker.postMessage(message)
   const stop = () => send({ type: 'abort' })
   signal?.addEventListener('abort', stop)

@@ -1,0 +1,70 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { random } from '../../src/random.js'
+import { measure } from '../../src/student/metrics.js'
+
+const softmax = (z: number[]) => {
+  const e = z.map((x) => Math.exp(x - Math.max(...z)))
+  return e.map((x) => x / e.reduce((a, b) => a + b))
+}
+const argmax = (z: number[]) => z.indexOf(Math.max(...z))
+const mean = (values: number[]) => values.reduce((a, b) => a + b, 0) / values.length
+
+const table = (seed: number, rows: number, classes: number) => {
+  const { normal } = random(seed)
+  return Array.from({ length: rows }, () => Array.from({ length: classes }, () => Math.fround(3 * normal())))
+}
+
+describe('measure', () => {
+  it('agrees with the definitions written out', () => {
+    const [student, teacher] = [table(1, 200, 5), table(2, 200, 5)]
+    const { below } = random(3)
+    const labels = student.map(() => below(6) - 1) // some rows have none
+    const found = measure({
+      student: Float32Array.from(student.flat()),
+      teacher: Float32Array.from(teacher.flat()),
+      labels: Int32Array.from(labels),
+      classes: 5,
+    })
+    const rows = student.map((z, i) => ({ p: softmax(z), t: softmax(teacher[i]!), label: labels[i]! }))
+    const labelled = rows.filter(({ label }) => label >= 0)
+    const bins = Array.from({ length: 15 }, (_, m) =>
+      labelled.filter(({ p }) => Math.max(...p) > m / 15 && Math.max(...p) <= (m + 1) / 15),
+    ).filter((bin) => bin.length > 0)
+    const correct = ({ p, label }: { p: number[]; label: number }) => (argmax(p) === label ? 1 : 0)
+    expect(found.rows).toBe(200)
+    expect(found.labelled).toBe(labelled.length)
+    expect(found.accuracy).toBeCloseTo(mean(labelled.map(correct)), 12)
+    expect(found.nll).toBeCloseTo(mean(labelled.map(({ p, label }) => -Math.log(p[label]!))), 12)
+    expect(found.ece).toBeCloseTo(
+      bins.reduce(
+        (sum, bin) =>
+          sum +
+          (bin.length / labelled.length) * Math.abs(mean(bin.map(correct)) - mean(bin.map(({ p }) => Math.max(...p)))),
+        0,
+      ),
+      12,
+    )
+    expect(found.agreement).toBeCloseTo(mean(rows.map(({ p, t }) => (argmax(p) === argmax(t) ? 1 : 0))), 12)
+    expect(found.kl).toBeCloseTo(
+      mean(rows.map(({ p, t }) => t.reduce((s, tc, c) => s + tc * Math.log(tc / p[c]!), 0))),
+      12,
+    )
+  })
+
+  it('a student that is the teacher agrees with it everywhere, at no distance', () => {
+    fc.assert(
+      fc.property(fc.array(fc.float({ noNaN: true, min: -1e4, max: 1e4 }), { minLength: 3, maxLength: 3 }), (row) => {
+        const z = Float32Array.from(row)
+        const { agreement, kl, accuracy } = measure({ student: z, teacher: z, labels: Int32Array.of(-1), classes: 3 })
+        expect([agreement, kl, accuracy]).toEqual([1, 0, null])
+      }),
+    )
+  })
+
+  it('stays finite for logits that are far apart', () => {
+    const [student, teacher] = [Float32Array.of(1e4, 0), Float32Array.of(0, 1e4)]
+    const { nll, kl } = measure({ student, teacher, labels: Int32Array.of(1), classes: 2 })
+    expect([nll, kl]).toEqual([1e4, 1e4])
+  })
+})
