@@ -129,12 +129,15 @@ export function renameValues(graph: GraphProto, names: ReadonlyMap<string, strin
   })
 }
 
-/** Nodes that a builder collected, its constants as Constant nodes: those are valid in every IR version. */
+/**
+ * Nodes that a builder collected, its constants as Constant nodes: those are valid in every IR version. Without names of
+ * their own, which could be those of the model's nodes.
+ */
 export function builtNodes(builder: GraphBuilder): NodeProto[] {
   const constants = builder.initializers.map((tensor) =>
     makeNode({ op: 'Constant', inputs: [], outputs: [tensor.name], attributes: { value: { tensor } } }),
   )
-  return [...constants, ...builder.nodes]
+  return [...constants, ...builder.nodes].map((node) => copyWith(node, { name: '' }))
 }
 
 /** Leaves out what no output depends on: nodes, weights, inputs. */

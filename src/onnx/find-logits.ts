@@ -32,7 +32,8 @@ interface Candidate {
 /**
  * Finds the output that holds the logits, and makes it the only one. A Softmax or LogSoftmax at the end is removed,
  * however it is written, so that its input, the raw logits, is what comes out. Where the graph shows that the output
- * holds probabilities by other means (sigmoid, division by the sum, an average of softmaxes), log(max(p, tiny)) comes out.
+ * holds probabilities by other means (sigmoid, division by the sum, an average of softmaxes), their logarithm comes out,
+ * with probabilities raised to `tiny` at least.
  *
  * `output` names an output or any value inside the graph. Throws DecantError where that is missing, where no output is
  * floats of shape [N, C], or where several are.
@@ -101,9 +102,8 @@ function rewrite(proto: ModelProto, opset: number, { candidate, origin }: Found)
   const graph = proto.graph!
   const builder = new GraphBuilder({ prefix: 'decant/', taken: valueNames(graph) })
   const emit: Emit = { builder, opset }
-  const reshaped = origin.kind === 'softmax' || origin.kind === 'log-softmax'
   let value = origin.kind === 'other' ? candidate.value : origin.of
-  if (reshaped) for (const node of origin.reshapes) value = repeatOn(builder, node, value)
+  if ('reshapes' in origin) for (const node of origin.reshapes) value = repeatOn(builder, node, value)
   const shape = candidate.info.shape
   if (shape && shape.length > 2) value = builder.node('Flatten', [value], { axis: 1 })
   const declared = new GraphIndex(graph).info(value)?.dtype
@@ -111,7 +111,9 @@ function rewrite(proto: ModelProto, opset: number, { candidate, origin }: Found)
   if (origin.kind === 'probabilities') {
     value = builder.node('Log', [emitAtLeast(emit, value, candidate.info.dtype === 'float16' ? tinyHalf : tinyFloat)])
   }
-  const replace = reshaped ? origin.replace : undefined
+  // log σ(z) = -log(1 + exp(-z)), which is exact where σ(z) itself has no digits left.
+  if (origin.kind === 'sigmoid') value = builder.node('Neg', [builder.node('Softplus', [builder.node('Neg', [value])])])
+  const replace = 'replace' in origin ? origin.replace : undefined
   const classes: Dimension = shape?.[1] ?? null
   const edited = copyWith(graph, {
     node: [...graph.node.map((node) => (node === replace?.node ? replace.by : node)), ...builtNodes(builder)],
@@ -130,6 +132,7 @@ const kinds: Record<Origin['kind'], LogitsKind> = {
   softmax: 'softmax removed',
   'log-softmax': 'log-softmax removed',
   probabilities: 'log of probabilities',
+  sigmoid: 'log of probabilities',
   other: 'logits',
 }
 
@@ -141,6 +144,6 @@ const tinyHalf = 2 ** -25
 /** The same operator on another value. */
 function repeatOn(builder: GraphBuilder, node: NodeProto, value: string): string {
   const output = builder.fresh(node.opType.toLowerCase())
-  builder.nodes.push(copyWith(node, { name: output, input: [value, ...node.input.slice(1)], output: [output] }))
+  builder.nodes.push(copyWith(node, { input: [value, ...node.input.slice(1)], output: [output] }))
   return output
 }

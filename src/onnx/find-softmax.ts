@@ -7,8 +7,10 @@ import { copyWith } from './walk-graph.js'
 export type Origin =
   /** `of` gives the same rows up to one constant a row, once `reshapes` are applied to it again. */
   | { kind: 'softmax' | 'log-softmax'; of: string; reshapes: NodeProto[]; replace?: { node: NodeProto; by: NodeProto } }
-  /** Probabilities, or their logarithm where `log` is set (then `of` are the probabilities under it). */
+  /** The value is the probabilities `of`, or their logarithm. */
   | { kind: 'probabilities'; of: string }
+  /** The value is the sigmoid of `of`, or its logarithm. */
+  | { kind: 'sigmoid'; of: string; reshapes: NodeProto[] }
   | { kind: 'other' }
 
 export interface Search {
@@ -46,8 +48,11 @@ export function findOrigin(search: Search, value: string, depth = 0): Origin {
     case 'Log': {
       const inner = findOrigin(search, input, depth + 1)
       if (inner.kind === 'softmax') return { ...inner, kind: 'log-softmax', reshapes: [...inner.reshapes, ...reshapes] }
+      if (inner.kind === 'sigmoid') return { ...inner, reshapes: [...inner.reshapes, ...reshapes] }
       return inner.kind === 'probabilities' && reshapes.length === 0 ? inner : { kind: 'other' }
     }
+    case 'Sigmoid':
+      return { kind: 'sigmoid', of: input, reshapes }
     case 'Exp': {
       const inner = findOrigin(search, input, depth + 1)
       if (inner.kind === 'log-softmax') return { ...inner, kind: 'softmax', reshapes: [...inner.reshapes, ...reshapes] }

@@ -32,9 +32,9 @@ export function freeBatch(graph: GraphProto, options: { input: string; batch: st
         `the teacher's input '${input}' has a fixed batch of ${fixed} that cannot be made dynamic: node '${current.output[0]}' (${operatorOf(current)}) ${followed}; export the teacher with a dynamic batch axis`,
       )
     }
-    for (const name of current.output) if (name) rows.set(name, followed)
-    if (!followed.sizes) return current
-    return copyWith(current, { input: [current.input[0]!, builder.i64(followed.sizes)] })
+    const { sizes, ...carried } = followed
+    for (const name of current.output) if (name) rows.set(name, carried)
+    return sizes ? copyWith(current, { input: [current.input[0]!, builder.i64(sizes)] }) : current
   })
   const free = (info: GraphProto['input'][number]) => {
     const { name, dtype, shape } = describeValue(info)
