@@ -10,7 +10,7 @@ export { loadStudent, readSummary } from './save.js'
 export { learningRateAt, type Schedule } from './schedule.js'
 export { type SweepEvent, type SweepOptions, type SweepResult, sweep } from './sweep.js'
 export { type Grid, planSweep } from './sweep-plan.js'
-export { type Measure, type Point, type SweepRow, type SweepStudent, tabulate } from './sweep-table.js'
+export { formatCsv, type Measure, type Point, type SweepRow, type SweepStudent, tabulate } from './sweep-table.js'
 export { createTally, type Tally } from './tally.js'
 export {
   type TrainDataOptions,

@@ -55,6 +55,7 @@ export function predictStep(model: LayersModel, domain: Domain): Step {
   return ({ pixels }) => ({ logits: model.apply(normalise(pixels!, domain), { training: false }) as tf.Tensor })
 }
 
-function normalise(pixels: tf.Tensor, { multiply, add }: Domain): tf.Tensor {
+/** (x·scale - mean)/std of pixels int32 [B, H, W, C], float32. */
+export function normalise(pixels: tf.Tensor, { multiply, add }: Domain): tf.Tensor {
   return tf.add(tf.mul(tf.cast(pixels, 'float32'), tf.tensor1d(multiply)), tf.tensor1d(add))
 }

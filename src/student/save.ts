@@ -7,6 +7,7 @@ import { FormatError } from '../errors.js'
 import { version } from '../version.js'
 import type { EpochRecord } from './checkpoint.js'
 import type { Dataset } from './dataset.js'
+import { exportStudent } from './export-student.js'
 import { type Provenance, readJson, SUMMARY, writeWhole } from './folder.js'
 import type { Metrics } from './metrics.js'
 
@@ -44,6 +45,7 @@ export async function saveStudent(dir: string, student: Saved, dataset: Dataset)
       return { modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: 'JSON' } }
     }),
   )
+  await writeWhole(join(dir, 'student.onnx'), await exportStudent(model, dataset, provenance))
   await write('preprocess.json', { ...preprocess, layout: 'NHWC' })
   await write('metrics.json', { measuredOn, metrics, history })
   await write(SUMMARY, {
