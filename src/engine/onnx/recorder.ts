@@ -54,7 +54,7 @@ export class Recorder extends tf.KernelBackend {
   }
 
   /** The value of a tensor, as a kernel sees it. */
-  valueOf(tensor: tf.TensorInfo): Value {
+  valueFor(tensor: tf.TensorInfo): Value {
     const recording = this.#active()
     if (tensor instanceof tf.Variable) {
       const recorded = recording.variables.get(tensor) ?? this.#recordVariable(recording, tensor)
@@ -80,7 +80,9 @@ export class Recorder extends tf.KernelBackend {
     call: { inputs: tf.NamedTensorInfoMap; attrs?: object },
   ): tf.TensorInfo | tf.TensorInfo[] {
     const { graph } = this.#active()
-    const inputs = Object.entries(call.inputs).flatMap(([key, tensor]) => (tensor ? [[key, this.valueOf(tensor)]] : []))
+    const inputs = Object.entries(call.inputs).flatMap(([key, tensor]) =>
+      tensor ? [[key, this.valueFor(tensor)]] : [],
+    )
     let outputs: Value | readonly Value[]
     try {
       outputs = kernel(Object.fromEntries(inputs) as never, (call.attrs ?? {}) as never, graph)

@@ -36,17 +36,20 @@ export function trace(step: Step, options: TraceOptions): Trace {
   const before = Object.values(tf.engine().registeredVariables)
   const recording = new Recording(new Set(before), options.inline ?? false)
   const holds = before.map(hold)
+  let result: Trace
   try {
-    return recorder.recordStep(recording, () => tidy(() => recordStep(step, { options, recorder, recording, holds })))
+    result = recorder.recordStep(recording, () => tidy(() => recordStep(step, { options, recorder, recording, holds })))
   } catch (error) {
+    for (const variable of created(recording)) variable.dispose()
     throw explain(error)
   } finally {
     for (const { variable, tensor } of holds) {
       if (variable.dataId !== tensor.dataId) variable.assign(tensor)
       tensor.dispose()
     }
-    settle(recording)
   }
+  for (const variable of created(recording)) initialize(variable, recording)
+  return result
 }
 
 /** tf.tidy for a function that returns no tensors. */
@@ -88,12 +91,12 @@ function recordStep(step: Step, { options, recorder, recording, holds }: StepCon
   const results = step(Object.fromEntries(inputs.map(({ name, tensor }) => [name, tensor])))
   const outputs = Object.entries(results).map(([name, tensor]) => ({
     name,
-    value: cast(graph, recorder.valueOf(tensor), 'float32'),
+    value: cast(graph, recorder.valueFor(tensor), 'float32'),
   }))
 
   const variables = new Map<tf.Variable, TracedVariable>()
   for (const { variable, read, dataId } of recording.variables.values()) {
-    const next = variable.dataId === dataId ? undefined : recorder.valueOf(variable)
+    const next = variable.dataId === dataId ? undefined : recorder.valueFor(variable)
     variables.set(variable, { variable, name: variable.name, read, next })
   }
   // Variables that the step assigns without ever reading them.
@@ -101,26 +104,28 @@ function recordStep(step: Step, { options, recorder, recording, holds }: StepCon
     if (variables.has(variable) || variable.dataId === tensor.dataId) continue
     const type: Type = { dtype: variable.dtype as DType, shape: variable.shape }
     const read = graph.input('Variable', variable.name, type)
-    variables.set(variable, { variable, name: variable.name, read, next: recorder.valueOf(variable) })
+    variables.set(variable, { variable, name: variable.name, read, next: recorder.valueFor(variable) })
   }
   return { inputs, outputs, variables: [...variables.values()] }
 }
 
-/** Gives variables that the step created their first value; it has to be one that is known without running the step. */
-function settle(recording: Recording): void {
-  for (const { variable, initial } of recording.variables.values()) {
-    if (recording.existing.has(variable)) continue
-    const values = initial && valuesOf(initial)
-    if (!values) {
-      variable.dispose()
-      throw new DecantError(
-        `engine onnx: variable ${variable.name}: the step creates it with a value that depends on the step; create it before`,
-      )
-    }
-    const first = tf.tensor(values as tf.TypedArray, variable.shape, variable.dtype)
-    variable.assign(first)
-    first.dispose()
+function created(recording: Recording): tf.Variable[] {
+  return Object.values(tf.engine().registeredVariables).filter((variable) => !recording.existing.has(variable))
+}
+
+/** Gives a variable that the step created its first value, which has to be known without running the step. */
+function initialize(variable: tf.Variable, recording: Recording): void {
+  const initial = recording.variables.get(variable)?.initial
+  const values = initial && valuesOf(initial)
+  if (!values) {
+    variable.dispose()
+    throw new DecantError(
+      `engine onnx: variable ${variable.name}: the step creates it with a value that depends on the step; create it before`,
+    )
   }
+  const first = tf.tensor(values as tf.TypedArray, variable.shape, variable.dtype)
+  variable.assign(first)
+  first.dispose()
 }
 
 /** tfjs's own error for a kernel that a backend lacks, with the place that asked for it. */

@@ -1,0 +1,39 @@
+import { availableParallelism } from 'node:os'
+import { DecantError } from '../../errors.js'
+import type { Engine, EngineOptions, Program, Step } from '../engine.js'
+import { type CompileOptions, compileProgram } from './program.js'
+import { Variables } from './variables.js'
+
+/** An engine whose programs can take several steps a call. */
+export interface OnnxEngine extends Engine {
+  compile(step: Step, options: CompileOptions): Promise<Program>
+}
+
+/**
+ * Steps of tfjs code, each recorded once into one ONNX graph and run by ONNX Runtime. The variables' values live in the
+ * engine while programs run: `sync` before they are read.
+ */
+export async function openOnnx({ threads, provider = 'cpu' }: EngineOptions = {}): Promise<OnnxEngine> {
+  if (threads !== undefined && !(Number.isInteger(threads) && threads > 0)) {
+    throw new DecantError(`engine onnx: threads is ${threads}, expected a positive integer`)
+  }
+  const variables = new Variables()
+  let turn: Promise<unknown> = Promise.resolve()
+  const inTurn = <T>(run: () => Promise<T>): Promise<T> => {
+    const result = turn.then(run)
+    turn = result.catch(() => {}) // a run that failed does not stop the next
+    return result
+  }
+  const session = {
+    executionProviders: [provider],
+    intraOpNumThreads: threads ?? availableParallelism(),
+    logSeverityLevel: 3, // errors
+  } as const
+  return {
+    name: 'onnx',
+    backend: provider,
+    compile: (step, options) => compileProgram(step, options, { variables, session, backend: provider, inTurn }),
+    sync: () => inTurn(async () => variables.sync()),
+    dispose: () => inTurn(async () => variables.clear()),
+  }
+}
