@@ -1,11 +1,11 @@
-import { readFile } from 'node:fs/promises'
 import { Command } from 'commander'
 import { DecantError } from '../../errors.js'
-import { openSource, readPreprocess } from '../../source/index.js'
-import { type ExportEvent, type ExportOptions, estimateExport, exportTargets, providers } from '../../teacher/index.js'
+import type { ExportEvent, ExportOptions } from '../../teacher/options.js'
+import { providers } from '../../teacher/provider.js'
 import { bytes, count, duration } from '../format.js'
 import { interruptible } from '../interrupt.js'
 import { integer, list, number, oneOf } from '../parse.js'
+import { readNames } from '../read-names.js'
 import { openTerminal, type Terminal } from '../terminal.js'
 
 interface Flags {
@@ -75,6 +75,8 @@ export function exportCommand(): Command {
 }
 
 async function run(uri: string, flags: Flags): Promise<void> {
+  const { openSource, readPreprocess } = await import('../../source/index.js')
+  const { exportTargets } = await import('../../teacher/index.js')
   const terminal = openTerminal({ json: flags.json === true })
   if (!flags.out && !flags.dryRun) throw new DecantError('--out is missing: the folder that the dataset goes to')
   const preprocess = flags.preprocess === undefined ? undefined : await readPreprocess(flags.preprocess)
@@ -113,6 +115,7 @@ async function run(uri: string, flags: Flags): Promise<void> {
 }
 
 async function dryRun(options: ExportOptions, terminal: Terminal): Promise<void> {
+  const { estimateExport } = await import('../../teacher/index.js')
   const estimate = await estimateExport(options)
   terminal.event({ type: 'estimate', ...estimate } as { type: string })
   terminal.print(
@@ -158,10 +161,3 @@ function describe(event: ExportEvent): string | undefined {
 }
 
 const shards = (n: number) => `${n} shard${n === 1 ? '' : 's'}`
-
-async function readNames(path: string): Promise<string[]> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new DecantError(`${path}: cannot read the class names: ${error.code ?? error.message}`)
-  })
-  return text.replace(/\r?\n$/, '').split(/\r?\n/)
-}

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
-import { openTargets, type Targets } from '../../cache/index.js'
-import { describeTargets, type TargetsDescription } from '../../report/describe-targets.js'
+import type { Targets } from '../../cache/index.js'
+import type { TargetsDescription } from '../../report/describe-targets.js'
 import { bytes, count, percent } from '../format.js'
 import { interruptible } from '../interrupt.js'
 import { openTerminal } from '../terminal.js'
@@ -16,6 +16,8 @@ export function inspectCommand(): Command {
     )
     .action(async (dir: string, options: { json?: boolean }) => {
       const terminal = openTerminal({ json: options.json === true })
+      const { openTargets } = await import('../../cache/index.js')
+      const { describeTargets } = await import('../../report/describe-targets.js')
       const targets = await openTargets(dir)
       try {
         const description = await interruptible(

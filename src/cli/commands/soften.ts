@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander'
-import { softTargets } from '../../cache/index.js'
+import { softTargets } from '../../cache/soften.js'
 import { list, temperature } from '../parse.js'
 import { openTerminal } from '../terminal.js'
 

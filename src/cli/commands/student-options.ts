@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
-import { openTargets, type Targets } from '../../cache/index.js'
+import type { Targets } from '../../cache/index.js'
 import { DecantError } from '../../errors.js'
-import { openSource, type Preprocess, parsePreprocess, type Source } from '../../source/index.js'
+import type { Preprocess, Source } from '../../source/index.js'
 import type { OptimizerConfig } from '../../student/optimizer.js'
 import type { Schedule } from '../../student/schedule.js'
 import { integer, number, oneOf } from '../parse.js'
@@ -90,6 +90,8 @@ export interface OpenData {
 
 /** Opens targets and the source that they were exported from, with the manifest's own preprocessing. */
 export async function openData(dir: string, uri?: string, flag = '--source'): Promise<OpenData> {
+  const { openTargets } = await import('../../cache/index.js')
+  const { openSource, parsePreprocess } = await import('../../source/index.js')
   const targets = await openTargets(dir)
   try {
     const { preprocess } = targets.manifest

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { openEngine } from '../../engine/engine.js'
-import { type TrainEvent, trainStudent } from '../../student/train.js'
+import type { TrainEvent } from '../../student/index.js'
 import { count, duration, percent } from '../format.js'
 import { interruptible } from '../interrupt.js'
 import { integer, number, temperature } from '../parse.js'
@@ -45,6 +45,7 @@ export function trainCommand(): Command {
 }
 
 async function run(dir: string, flags: Flags): Promise<void> {
+  const { trainStudent } = await import('../../student/index.js')
   const terminal = openTerminal({ json: flags.json === true })
   const data = await openData(dir, flags.source)
   const evaluation =

@@ -1,0 +1,115 @@
+import { writeFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { Command } from 'commander'
+import type { SweepEvent } from '../../student/index.js'
+import { duration, percent } from '../format.js'
+import { interruptible } from '../interrupt.js'
+import { integer, list, number, temperature } from '../parse.js'
+import { openTerminal, type Terminal } from '../terminal.js'
+import { addStudentOptions, openData, type StudentFlags, trainingOf } from './student-options.js'
+
+interface Flags extends StudentFlags {
+  student: string[]
+  temperature?: number[]
+  alpha?: number[]
+  method?: string[]
+  seed?: number[]
+  jobs: number
+  out?: string
+  csv?: string
+}
+
+const examples = `
+Examples:
+  $ decant sweep targets -T 1,2,4,8 --alpha 0,0.9 --seed 1,2,3 --eval test-targets --out runs/sweep
+  $ decant sweep targets --student mlp:64 --student mlp:256 -T 4 --alpha 0,0.5,0.9 --json
+
+alpha 0 is the control, trained once a seed whatever the temperatures are. Commas belong to a student's form
+(mlp:800,800), so students are given one a flag. Stopped, the same command with --out goes on.`
+
+export function sweepCommand(): Command {
+  const command = new Command('sweep')
+    .description('train a grid of students from one dataset and compare them with the control')
+    .argument('<dir>', 'folder of a soft-target dataset')
+    .option('--student <form>', 'a student; give the flag again for more', (form, before: string[] = []) => [
+      ...before,
+      form,
+    ])
+    .option('-T, --temperature <T...>', 'temperatures', list(temperature))
+    .option(
+      '--alpha <share...>',
+      "the teacher's shares of the loss; 0 is the control (default: 0 and 0.9)",
+      list(number(0, 1)),
+    )
+    .option('--method <name...>', 'methods', list(String))
+    .option('--seed <n...>', 'seeds (default: 1, 2, 3)', list(integer(0)))
+    .option('--jobs <n>', 'students trained at once, a thread each', integer(1, 256), availableParallelism())
+    .option('--out <dir>', 'a folder a student, sweep.json and sweep.csv (default: the table only)')
+    .option('--csv <file>', 'also write the students as CSV')
+  return addStudentOptions(command).addHelpText('after', examples).action(run)
+}
+
+async function run(dir: string, flags: Flags): Promise<void> {
+  const { formatCsv, sweep } = await import('../../student/index.js')
+  const { renderSweep } = await import('../../report/render-sweep.js')
+  const terminal = openTerminal({ json: flags.json === true })
+  const data = await openData(dir, flags.source)
+  const evaluation =
+    flags.eval === undefined ? undefined : await openData(flags.eval, flags.evalSource, '--eval-source')
+  try {
+    const result = await interruptible(
+      (signal) =>
+        sweep({
+          targets: data.targets,
+          source: data.source,
+          ...(evaluation && { evaluate: evaluation }),
+          grid: {
+            student: flags.student ?? ['mlp:128'],
+            temperature: flags.temperature ?? [4],
+            alpha: flags.alpha ?? [0, 0.9],
+            ...(flags.method && { method: flags.method }),
+            seed: flags.seed ?? [1, 2, 3],
+          },
+          base: trainingOf(flags),
+          engine: { name: flags.engine },
+          jobs: flags.jobs,
+          ...(flags.out !== undefined && { out: flags.out }),
+          signal,
+          onEvent: (event) => show(event, terminal),
+        }),
+      () => terminal.note('stopping: every student in hand writes a checkpoint'),
+    )
+    terminal.settle()
+    if (flags.csv !== undefined) await writeFile(flags.csv, formatCsv(result.students))
+    terminal.event({ type: 'sweep', ...result } as { type: string })
+    terminal.print(renderSweep(result.table))
+    for (const { failed, student, method, temperature, alpha, seed } of result.students) {
+      if (failed === undefined) continue
+      terminal.note(`failed: ${student} ${method} T=${temperature} alpha=${alpha} seed ${seed}: ${failed}`)
+      process.exitCode = 1
+    }
+    if (flags.out !== undefined) terminal.print(`wrote ${flags.out}`)
+  } finally {
+    terminal.settle()
+    await evaluation?.close()
+    await data.close()
+  }
+}
+
+function show(event: SweepEvent, terminal: Terminal): void {
+  terminal.event(event)
+  if (event.type === 'plan') {
+    terminal.note(`${event.students.length} students, ${event.jobs} at once`)
+    terminal.progress('sweep', 0, event.students.length, { unit: 'students', perSecond: 0 })
+  } else if (event.type === 'student') {
+    const { accuracy, agreement } = event.student.metrics ?? {}
+    const how =
+      accuracy != null
+        ? `accuracy ${percent(accuracy)}`
+        : agreement != null
+          ? `agreement ${percent(agreement)}`
+          : 'failed'
+    terminal.note(`${event.name}: ${how}, ${duration(event.student.seconds)}`)
+    terminal.progress('sweep', event.done, event.of)
+  }
+}

@@ -1,0 +1,37 @@
+export {
+  type Chunk,
+  type ChunkOptions,
+  type CodecName,
+  type Manifest,
+  openTargets,
+  parseManifest,
+  type Row,
+  softTargets,
+  type Targets,
+} from './cache/index.js'
+export { type Engine, type EngineName, type EngineOptions, openEngine } from './engine/engine.js'
+export { DecantError, FormatError, InterruptedError, MismatchError, UnavailableError } from './errors.js'
+export { type ConfusedPair, describeTargets, type TargetsDescription } from './report/describe-targets.js'
+export { openSource, type Preprocess, readPreprocess, type Source } from './source/index.js'
+export {
+  type Grid,
+  type MakeStudent,
+  type Metrics,
+  type StudentConfig,
+  type SweepOptions,
+  type SweepResult,
+  type SweepRow,
+  type SweepStudent,
+  sweep,
+  type TrainedStudent,
+  type TrainOptions,
+  trainStudent,
+} from './student/index.js'
+export {
+  type ExportEstimate,
+  type ExportEvent,
+  type ExportOptions,
+  estimateExport,
+  exportTargets,
+  type Provider,
+} from './teacher/index.js'
