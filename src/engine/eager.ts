@@ -9,7 +9,6 @@ import { checkInputs, type Engine, type InputSpec, type Program, type Step, zero
  * tried on wasm first; where wasm lacks a kernel of the step, the program runs on tfjs's plain JavaScript backend.
  */
 export async function openEager(): Promise<Engine> {
-  tf.enableProdMode() // no advertisement on stderr, no scan of every uploaded value for NaN
   await withoutListeners(() => useBackend('wasm'))
   return {
     name: 'eager',
@@ -68,6 +67,7 @@ async function withoutListeners(work: () => Promise<void>): Promise<void> {
 
 /** The backend is tfjs's global: another engine may have taken it while this one awaited something. */
 export async function useBackend(backend: string): Promise<void> {
+  tf.enableProdMode() // no advertisement on stderr, no scan of every uploaded value for NaN
   while (tf.getBackend() !== backend) await tf.setBackend(backend)
 }
 

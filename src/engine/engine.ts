@@ -1,5 +1,5 @@
 import type * as tf from '@tensorflow/tfjs-core'
-import { DecantError, UnavailableError } from '../errors.js'
+import { DecantError } from '../errors.js'
 
 export type EngineName = 'eager' | 'tensorflow' | 'onnx'
 export type Dtype = 'float32' | 'int32' | 'uint8'
@@ -81,7 +81,8 @@ export async function openEngine(name: EngineName, options: EngineOptions = {}):
     case 'tensorflow':
       return (await import('./tensorflow.js')).openTensorflow()
     case 'onnx':
-      throw new UnavailableError(`engine onnx: not part of this version (threads ${options.threads ?? 'auto'})`)
+      await (await import('./eager.js')).useBackend('cpu') // where models are built and variables live
+      return (await import('./onnx/engine.js')).openOnnx(options)
     default:
       throw new DecantError(`engine '${name}': expected eager, tensorflow or onnx`)
   }

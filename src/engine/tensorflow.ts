@@ -1,4 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core'
 import { UnavailableError } from '../errors.js'
 import { eagerProgram, useBackend } from './eager.js'
 import type { Engine } from './engine.js'
@@ -21,7 +20,6 @@ export async function openTensorflow(): Promise<Engine> {
       `engine tensorflow: ${firstLine(error)} Its native library is not in the npm package: the install step fetches it from storage.googleapis.com, which many machines cannot reach. Get it with \`npm install --ignore-scripts=false @tensorflow/tfjs-node@4.22.0\`, or use --engine onnx`,
     )
   }
-  tf.enableProdMode()
   await useBackend('tensorflow')
   return {
     name: 'tensorflow',
