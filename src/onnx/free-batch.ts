@@ -34,7 +34,7 @@ export function freeBatch(graph: GraphProto, options: { input: string; batch: st
     }
     const { sizes, ...carried } = followed
     for (const name of current.output) if (name) rows.set(name, carried)
-    return sizes ? copyWith(current, { input: [current.input[0]!, builder.i64(sizes)] }) : current
+    return sizes ? reshapeTo(current, builder.i64(sizes)) : current
   })
   const free = (info: GraphProto['input'][number]) => {
     const { name, dtype, shape } = describeValue(info)
@@ -131,16 +131,25 @@ function follow({ index, rows, fixed }: Walk, node: NodeProto): (Rows & { sizes?
         : mixes
     }
     case 'Reshape':
-      return reshapeRows(data, fixed, integerOf(node, 'allowzero') ? undefined : index.integers(second))
+      return reshapeRows({ data, fixed, sizes: index.integers(second), literal: integerOf(node, 'allowzero') === 1 })
     default:
       return 'is not known to treat rows alike'
   }
 }
 
+interface Reshaping {
+  data: Rows
+  fixed: number
+  sizes: number[] | undefined
+  /** `allowzero`: a size of 0 is meant as such, and does not copy the data's size. */
+  literal: boolean
+}
+
 /** Row-major sizes whose first is the batch, times something: left open, it takes any batch. */
-function reshapeRows(data: Rows, fixed: number, sizes: number[] | undefined): (Rows & { sizes?: number[] }) | string {
+function reshapeRows({ data, fixed, sizes, literal }: Reshaping): (Rows & { sizes?: number[] }) | string {
   const [front, ...rest] = sizes ?? []
   if (front === undefined) return 'reshapes to sizes that are computed'
+  if (literal && sizes?.includes(0)) return 'gives no rows'
   const rank = rest.length + 1
   if (front === 0) return { rank, exact: data.exact }
   if (front === -1) return { rank, exact: false }
@@ -149,4 +158,9 @@ function reshapeRows(data: Rows, fixed: number, sizes: number[] | undefined): (R
   }
   // A 0 among the rest copies the data's size at its place, which is behind the batch and stays.
   return front % fixed === 0 ? { rank, exact: front === fixed, sizes: [-1, ...rest] } : 'joins the rows of a batch'
+}
+
+function reshapeTo(node: NodeProto, sizes: string): NodeProto {
+  const attribute = node.attribute.filter(({ name }) => name !== 'allowzero')
+  return copyWith(node, { input: [node.input[0]!, sizes], attribute })
 }
