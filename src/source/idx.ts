@@ -70,6 +70,7 @@ export async function openIdx(
     rows,
     shape: [result.height, result.width, channels],
     classes: undefined,
+    topLabel: labels ? labels.reduce((top, label) => Math.max(top, label), -1) : -1,
     fingerprint: hash.digest('hex'),
     async *batches(wanted: BatchOptions) {
       const range = checkRange(wanted, rows)

@@ -74,6 +74,7 @@ export async function openImages(uri: string, preprocess: Preprocess): Promise<S
     rows,
     shape: [size.height, size.width, channels],
     classes: list.classes,
+    topLabel: list.classes ? list.classes.length - 1 : -1,
     fingerprint: await fingerprint(uri, list),
     async *batches(wanted) {
       const range = checkRange(wanted, rows)

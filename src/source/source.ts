@@ -47,6 +47,8 @@ export interface Source {
   shape: [height: number, width: number, channels: number]
   /** Names by label, where the source has them (directory names, sorted by their bytes). */
   classes: string[] | undefined
+  /** The largest label, known before a batch is read: what the teacher's classes are checked against. -1 = no row has a label. */
+  topLabel: number
   /** SHA-256, hex. IDX: of the decompressed bytes of the image file, then the label file. Images: of one JSON line `[path, size, sha256]` a row. */
   fingerprint: string
   /** Batches of `size` consecutive rows over [from, to), in order, decoding a bounded number ahead. @throws DecantError naming file or row */

@@ -53,7 +53,7 @@ interface WriteOptions {
 
 /** Decoding, the devices and the disk overlap: while a batch is written the next ones run, and those after them are decoded. */
 async function writeShards({ source, options, prepared, writer, onEvent }: WriteOptions): Promise<void> {
-  const { plan, devices, classes } = prepared
+  const { plan, devices } = prepared
   const from = writer.finishedShards * plan.rowsPerShard
   if (from > 0) onEvent({ type: 'resume', shards: writer.finishedShards, rows: from })
   const pace = createPace(from, source.rows, onEvent)
@@ -65,7 +65,7 @@ async function writeShards({ source, options, prepared, writer, onEvent }: Write
   for await (const { batch, output } of runInOrder(batches, devices)) {
     if (batch.first === shard * plan.rowsPerShard) await writer.beginShard(shard)
     for (const skipped of batch.skipped) onEvent({ type: 'skipped', ...skipped })
-    if (output) checkRows(batch, output, classes)
+    if (output) checkRows(batch, output)
     await writer.append({
       rows: batch.rows,
       ids: batch.ids,

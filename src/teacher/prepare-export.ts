@@ -61,13 +61,8 @@ export async function prepareExport(
       logits: teacher.origin.logits,
       classes,
     })
-    const names = options.names ?? source.classes ?? null
-    if (names && names.length !== classes) {
-      throw new DecantError(
-        `${names.length} class names for ${classes} logits: the teacher '${options.teacher}' and the classes of '${source.uri}' do not belong together`,
-      )
-    }
-    checkRows(first, output, classes)
+    const names = classNames(options, classes)
+    checkRows(first, output)
 
     const batch = await chooseBatch({ options, device: devices[0]!, first, onEvent })
     const rows = chooseRows({ codec, classes, shardBytes: (options.shardMb ?? 128) * 2 ** 20 })
@@ -95,6 +90,28 @@ export async function prepareExport(
     await close()
     throw error
   }
+}
+
+/** The names of the classes, where they are known; labels, names and the teacher's classes must belong together. */
+function classNames({ source, names, teacher }: ExportOptions, classes: number): string[] | null {
+  if (source.topLabel >= classes) {
+    throw new DecantError(
+      `${source.uri} has labels up to ${source.topLabel}, the teacher ${teacher} has classes 0..${classes - 1}: they do not belong together`,
+    )
+  }
+  const different = names && source.classes?.findIndex((name, label) => name !== names[label])
+  if (names && different !== undefined && different >= 0) {
+    throw new DecantError(
+      `label ${different} of ${source.uri} is the directory '${source.classes![different]}', the class names given say '${names[different]}'`,
+    )
+  }
+  const known = names ?? source.classes ?? null
+  if (known && known.length !== classes) {
+    throw new DecantError(
+      `${known.length} class names for ${classes} logits: the teacher ${teacher} and the classes of ${source.uri} do not belong together`,
+    )
+  }
+  return known
 }
 
 async function firstBatch(source: Source, onError: 'fail' | 'skip'): Promise<Batch> {
