@@ -29,22 +29,18 @@ function mod(graph: Graph, a: Value, b: Value): Value {
   return binary(graph, 'Sub', a, binary(graph, 'Mul', b, graph.emit('Floor', [quotient], quotient)))
 }
 
-/** The angle of (b, a) in all four quadrants, from Atan, with the axes by themselves. */
+/** The angle of the point (b, a) in all four quadrants; on the axis b = 0 it is ±π/2, at the origin 0. */
 function atan2(graph: Graph, a: Value, b: Value): Value {
   const zero = graph.scalar(0)
   const quotient = binary(graph, 'Div', a, b)
-  const { shape } = quotient
-  const angle = graph.emit('Atan', [quotient], quotient)
-  const below = graph.emit('Less', [a, zero], bool(a.shape))
-  const where = (condition: Value, yes: Value, no: Value) => graph.emit('Where', [condition, yes, no], float(shape))
-  const half = where(below, graph.scalar(-Math.PI), graph.scalar(Math.PI))
-  const turned = where(graph.emit('Less', [b, zero], bool(b.shape)), binary(graph, 'Add', angle, half), angle)
-  const origin = graph.emit(
-    'And',
-    [graph.emit('Equal', [a, zero], bool(a.shape)), graph.emit('Equal', [b, zero], bool(b.shape))],
-    bool(shape),
-  )
-  return where(origin, zero, turned)
+  const type = float(quotient.shape)
+  const where = (condition: Value, yes: Value, no: Value) => graph.emit('Where', [condition, yes, no], type)
+  const compare = (op: string, x: Value) => graph.emit(op, [x, zero], bool(x.shape))
+  const half = graph.emit('Mul', [graph.emit('Sign', [a], a), graph.scalar(Math.PI / 2)], a)
+  const turn = where(compare('Less', a), graph.scalar(-Math.PI), graph.scalar(Math.PI))
+  const angle = graph.emit('Atan', [quotient], type)
+  const left = where(compare('Less', b), binary(graph, 'Add', angle, turn), angle)
+  return where(compare('Equal', b), half, left)
 }
 
 export const arithmetic: Kernels = {
@@ -98,11 +94,7 @@ export const comparison: Kernels = {
   LogicalNot: kernel<tf.LogicalNotInputs>(({ x }, _, graph) =>
     graph.emit('Not', [cast(graph, x, 'bool')], bool(x.shape)),
   ),
-  Select: kernel<tf.SelectInputs>(({ condition, t, e }, _, graph) => {
-    // A vector of conditions chooses whole rows.
-    const rows = condition.shape.length === 1 && t.shape.length > 1
-    const shape = rows ? [condition.shape[0]!, ...t.shape.slice(1).map(() => 1)] : condition.shape
-    const chosen = rows ? graph.emit('Reshape', [condition], bool(shape)) : condition
-    return graph.emit('Where', [cast(graph, chosen, 'bool'), t, e], t)
-  }),
+  Select: kernel<tf.SelectInputs>(({ condition, t, e }, _, graph) =>
+    graph.emit('Where', [cast(graph, condition, 'bool'), t, e], t),
+  ),
 }
