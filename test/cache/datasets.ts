@@ -1,7 +1,5 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach } from 'vitest'
 import {
   type CodecName,
   createTargets,
@@ -85,16 +83,4 @@ export async function readFolder(dir: string): Promise<Map<string, Buffer>> {
     files.sort().map(async (file) => [file.slice(dir.length + 1), await readFile(file)] as const),
   )
   return new Map(contents)
-}
-
-const folders: string[] = []
-afterEach(async () => {
-  for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true })
-})
-
-/** An empty folder that is gone after the test. */
-export async function temporaryFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'decant-cache-'))
-  folders.push(folder)
-  return folder
 }

@@ -3,14 +3,15 @@ import { join } from 'node:path'
 import { tableFromIPC } from 'apache-arrow'
 import { describe, expect, test } from 'vitest'
 import { createTargets, openTargets } from '../../src/cache/index.js'
-import { exportRows, idOf, labelOf, logitsOf, makePlan, makeRows, temporaryFolder, writeTargets } from './datasets.js'
+import { temporaryFolder } from '../helpers/folder.js'
+import { exportRows, idOf, labelOf, logitsOf, makePlan, makeRows, writeTargets } from './datasets.js'
 
 const ROWS = 100
 const every = <T>(value: (row: number) => T) => Array.from({ length: ROWS }, (_, row) => value(row))
 
 describe.each(['f32', 'f16'] as const)('a dataset of codec %s', (codec) => {
   const open = async () => {
-    const dir = await temporaryFolder()
+    const dir = temporaryFolder()
     await writeTargets(dir, makePlan({ codec, rows: ROWS, names: ['a', 'b', 'c'] }))
     return openTargets(dir)
   }
@@ -89,7 +90,7 @@ describe.each(['f32', 'f16'] as const)('a dataset of codec %s', (codec) => {
 })
 
 test('rows outside a dataset, and a closed dataset, are errors that say so', async () => {
-  const dir = await temporaryFolder()
+  const dir = temporaryFolder()
   await writeTargets(dir, makePlan())
   const targets = await openTargets(dir)
   await expect(targets.row(100)).rejects.toThrow('row 100: this dataset has 100 rows')
@@ -100,7 +101,7 @@ test('rows outside a dataset, and a closed dataset, are errors that say so', asy
 })
 
 test('an aborted signal ends the chunks', async () => {
-  const dir = await temporaryFolder()
+  const dir = temporaryFolder()
   await writeTargets(dir, makePlan())
   const targets = await openTargets(dir)
   const stop = new AbortController()
@@ -112,7 +113,7 @@ test('an aborted signal ends the chunks', async () => {
 })
 
 test('skipped rows leave gaps in the source, not in the dataset, and are listed', async () => {
-  const dir = await temporaryFolder()
+  const dir = temporaryFolder()
   const plan = makePlan({ rows: 60, rowsPerShard: 20 })
   const writer = await createTargets(dir, plan)
   for (let shard = 0; shard < 3; shard++) {

@@ -5,11 +5,12 @@ import { type OutputFile, openFile } from '../../src/cache/files.js'
 import { createTargets, openTargets, readPlan } from '../../src/cache/index.js'
 import { DecantError, MismatchError } from '../../src/errors.js'
 import { random } from '../../src/random.js'
-import { CREATED, exportRows, makePlan, makeRows, readFolder, temporaryFolder, writeTargets } from './datasets.js'
+import { temporaryFolder } from '../helpers/folder.js'
+import { CREATED, exportRows, makePlan, makeRows, readFolder, writeTargets } from './datasets.js'
 
 /** The folder that an undisturbed export of this plan gives. */
 async function undisturbed(plan = makePlan()) {
-  const dir = await temporaryFolder()
+  const dir = temporaryFolder()
   await writeTargets(dir, plan)
   return readFolder(dir)
 }
@@ -37,7 +38,7 @@ test.each(['f32', 'f16'] as const)(
     const plan = makePlan({ codec })
     const expected = await undisturbed(plan)
     for (const chunk of [1, 16, 33, 1000]) {
-      const dir = await temporaryFolder()
+      const dir = temporaryFolder()
       await writeTargets(dir, plan, chunk)
       expect(await readFolder(dir)).toEqual(expected)
     }
@@ -46,8 +47,8 @@ test.each(['f32', 'f16'] as const)(
 
 test('float16 logits with their shift, as the fused teacher gives them, are the same as raw ones encoded here', async () => {
   const plan = makePlan({ codec: 'f16', rows: 2, classes: 2 })
-  const raw = await temporaryFolder()
-  const fused = await temporaryFolder()
+  const raw = temporaryFolder()
+  const fused = temporaryFolder()
   const rows = { ...makeRows(plan, 0, 2), logits: Float32Array.of(1.5, 3, 7, 6) }
   for (const [dir, given] of [
     [raw, rows],
@@ -70,7 +71,7 @@ test('every buffer starts at a multiple of 64 bytes in the file', async () => {
 
 describe('resuming', () => {
   test('continues after the last whole shard and ends at the same bytes', async () => {
-    const dir = await temporaryFolder()
+    const dir = temporaryFolder()
     const first = await begin(dir)
     await first.append(makeRows(makePlan(), 0, 40))
     await first.endShard()
@@ -84,7 +85,7 @@ describe('resuming', () => {
   })
 
   test('keeps the skipped rows of finished shards', async () => {
-    const dir = await temporaryFolder()
+    const dir = temporaryFolder()
     const first = await begin(dir)
     await first.append({ ...makeRows(makePlan(), 1, 40), skipped: [{ id: 'row/0', reason: 'unreadable' }] })
     await first.endShard()
@@ -98,7 +99,7 @@ describe('resuming', () => {
     ['is cut short', async (path: string) => writeFile(path, (await readFile(path)).subarray(0, 500))],
     ['is gone', async (path: string) => rm(path)],
   ])('writes a shard again that %s, and those after it', async (_, damage) => {
-    const dir = await temporaryFolder()
+    const dir = temporaryFolder()
     const first = await createTargets(dir, makePlan())
     for (const shard of [0, 1]) {
       await first.beginShard(shard)
@@ -114,7 +115,7 @@ describe('resuming', () => {
   })
 
   test('drops a torn last line of the journal and whatever a dead process left', async () => {
-    const dir = await temporaryFolder()
+    const dir = temporaryFolder()
     const first = await begin(dir)
     await first.append(makeRows(makePlan(), 0, 40))
     await first.endShard()
@@ -127,7 +128,7 @@ describe('resuming', () => {
   })
 
   test('a finished folder is done, also where the journal outlived the manifest by a moment', async () => {
-    const dir = await temporaryFolder()
+    const dir = temporaryFolder()
     const unfinished = await begin(dir)
     const journal = await readFile(join(dir, 'journal.jsonl'))
     await unfinished.close()
@@ -140,7 +141,7 @@ describe('resuming', () => {
   })
 
   test('takes the same teacher and source from another place, in the words of the first run', async () => {
-    const dir = await temporaryFolder()
+    const dir = temporaryFolder()
     await (await begin(dir)).close()
     const plan = makePlan()
     const moved = {
@@ -155,7 +156,7 @@ describe('resuming', () => {
   test.each(['finished', 'unfinished'])(
     'is refused into a %s export of another plan, naming each key',
     async (state) => {
-      const dir = await temporaryFolder()
+      const dir = temporaryFolder()
       if (state === 'finished') await writeTargets(dir, makePlan())
       else await (await begin(dir)).close()
       const before = await readFolder(dir)
@@ -173,7 +174,7 @@ describe('resuming', () => {
   )
 
   test('the plan of a folder can be read: finished, unfinished, none', async () => {
-    const dir = await temporaryFolder()
+    const dir = temporaryFolder()
     expect(await readPlan(dir)).toBeUndefined()
     expect(await readPlan(join(dir, 'none'))).toBeUndefined()
     await (await begin(dir)).close()
@@ -185,7 +186,7 @@ describe('resuming', () => {
 
 describe('refused, with nothing written:', () => {
   test('a folder that holds something else', async () => {
-    const dir = await temporaryFolder()
+    const dir = temporaryFolder()
     await writeFile(join(dir, 'thesis.tex'), 'x')
     await expect(createTargets(dir, makePlan())).rejects.toThrow(
       `${dir}: expected an empty folder or an export to continue, found 'thesis.tex'`,
@@ -194,13 +195,13 @@ describe('refused, with nothing written:', () => {
   })
 
   test('a file in place of the folder', async () => {
-    const path = join(await temporaryFolder(), 'file')
+    const path = join(temporaryFolder(), 'file')
     await writeFile(path, 'x')
     await expect(createTargets(path, makePlan())).rejects.toThrow('expected a folder, found a file')
   })
 
   test('a plan that makes no sense', async () => {
-    const dir = join(await temporaryFolder(), 'new')
+    const dir = join(temporaryFolder(), 'new')
     await expect(createTargets(dir, makePlan({ names: ['a'] }))).rejects.toThrow(
       'plan: expected 3 class names, one per class, found 1',
     )
@@ -209,7 +210,7 @@ describe('refused, with nothing written:', () => {
   })
 
   test('a second export into the same folder, until the first has ended', async () => {
-    const dir = await temporaryFolder()
+    const dir = temporaryFolder()
     const first = await begin(dir)
     await expect(createTargets(dir, makePlan())).rejects.toThrow(
       `${dir}: another export is writing here (process ${process.pid})`,
@@ -219,7 +220,7 @@ describe('refused, with nothing written:', () => {
   })
 
   test('a folder that another machine writes to', async () => {
-    const dir = await temporaryFolder()
+    const dir = temporaryFolder()
     await writeFile(join(dir, 'lock'), JSON.stringify({ pid: 1, host: 'elsewhere', started: '1' }))
     await expect(createTargets(dir, makePlan())).rejects.toThrow('on elsewhere; if that has ended, delete')
   })
@@ -232,7 +233,7 @@ test.each([
   ],
   ['that was never written', ''],
 ])('a lock %s is taken over', async (_, lock) => {
-  const dir = await temporaryFolder()
+  const dir = temporaryFolder()
   await writeFile(join(dir, 'lock'), lock)
   await writeTargets(dir, makePlan())
   expect(await readFolder(dir)).toEqual(await undisturbed())
@@ -275,7 +276,7 @@ describe('rows that cannot be are refused:', () => {
       '00000.arrow: expected 40 rows of the source, skipped ones included, found 39',
     ],
   ])('%s', async (_, bad, message) => {
-    const dir = await temporaryFolder()
+    const dir = temporaryFolder()
     const writer = await begin(dir)
     const write = async () => {
       await writer.append(bad)
@@ -291,8 +292,8 @@ describe('rows that cannot be are refused:', () => {
 test('a disk that fills up at any write: a clear error, no temporary file, and the next run completes', async () => {
   const expected = await undisturbed()
   const { below } = random('disk')
-  for (let attempt = 0; attempt < 25; attempt++) {
-    const dir = await temporaryFolder()
+  for (let attempt = 0; attempt < 12; attempt++) {
+    const dir = temporaryFolder()
     let left = below(9000)
     const open = async (path: string, flags: 'w' | 'a'): Promise<OutputFile> => {
       const file = await openFile(path, flags)
@@ -328,7 +329,7 @@ test('a disk that fills up at any write: a clear error, no temporary file, and t
 })
 
 test('an unfinished export is not a dataset yet, and a folder without one never was', async () => {
-  const dir = await temporaryFolder()
+  const dir = temporaryFolder()
   await mkdir(join(dir, 'empty'))
   await expect(openTargets(join(dir, 'empty'))).rejects.toThrow('found a folder without manifest.json')
   await expect(openTargets(join(dir, 'none'))).rejects.toThrow('no such folder')
