@@ -65,7 +65,7 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
   const workerData: SweepWorkerData = {
     dataset: await loadDataset({ targets, source, shared: true, signal }),
     evaluation,
-    engine,
+    engine: { threads: 1, ...engine }, // a thread each; more would only change the order of sums
   }
   const jobs = Math.min(options.jobs, plan.length)
   onEvent({ type: 'plan', students: plan.map(studentName), jobs })

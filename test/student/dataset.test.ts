@@ -1,0 +1,121 @@
+import fc from 'fast-check'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { idAt, idColumn } from '../../src/cache/index.js'
+import { FormatError, MismatchError } from '../../src/errors.js'
+import type { Batch, Source } from '../../src/source/index.js'
+import { gather, hashId, holdOut, loadDataset } from '../../src/student/dataset.js'
+import { type Example, labelOf, logitsOf, makeExample, pixelsOf } from './fixtures.js'
+
+let example: Example
+beforeAll(async () => {
+  example = await makeExample(300)
+})
+
+describe('loadDataset', () => {
+  it('joins every target with its image', () => {
+    const { dataset } = example
+    expect([dataset.rows, dataset.classes, dataset.shape]).toEqual([300, 3, [6, 6, 1]])
+    for (const row of [0, 1, 255, 256, 299]) {
+      expect(dataset.pixels.slice(36 * row, 36 * (row + 1))).toEqual(pixelsOf(row))
+      expect(Array.from(dataset.logits.slice(3 * row, 3 * (row + 1)))).toEqual(logitsOf(row))
+      expect(dataset.labels[row]).toBe(labelOf(row))
+    }
+  })
+
+  it("takes the normalisation from the manifest's preprocessing", () => {
+    expect(example.dataset.multiply[0]).toBeCloseTo(1 / 255 / 0.2, 6)
+    expect(example.dataset.add[0]).toBeCloseTo(-0.3 / 0.2, 6)
+  })
+
+  it('puts the tables into shared memory for workers', async () => {
+    const dataset = await loadDataset({ ...example, shared: true })
+    for (const { buffer } of [dataset.pixels, dataset.logits, dataset.labels, dataset.hashes])
+      expect(buffer).toBeInstanceOf(SharedArrayBuffer)
+    expect(dataset.logits).toEqual(example.dataset.logits)
+  })
+
+  it('refuses another source, naming both fingerprints', async () => {
+    const other = await makeExample(299)
+    const error = await loadDataset({ targets: example.targets, source: other.source }).catch((e: unknown) => e)
+    expect(error).toBeInstanceOf(MismatchError)
+    expect((error as Error).message).toContain(example.source.fingerprint)
+    expect((error as Error).message).toContain(other.source.fingerprint)
+  })
+
+  it('refuses a source whose rows come in another order', async () => {
+    const swapped: Source = { ...example.source, batches: (options) => reversed(example.source.batches(options)) }
+    await expect(loadDataset({ targets: example.targets, source: swapped })).rejects.toThrow(
+      /row 0 has the id '0', the source's row has '255'/,
+    )
+  })
+
+  it('leaves out the rows that the export left out', async () => {
+    const { source, targets } = example
+    const manifest = structuredClone(targets.manifest)
+    manifest.source.skipped = [{ id: '2', reason: 'unreadable' }]
+    const rows = [0, 1, 3, 4]
+    const part = {
+      ...targets,
+      manifest,
+      rows: rows.length,
+      async *chunks() {
+        const logits = Float32Array.from(rows.flatMap(logitsOf))
+        const labels = Int32Array.from(rows, labelOf)
+        yield { first: 0, rows: 4, labels, logits, idAt: (i: number) => String(rows[i]) }
+      },
+    } as unknown as typeof targets
+    const skipping: Source = { ...source, batches: () => pick(source, rows) }
+    const dataset = await loadDataset({ targets: part, source: skipping })
+    expect(dataset.pixels).toEqual(new Uint8Array(Buffer.concat(rows.map(pixelsOf))))
+    await expect(
+      loadDataset({ targets: part, source: { ...source, batches: () => pick(source, [0, 1, 3]) } }),
+    ).rejects.toThrow(FormatError)
+  })
+})
+
+async function* reversed(batches: AsyncIterable<Batch>): AsyncIterable<Batch> {
+  for await (const batch of batches) {
+    const ids = Array.from({ length: batch.rows }, (_, i) => idAt(batch.ids, i))
+    yield { ...batch, ids: idColumn(ids.reverse()) }
+  }
+}
+
+async function* pick(source: Source, rows: number[]): AsyncIterable<Batch> {
+  yield await source.read(rows)
+}
+
+describe('holdOut', () => {
+  it('splits by id alone: a row stays on its side when others are added', async () => {
+    const { dataset } = example
+    const { train, held } = holdOut(dataset, 0.2)
+    expect(train.length + held.length).toBe(300)
+    expect(held.length).toBeGreaterThan(30)
+    expect(held.length).toBeLessThan(90)
+    const more = holdOut((await makeExample(400)).dataset, 0.2)
+    expect(more.held.filter((row) => row < 300)).toEqual(held)
+  })
+
+  it('holds out nothing at 0 and everything at 1', () => {
+    expect(holdOut(example.dataset, 0).held).toHaveLength(0)
+    expect(holdOut(example.dataset, 1).train).toHaveLength(0)
+  })
+
+  it('hashes ids that differ in their last digit far apart', () => {
+    const shares = Array.from({ length: 10_000 }, (_, i) => hashId(String(i)) / 2 ** 32)
+    for (const share of [0.01, 0.1, 0.5]) {
+      const found = shares.filter((x) => x < share).length / shares.length
+      expect(Math.abs(found - share)).toBeLessThan(4 * Math.sqrt((share * (1 - share)) / shares.length))
+    }
+  })
+})
+
+it('gather copies rows in the order asked for', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 5 }), fc.array(fc.integer({ min: 0, max: 9 })), (width, rows) => {
+      const table = Float32Array.from({ length: 10 * width }, (_, i) => i)
+      const into = new Float32Array(rows.length * width)
+      gather(table, { width, rows: Uint32Array.from(rows), into })
+      expect(Array.from(into)).toEqual(rows.flatMap((row) => Array.from(table.slice(row * width, (row + 1) * width))))
+    }),
+  )
+})
