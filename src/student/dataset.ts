@@ -65,25 +65,29 @@ export async function loadDataset(options: {
 
   const images = imagesOf(source, { skip: manifest.source.skipped.length > 0, signal })
   const rowBytes = bytes / rows
-  for await (const chunk of targets.chunks({ signal })) {
-    logits.set(chunk.logits, chunk.first * classes)
-    labels.set(chunk.labels, chunk.first)
-    for (let i = 0; i < chunk.rows; i++) {
-      const row = chunk.first + i
-      const image = await images.next(row)
-      const id = chunk.idAt(i)
-      if (image.id !== id) {
-        throw new FormatError(`${targets.dir}: row ${row} has the id '${id}', the source's row has '${image.id}'`)
+  try {
+    for await (const chunk of targets.chunks({ signal })) {
+      logits.set(chunk.logits, chunk.first * classes)
+      labels.set(chunk.labels, chunk.first)
+      for (let i = 0; i < chunk.rows; i++) {
+        const row = chunk.first + i
+        const image = await images.next(row)
+        const id = chunk.idAt(i)
+        if (image.id !== id) {
+          throw new FormatError(`${targets.dir}: row ${row} has the id '${id}', the source's row has '${image.id}'`)
+        }
+        const label = labels[row]!
+        if (label < -1 || label >= classes) {
+          throw new FormatError(
+            `${targets.dir}: row ${row} ('${id}'): label ${label}, expected 0..${classes - 1} or none`,
+          )
+        }
+        pixels.set(image.pixels, row * rowBytes)
+        hashes[row] = hashId(id)
       }
-      const label = labels[row]!
-      if (label < -1 || label >= classes) {
-        throw new FormatError(
-          `${targets.dir}: row ${row} ('${id}'): label ${label}, expected 0..${classes - 1} or none`,
-        )
-      }
-      pixels.set(image.pixels, row * rowBytes)
-      hashes[row] = hashId(id)
     }
+  } finally {
+    await images.close()
   }
   const preprocess: Preprocess = { version: 1, ...manifest.preprocess }
   return {
@@ -111,6 +115,7 @@ function imagesOf(source: Source, { skip, signal }: { skip: boolean; signal?: Ab
   const rowBytes = source.shape.reduce((product, n) => product * n, 1)
   let [batch, at] = [undefined as Awaited<ReturnType<typeof batches.next>>['value'], 0]
   return {
+    close: () => batches.return?.(),
     async next(row: number): Promise<{ id: string; pixels: Uint8Array }> {
       while (!batch || at === batch.rows) {
         const { value, done } = await batches.next()

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { LayersModel } from '@tensorflow/tfjs-layers'
+import type { ModelProto } from 'onnx-buf'
 import * as ort from 'onnxruntime-node'
 import { exportInference } from '../engine/onnx/export-inference.js'
 import { DecantError } from '../errors.js'
@@ -28,6 +29,7 @@ export async function exportStudent(model: LayersModel, dataset: Dataset, proven
       manifest: provenance.manifest,
     },
   })
+  nameWeights(proto, model)
   const bytes = encodeModel(proto)
   const off = await deviation(model, bytes, dataset)
   if (!(off <= TOLERANCE)) {
@@ -36,6 +38,15 @@ export async function exportStudent(model: LayersModel, dataset: Dataset, proven
     )
   }
   return bytes
+}
+
+/** Weights under the names of the layers: tfjs numbers its variables by how many there were in the process (`dense1/kernel_4`). */
+function nameWeights({ graph }: ModelProto, model: LayersModel): void {
+  const names = new Map(model.weights.map(({ name, originalName }) => [name, originalName]))
+  if (!graph || new Set(names.values()).size < names.size) return
+  const rename = (name: string) => names.get(name) ?? name
+  for (const initializer of graph.initializer) initializer.name = rename(initializer.name)
+  for (const node of graph.node) node.input = node.input.map(rename)
 }
 
 /** max |onnx - tfjs| / max(1, max |tfjs|) over the logits of the dataset's first rows. */

@@ -27,7 +27,9 @@ export function logitsOf(row: number): number[] {
 }
 
 const folders: string[] = []
+const opened: { close(): Promise<void> }[] = []
 afterAll(async () => {
+  for (const one of opened) await one.close()
   for (const folder of folders) await rm(folder, { recursive: true, force: true })
 })
 
@@ -74,5 +76,6 @@ export async function makeExample(rows: number, { unlabelled = 0 } = {}): Promis
   await writer.endShard()
   await writer.finish({ created: '2025-01-01T00:00:00.000Z' })
   const targets = await openTargets(join(dir, 'targets'))
+  opened.push(targets, source)
   return { dir, targets, source, dataset: await loadDataset({ targets, source }) }
 }
