@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Graph, Value } from '../ir.js'
 import { binary } from './arithmetic.js'
-import { type Kernels, kernel, transpose } from './kernel.js'
+import { type Kernels, kernel, reshape, transpose } from './kernel.js'
 import { activate } from './unary.js'
 
 interface Sides {
@@ -16,6 +16,11 @@ function swapLast(graph: Graph, x: Value): Value {
 
 /** [..., m, k] · [..., k, n]; the leading axes broadcast. Two matrices are one Gemm, which transposes for nothing. */
 export function matmul(graph: Graph, a: Value, b: Value, { transposeA = false, transposeB = false }: Sides): Value {
+  if (isStackOfOne(a) && isStackOfOne(b)) {
+    const product = matmul(graph, toMatrix(graph, a), toMatrix(graph, b), { transposeA, transposeB })
+    const rank = Math.max(a.shape.length, b.shape.length)
+    return reshape(graph, product, [...Array.from({ length: rank - 2 }, () => 1), ...product.shape])
+  }
   const m = a.shape.at(transposeA ? -1 : -2)!
   const n = b.shape.at(transposeB ? -2 : -1)!
   if (a.shape.length === 2 && b.shape.length === 2 && a.dtype === 'float32') {
@@ -25,6 +30,15 @@ export function matmul(graph: Graph, a: Value, b: Value, { transposeA = false, t
   const batch = tf.broadcast_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2))
   const sides = [transposeA ? swapLast(graph, a) : a, transposeB ? swapLast(graph, b) : b]
   return graph.emit('MatMul', sides, { dtype: a.dtype, shape: [...batch, m, n] })
+}
+
+/** tfjs's gradients make [1, m, k] of matrices. */
+function isStackOfOne({ shape }: Value): boolean {
+  return shape.length > 2 && shape.slice(0, -2).every((d) => d === 1)
+}
+
+function toMatrix(graph: Graph, x: Value): Value {
+  return reshape(graph, x, x.shape.slice(-2))
 }
 
 export const matmuls: Kernels = {

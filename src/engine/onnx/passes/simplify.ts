@@ -72,8 +72,24 @@ function broadcastsTo(shapes: readonly (readonly number[])[], shape: readonly nu
   })
 }
 
+/**
+ * One number against a tensor that ends in axes of size 1: ONNX Runtime loops over the last axis, so that an image with
+ * one channel would take forty times as long.
+ */
+function dropLastOnes(node: Node, inputs: readonly Value[], { graph }: Context): Value | undefined {
+  const type = node.outputs[0]!
+  if (type.shape.at(-1) !== 1 || sizeOf(type.shape) === 1) return undefined
+  if (!inputs.every(({ shape }) => sizeOf(shape) === 1 || sameShape(shape, type.shape))) return undefined
+  const shape = type.shape.filter((d) => d !== 1)
+  const operands = inputs.map((input) => reshape(graph, input, sizeOf(input.shape) === 1 ? [] : shape))
+  const result = graph.emit(node.op, operands, { dtype: type.dtype, shape }, node.attributes)
+  return reshape(graph, result, type.shape)
+}
+
 const elementwise: Local = (node, inputs, context) =>
-  (node.op in neutral ? dropNeutral(node, inputs, context) : undefined) ?? dropExpand(node, inputs, context)
+  (node.op in neutral ? dropNeutral(node, inputs, context) : undefined) ??
+  dropExpand(node, inputs, context) ??
+  dropLastOnes(node, inputs, context)
 
 /** Reductions over axes of one element only move the data. */
 const reduction: Local = (node, [x], { graph }) => {
