@@ -18,7 +18,7 @@ const forms = 'linear, mlp:<units>,… (mlp:128, mlp:800,800), cnn:<filters>,…
 /** A student of the zoo by its specification, as `mlp:800,800`. */
 export function zooStudent(specification: string): MakeStudent {
   const [, family, list] = /^([a-z]+)(?::(.*))?$/.exec(specification) ?? []
-  const make = family ? families[family] : undefined
+  const make = families.get(family ?? '')
   if (!make) throw unknown(specification, `expected one of ${forms}, or the path of a module (./my-student.ts)`)
   const sizes = (list ?? '').split(',').filter((text) => text !== '')
   if ((family === 'linear') !== (sizes.length === 0) || !sizes.every((text) => /^[1-9]\d{0,5}$/.test(text))) {
@@ -29,11 +29,11 @@ export function zooStudent(specification: string): MakeStudent {
 
 const unknown = (specification: string, expected: string) => new DecantError(`student '${specification}': ${expected}`)
 
-const families: Record<string, (sizes: number[], options: StudentOptions) => LayersModel> = {
-  linear: (_, options) => mlp([], options),
-  mlp,
-  cnn,
-}
+const families = new Map<string, (sizes: number[], options: StudentOptions) => LayersModel>([
+  ['linear', mlp],
+  ['mlp', mlp],
+  ['cnn', cnn],
+])
 
 function mlp(units: number[], { inputShape, classes, seed }: StudentOptions): LayersModel {
   return sequential({
