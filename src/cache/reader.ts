@@ -5,7 +5,7 @@ import { DecantError } from '../errors.js'
 import { MANIFEST, readManifest } from './folder.js'
 import { concatIds, type IdColumn, idAt } from './ids.js'
 import { JOURNAL } from './journal.js'
-import { chooseRows } from './layout.js'
+import { BATCH_BYTES, rowsIn } from './layout.js'
 import type { Manifest } from './manifest.js'
 import type { ShardFile } from './shard-file.js'
 import { ShardPool } from './shard-pool.js'
@@ -111,9 +111,8 @@ class OpenTargets implements Targets {
   }
 
   async *chunks(options: ChunkOptions = {}): AsyncGenerator<Chunk> {
-    const { codec, classes } = this.manifest
     const { from = 0, to = this.rows, signal } = options
-    const { rows = chooseRows({ codec, classes, shardBytes: 0 }).rowsPerBatch } = options
+    const { rows = rowsIn(BATCH_BYTES, this.manifest) } = options
     if (!isIndex(from) || !isIndex(to) || to > this.rows) throw this.outside(`rows ${from} to ${to}`)
     if (!isIndex(rows) || rows === 0) throw new DecantError(`chunks: expected at least 1 row per chunk, found ${rows}`)
     const verified = options.verify ? new Set<number>() : undefined
