@@ -56,7 +56,9 @@ async function importDefault(path: string): Promise<(...args: never[]) => unknow
     const { tsImport } = await import('tsx/esm/api')
     module = await tsImport(url, import.meta.url)
   }
-  if (typeof module.default !== 'function')
-    throw new DecantError(`module ${path}: expected a function as default export`)
-  return module.default as (...args: never[]) => unknown
+  // A module that Node takes for CommonJS (no "type": "module" near it) has its exports in `default`, the default among them.
+  const { default: outer } = module
+  const found = typeof outer === 'object' && outer !== null && 'default' in outer ? outer.default : outer
+  if (typeof found !== 'function') throw new DecantError(`module ${path}: expected a function as default export`)
+  return found as (...args: never[]) => unknown
 }
