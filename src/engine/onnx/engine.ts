@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { DecantError } from '../../errors.js'
 import type { Engine, EngineOptions, Program, Step } from '../engine.js'
+import { probeBlock } from './probe-block.js'
 import { type CompileOptions, compileProgram } from './program.js'
 import { Variables } from './variables.js'
 
@@ -29,10 +30,12 @@ export async function openOnnx({ threads, provider = 'cpu' }: EngineOptions = {}
     intraOpNumThreads: threads ?? availableParallelism(),
     logSeverityLevel: 3, // errors
   } as const
+  const block = provider === 'cpu' ? await probeBlock() : undefined
+  const runtime = { variables, session, backend: provider, block, inTurn }
   return {
     name: 'onnx',
     backend: provider,
-    compile: (step, options) => compileProgram(step, options, { variables, session, backend: provider, inTurn }),
+    compile: (step, options) => compileProgram(step, options, runtime),
     sync: () => inTurn(async () => variables.sync()),
     dispose: () => inTurn(async () => variables.clear()),
   }

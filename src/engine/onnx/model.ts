@@ -2,6 +2,7 @@ import type { ModelProto } from 'onnx-buf'
 import { GraphBuilder } from '../../onnx/graph-builder.js'
 import { encode } from './encode.js'
 import type { Node, Type, Value } from './ir.js'
+import { blockedDomain } from './passes/layout.js'
 import type { Outputs } from './passes/rewrite.js'
 
 export interface Named {
@@ -31,6 +32,8 @@ export interface WrittenModel extends Names {
   proto: ModelProto
 }
 
+const domains = { [blockedDomain]: 1 }
+
 export function isAssigned(step: StepGraph, variable: Named): boolean {
   return `next:${variable.name}` in step.values
 }
@@ -41,7 +44,7 @@ export function writeStep(step: StepGraph): WrittenModel {
   const variables = declare(builder, step.variables)
   const inputs = declare(builder, step.inputs)
   const given = writeValues(builder, step, { variables, inputs })
-  return { proto: builder.model({ name: 'step' }), variables, inputs, ...given }
+  return { proto: builder.model({ name: 'step', domains }), variables, inputs, ...given }
 }
 
 /**
@@ -66,7 +69,7 @@ export function writeScan(step: StepGraph, count: number): WrittenModel {
   builder.nodeOf('Scan', sources, attributes, { outputs: [...next.values(), ...outputs.values()] })
   for (const { name, type } of states) builder.output(next.get(name)!, type.dtype, type.shape)
   for (const { name, type } of step.outputs.map(stack)) builder.output(outputs.get(name)!, type.dtype, type.shape)
-  return { proto: builder.model({ name: 'steps' }), variables, inputs, outputs, next }
+  return { proto: builder.model({ name: 'steps', domains }), variables, inputs, outputs, next }
 }
 
 function freshNames(builder: GraphBuilder, values: readonly Named[], suffix: string): Map<string, string> {

@@ -20,6 +20,8 @@ export interface Runtime {
   variables: Variables
   session: InferenceSession.SessionOptions
   backend: string
+  /** Channels in a block of the blocked layout, where the provider has it. */
+  block: number | undefined
   /** Runs of all programs, one after another: they share the variables. */
   inTurn<T>(run: () => Promise<T>): Promise<T>
 }
@@ -29,7 +31,7 @@ export async function compileProgram(step: Step, options: CompileOptions, runtim
   const { steps = 1 } = options
   if (!Number.isInteger(steps) || steps < 1) throw new DecantError(`compile: steps is ${steps}, expected 1 or more`)
   const traced = trace(step, { inputs: options.inputs })
-  const graph = toStepGraph(traced, options.inputs)
+  const graph = toStepGraph(traced, { specs: options.inputs, block: runtime.block })
   const model = steps === 1 ? writeStep(graph) : writeScan(graph, steps)
   const session = await InferenceSession.create(encodeModel(model.proto), runtime.session)
   const specs = steps === 1 ? options.inputs : stackSpecs(options.inputs, steps)
@@ -74,11 +76,17 @@ function stackSpecs(specs: Record<string, InputSpec>, steps: number): Record<str
   )
 }
 
-function toStepGraph({ outputs, variables }: Trace, specs: Record<string, InputSpec>): StepGraph {
-  const values = optimize({
+interface StepOptions {
+  specs: Record<string, InputSpec>
+  block: number | undefined
+}
+
+function toStepGraph({ outputs, variables }: Trace, { specs, block }: StepOptions): StepGraph {
+  const traced = {
     ...Object.fromEntries(variables.flatMap(({ name, next }) => (next ? [[`next:${name}`, next]] : []))),
     ...Object.fromEntries(outputs.map(({ name, value }) => [`output:${name}`, value])),
-  })
+  }
+  const values = optimize(traced, { block })
   return {
     inputs: Object.entries(specs).map(([name, { dtype, shape }]) => ({ name, type: { dtype: dtype as DType, shape } })),
     variables: variables.map(({ name, read }) => ({ name, type: read })),

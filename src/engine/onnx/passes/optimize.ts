@@ -1,8 +1,8 @@
-import { lower } from './lower.js'
+import { type LowerOptions, lower } from './lower.js'
 import type { Outputs } from './rewrite.js'
 import { simplify } from './simplify.js'
 
 /** A traced program as ONNX operators. */
-export function optimize(outputs: Outputs): Outputs {
-  return simplify(lower(simplify(outputs)))
+export function optimize(outputs: Outputs, options: LowerOptions = {}): Outputs {
+  return simplify(lower(simplify(outputs), options))
 }
