@@ -33,18 +33,18 @@ export interface Checkpoint {
   tensors: NamedTensor[]
 }
 
+export const epochSchema: z.ZodType<EpochRecord> = z.strictObject({
+  epoch: z.int(),
+  loss: z.number(),
+  accuracy: z.number().nullable().optional(),
+  agreement: z.number().optional(),
+})
+
 const progressSchema: z.ZodType<Progress> = z.strictObject({
   step: z.int().min(0),
   loss: z.number(),
   weight: z.number(),
-  history: z.array(
-    z.strictObject({
-      epoch: z.int(),
-      loss: z.number(),
-      accuracy: z.number().nullable().optional(),
-      agreement: z.number().optional(),
-    }),
-  ),
+  history: z.array(epochSchema),
   best: z.strictObject({ epoch: z.int(), score: z.number() }).nullable(),
 })
 

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { idAt, type Targets } from '../cache/index.js'
-import { DecantError, FormatError, MismatchError } from '../errors.js'
+import { DecantError, FormatError, InterruptedError, MismatchError } from '../errors.js'
 import { affine, type Preprocess } from '../source/preprocess.js'
 import type { Source } from '../source/source.js'
 
@@ -33,7 +33,7 @@ export interface Dataset {
 /**
  * Loads targets and the images that they are of, once, joined row by row: the k-th target belongs to the k-th row of the source
  * that the export did not skip, and its id says so.
- * @throws MismatchError where the source isn't the one that was exported; FormatError where ids or labels do not fit
+ * @throws MismatchError where the source isn't the one that was exported; FormatError where ids or labels do not fit; InterruptedError
  */
 export async function loadDataset(options: {
   targets: Targets
@@ -86,6 +86,8 @@ export async function loadDataset(options: {
         hashes[row] = hashId(id)
       }
     }
+  } catch (error) {
+    throw signal?.aborted ? new InterruptedError(`stopped while ${targets.dir} was loaded; nothing was written`) : error
   } finally {
     await images.close()
   }

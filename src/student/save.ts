@@ -5,7 +5,7 @@ import { type LayersModel, loadLayersModel } from '@tensorflow/tfjs-layers'
 import { z } from 'zod'
 import { FormatError } from '../errors.js'
 import { version } from '../version.js'
-import type { EpochRecord } from './checkpoint.js'
+import { type EpochRecord, epochSchema } from './checkpoint.js'
 import type { Dataset } from './dataset.js'
 import { exportStudent } from './export-student.js'
 import { type Provenance, readJson, SUMMARY, writeWhole } from './folder.js'
@@ -71,25 +71,19 @@ export async function loadStudent(dir: string): Promise<LayersModel> {
   return loadLayersModel(io.fromMemory(artifacts))
 }
 
-const tally = { accuracy: z.number().nullable(), nll: z.number().nullable(), ece: z.number().nullable() }
 const metricsSchema = z.strictObject({
   rows: z.int(),
   labelled: z.int(),
-  ...tally,
+  accuracy: z.number().nullable(),
+  nll: z.number().nullable(),
+  ece: z.number().nullable(),
   agreement: z.number(),
   kl: z.number(),
 })
 const metricsFile = z.object({
   measuredOn: z.enum(['evaluation', 'held-out rows', 'nothing']),
   metrics: metricsSchema.nullable(),
-  history: z.array(
-    z.object({
-      epoch: z.int(),
-      loss: z.number(),
-      accuracy: z.number().nullable().optional(),
-      agreement: z.number().optional(),
-    }),
-  ),
+  history: z.array(epochSchema),
 })
 const summaryFile = z.object({
   format: z.literal('decant-student'),

@@ -89,7 +89,13 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
     students[message.index] = { student, method, temperature, alpha, seed, ...outcome }
     onEvent({ type: 'student', name, done: ++done, of: plan.length, student: students[message.index]! })
   }
-  await Promise.all(Array.from({ length: jobs }, () => runWorker({ workerData, take, hear, signal })))
+  // A worker that breaks stops the others: they write their checkpoints before the error is passed on.
+  const broken = new AbortController()
+  const stop = AbortSignal.any([broken.signal, ...(signal ? [signal] : [])])
+  const runs = Array.from({ length: jobs }, () => runWorker({ workerData, take, hear, signal: stop }))
+  for (const run of runs) run.catch((error: unknown) => broken.abort(error))
+  await Promise.allSettled(runs)
+  if (broken.signal.aborted) throw broken.signal.reason
   if (signal?.aborted) {
     throw new InterruptedError(
       `stopped after ${done} of ${plan.length} students; ${out ? 'run the same command again to continue' : 'nothing is kept without a folder'}`,
@@ -111,17 +117,17 @@ async function runWorker(options: {
   workerData: SweepWorkerData
   take: () => ToWorker | undefined
   hear: (message: FromWorker) => void
-  signal?: AbortSignal
+  signal: AbortSignal
 }): Promise<void> {
   const { workerData, take, hear, signal } = options
   const worker = startThread('./sweep-worker', import.meta.url, workerData)
   const send = (message: ToWorker) => worker.postMessage(message)
   const stop = () => send({ type: 'abort' })
-  signal?.addEventListener('abort', stop)
+  signal.addEventListener('abort', stop)
   try {
     await new Promise<void>((resolve, reject) => {
       const more = () => {
-        const job = signal?.aborted ? undefined : take()
+        const job = signal.aborted ? undefined : take()
         if (job) send(job)
         else resolve()
       }
@@ -139,7 +145,7 @@ async function runWorker(options: {
       more()
     })
   } finally {
-    signal?.removeEventListener('abort', stop)
+    signal.removeEventListener('abort', stop)
     await worker.terminate()
   }
 }

@@ -6,19 +6,15 @@ import type { Targets } from '../cache/index.js'
 import type { Engine } from '../engine/engine.js'
 import { DecantError, InterruptedError } from '../errors.js'
 import type { Source } from '../source/index.js'
-import { createBatches } from './batches.js'
-import { type Checkpoint, type EpochRecord, type Progress, readCheckpoint, writeCheckpoint } from './checkpoint.js'
+import { type EpochRecord, readCheckpoint, writeCheckpoint } from './checkpoint.js'
 import { completeConfig, type StudentConfig } from './config.js'
 import { type Dataset, holdOut, loadDataset } from './dataset.js'
-import { createEvaluator } from './evaluate.js'
 import { CHECKPOINT, checkProvenance, openFolder, type Provenance } from './folder.js'
 import { findMethod } from './method.js'
 import type { Metrics } from './metrics.js'
-import { createOptimizer } from './optimizer.js'
-import { trainInputs, trainStep, variablesOf } from './program.js'
+import { openRun } from './run.js'
 import { loadStudent, readSummary, saveStudent } from './save.js'
-import { buildStudent, studentSource } from './student.js'
-import { assignVariables, readVariables } from './tensors.js'
+import { studentSource } from './student.js'
 
 export type TrainEvent =
   | { type: 'start'; parameters: number; rows: number; held: number; steps: number; backend: string; reason?: string }
@@ -158,77 +154,11 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
       await rm(path, { force: true })
     }
     return student
+  } catch (error) {
+    model.dispose()
+    throw error
   } finally {
     await run.dispose()
-  }
-}
-
-/** A student with its program, and where its training stands. */
-async function openRun(options: { config: StudentConfig; dataset: Dataset; engine: Engine; checkpoint?: Checkpoint }) {
-  const { config, dataset, engine, checkpoint } = options
-  const { train, held } = holdOut(dataset, config.holdout)
-  const { shape: inputShape, classes } = dataset
-  const model = await buildStudent(config.student, { inputShape, classes, seed: config.seed })
-  const weights = variablesOf(model.weights)
-  const optimizer = createOptimizer(config.optimizer, variablesOf(model.trainableWeights))
-  const progress: Progress = checkpoint?.progress ?? { step: 0, loss: 0, weight: 0, history: [], best: null }
-  let best = checkpoint?.tensors.filter(({ name }) => name.startsWith('best/')) ?? []
-  if (checkpoint) {
-    assignVariables(weights, 'model', checkpoint.tensors)
-    assignVariables(optimizer.state, 'optimizer', checkpoint.tensors)
-  }
-  const batches = createBatches(dataset, train, config)
-  const method = findMethod(config.method)
-  const step = trainStep({ model, method, optimizer, domain: dataset })
-  const program = await engine.compile(step, { inputs: trainInputs(config.batch, dataset) })
-  const evaluator = await createEvaluator({ model, engine, dataset })
-  const patience = config.earlyStop?.patience
-  return {
-    model,
-    batches,
-    program,
-    progress,
-    train,
-    held,
-    steps: config.epochs * batches.perEpoch,
-    evaluate: evaluator.evaluate,
-    stopped: () =>
-      patience !== undefined && progress.best !== null && progress.history.length - progress.best.epoch >= patience,
-    /** Puts the epoch that just ended into the history, measured on the held-out rows, and remembers the best. */
-    async endEpoch(): Promise<EpochRecord> {
-      const record: EpochRecord = { epoch: progress.history.length + 1, loss: progress.loss / progress.weight }
-      if (held.length > 0) {
-        const { accuracy, agreement } = await evaluator.evaluate(dataset, held)
-        Object.assign(record, { accuracy, agreement })
-        const score = accuracy ?? agreement
-        if (patience !== undefined && score > (progress.best?.score ?? -1)) {
-          progress.best = { epoch: record.epoch, score }
-          best = await readVariables(weights, 'best')
-        }
-      }
-      progress.history.push(record)
-      progress.loss = 0
-      progress.weight = 0
-      return record
-    },
-    async checkpoint(): Promise<Checkpoint> {
-      await engine.sync()
-      const tensors = [
-        ...(await readVariables(weights, 'model')),
-        ...(await readVariables(optimizer.state, 'optimizer')),
-      ]
-      return { progress, tensors: [...tensors, ...best] }
-    },
-    /** Training is over: the model's variables hold the student, the best one where training stopped by it. */
-    async settle() {
-      await engine.sync()
-      if (best.length > 0) assignVariables(weights, 'best', best)
-    },
-    async dispose() {
-      await program.dispose()
-      await evaluator.dispose()
-      optimizer.dispose()
-    },
   }
 }
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { idAt, idColumn } from '../../src/cache/index.js'
-import { FormatError, MismatchError } from '../../src/errors.js'
+import { FormatError, InterruptedError, MismatchError } from '../../src/errors.js'
 import type { Batch, Source } from '../../src/source/index.js'
 import { gather, hashId, holdOut, loadDataset } from '../../src/student/dataset.js'
 import { type Example, labelOf, logitsOf, makeExample, pixelsOf } from './fixtures.js'
@@ -40,6 +40,10 @@ describe('loadDataset', () => {
     expect(error).toBeInstanceOf(MismatchError)
     expect((error as Error).message).toContain(example.source.fingerprint)
     expect((error as Error).message).toContain(other.source.fingerprint)
+  })
+
+  it('stops when it is told to, as an interruption and not as a bug', async () => {
+    await expect(loadDataset({ ...example, signal: AbortSignal.abort() })).rejects.toThrow(InterruptedError)
   })
 
   it('refuses a source whose rows come in another order', async () => {
