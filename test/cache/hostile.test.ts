@@ -118,6 +118,31 @@ describe('a shard altered on purpose, with a manifest that agrees:', () => {
     expect((error as Error).message).toMatch(message)
   })
 
+  const ints = (...values: number[]) => Buffer.from(Int32Array.from(values).buffer)
+  const longs = (...values: number[]) => Buffer.from(BigInt64Array.from(values.map(BigInt)).buffer)
+  // The first batch has 16 rows and 95 bytes of ids, of which row/0-ü, row/1 and row/2 take 8, 5 and 5.
+  test.each([
+    ['ids outside their buffer', longs(128, 95), longs(128, 10), /ids lie outside their buffer/],
+    ['ids before their buffer', ints(0, 8, 13, 18), ints(-8, 8, 13, 18), /ids lie outside their buffer/],
+    ['id offsets that go back', ints(0, 8, 13, 18), ints(0, 13, 8, 18), /an id of -5 bytes/],
+    ['a label outside the classes', ints(0, 1, 2, 0, -1), ints(0, 1, 3, 0, -1), /label 3, expected 0 to 2/],
+    ['a negative label that is not null', ints(0, 1, 2, 0, -1), ints(0, -1, 2, 0, -1), /label -1, expected 0 to 2/],
+    ['a buffer outside the batch', longs(0, 68), longs(1_000_000, 68), /a buffer of 68 bytes at 1000000/],
+    ['a buffer before the batch', longs(0, 68), longs(-64, 68), /a buffer of 68 bytes at -64/],
+    ['a buffer too short for its rows', longs(0, 68), longs(0, 64), /a buffer of 64 bytes at 0, expected 68 bytes/],
+    ['a number beyond 2^53', longs(0, 68), longs(2 ** 62, 68), /4611686018427387904 is too large/],
+  ])('%s', async (_, from, to, message) => {
+    const { dir, bytes } = await makeDataset()
+    const at = bytes.indexOf(from)
+    expect(at).toBeGreaterThan(0)
+    const altered = Buffer.from(bytes)
+    to.copy(altered, at)
+    await adopt(dir, altered)
+    const error = await readAll(dir, false)
+    expect(error).toBeInstanceOf(FormatError)
+    expect((error as Error).message).toMatch(message)
+  })
+
   test('a shard of another codec, other classes or other rows', async () => {
     const { dir } = await makeDataset()
     for (const [changes, message] of [

@@ -123,7 +123,14 @@ describe('resuming', () => {
     await writeFile(join(dir, 'journal.jsonl'), '{"shard":{"file":"data/000', { flag: 'a' })
     for (const name of ['data/00001.arrow', 'data/00001.arrow.tmp', 'manifest.json.tmp', 'lock.1.stale'])
       await writeFile(join(dir, name), 'x')
-    await exportRows(await createTargets(dir, makePlan()), makePlan())
+    // One more shard and one more death: what was torn must not come back between the lines.
+    const second = await begin(dir)
+    await second.append(makeRows(makePlan(), 40, 80))
+    await second.endShard()
+    await second.close()
+    const third = await createTargets(dir, makePlan())
+    expect(third.finishedShards).toBe(2)
+    await exportRows(third, makePlan())
     expect(await readFolder(dir)).toEqual(await undisturbed())
   })
 
