@@ -45,7 +45,8 @@ const conv2d: Lower = (node, [x, filter, ...bias], graph) => {
   const [n, h, w, c] = node.outputs[0]!.shape as [number, number, number, number]
   const weights = transpose(graph, filter!, [3, 2, 0, 1])
   const attributes = onnxWindow(windowOf(node), x!.shape, node.outputs[0]!.shape)
-  return last(graph, graph.emit('Conv', [first(graph, x!), weights, ...bias], float([n, c, h, w]), attributes))
+  const y = graph.emit('Conv', [first(graph, x!), weights, ...bias], float([n, c, h, w]), attributes)
+  return last(graph, node.attributes.activation === 'Relu' ? graph.emit('Relu', [y], y) : y)
 }
 
 const depthwise: Lower = (node, [x, filter, ...bias], graph) => {

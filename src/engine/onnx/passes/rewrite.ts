@@ -7,6 +7,8 @@ export interface Context {
   readonly graph: Graph
   /** How many inputs of nodes, and outputs, an old value is. */
   uses(value: Value): number
+  /** The old nodes that have an old value as an input. */
+  users(value: Value): readonly Node[]
 }
 
 /** What becomes of a node whose inputs were rewritten; undefined keeps it as it is. */
@@ -18,13 +20,18 @@ export type Rule = (node: Node, inputs: readonly Value[], context: Context) => r
  */
 export function rewrite(outputs: Outputs, rule: Rule): Outputs {
   const nodes = sortNodes(Object.values(outputs))
-  const counts = new Map<Value, number>()
-  const count = (value: Value) => counts.set(value, (counts.get(value) ?? 0) + 1)
-  for (const node of nodes) for (const input of node.inputs) count(input)
-  for (const value of Object.values(outputs)) count(value)
+  const users = new Map<Value, Node[]>()
+  for (const node of nodes) {
+    for (const input of node.inputs) users.set(input, [...(users.get(input) ?? []), node])
+  }
+  const given = (value: Value) => Object.values(outputs).filter((output) => output === value).length
 
   const renewed = new Map<Value, Value>()
-  const context: Context = { graph: new Graph(), uses: (value) => counts.get(value) ?? 0 }
+  const context: Context = {
+    graph: new Graph(),
+    users: (value) => users.get(value) ?? [],
+    uses: (value) => (users.get(value)?.length ?? 0) + given(value),
+  }
   for (const node of nodes) {
     const inputs = node.inputs.map((input) => renewed.get(input)!)
     const result = rule(node, inputs, context) ?? keep(context.graph, node, inputs)
