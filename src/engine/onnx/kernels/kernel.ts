@@ -1,5 +1,5 @@
 import type { DataType } from '@tensorflow/tfjs-core'
-import { type Data, type DType, type Graph, type Shape, sizeOf, type Type, type Value } from '../ir.js'
+import { type Data, type DType, type Graph, type Shape, sameShape, sizeOf, type Type, type Value } from '../ir.js'
 
 /** One tfjs kernel as nodes: its inputs as values under tfjs's names, its attributes; gives the value(s) that tfjs expects. */
 export type Kernel = (inputs: never, attributes: never, graph: Graph) => Value | readonly Value[]
@@ -35,10 +35,12 @@ export function cast(graph: Graph, x: Value, dtype: DType): Value {
 }
 
 export function reshape(graph: Graph, x: Value, shape: Shape): Value {
-  return graph.emit('Reshape', [x], { dtype: x.dtype, shape })
+  const source = x.node.op === 'Reshape' ? x.node.inputs[0]! : x
+  return sameShape(source.shape, shape) ? source : graph.emit('Reshape', [source], { dtype: x.dtype, shape })
 }
 
 export function transpose(graph: Graph, x: Value, perm: readonly number[]): Value {
+  if (perm.every((axis, i) => axis === i)) return x
   return graph.emit('Transpose', [x], { dtype: x.dtype, shape: perm.map((axis) => x.shape[axis]!) }, { perm })
 }
 

@@ -1,13 +1,15 @@
-import { type Node, sameShape, splatOf, type Value } from '../ir.js'
+import { sameShape, splatOf, type Value } from '../ir.js'
 import { reduce } from '../kernels/kernel.js'
-import { type Context, type Outputs, type Rule, rewrite } from './rewrite.js'
+import { gatherFactors, isOverPixels, pullOutOfSums, scaleAndShift } from './channels.js'
+import { type Outputs, type Rule, rewrite } from './rewrite.js'
+import { simplifyNode } from './simplify.js'
 
 /**
  * Makes fewer, larger operations of tfjs's small ones, before their layout is chosen. For numbers that are finite the
  * results are the same; where a gradient is masked, an infinite or undefined one no longer shines through.
  */
 export function fuse(outputs: Outputs): Outputs {
-  return [maskGradients, moveMasks, fuseActivations].reduce(rewrite, outputs)
+  return passes.reduce(rewrite, outputs)
 }
 
 /**
@@ -47,20 +49,26 @@ const moveMasks: Rule = (node, inputs, { graph, uses }) => {
   return undefined
 }
 
-/** Sums of a pool's gradient, and the relu of a convolution that only the relu uses. */
-const fuseActivations: Rule = (node, inputs, context) => {
-  const [x] = inputs
-  if (node.op === 'ReduceSum' && x!.node.op === 'maxPoolGrad' && isOverPixels(node)) {
-    return reduce(context.graph, 'ReduceSum', x!.node.inputs[0]!, [0, 1, 2])
-  }
-  return node.op === 'Relu' ? activateConvolution(node, x!, context) : undefined
+/** Every dy of a pool is somewhere in its gradient. */
+const sumBelowPools: Rule = (node, [x], { graph }) =>
+  node.op === 'ReduceSum' && isOverPixels(node) && x!.node.op === 'maxPoolGrad'
+    ? reduce(graph, 'ReduceSum', x!.node.inputs[0]!, [0, 1, 2])
+    : undefined
+
+/** The relu of what only the relu uses. */
+const fuseActivations: Rule = (node, [x], { graph, uses }) => {
+  if (node.op !== 'Relu' || uses(node.inputs[0]!) !== 1) return undefined
+  if (!['conv2d', 'scaleShift'].includes(x!.node.op) || x!.node.attributes.activation) return undefined
+  return graph.emit(x!.node.op, x!.node.inputs, x!, { ...x!.node.attributes, activation: 'Relu' })
 }
 
-function activateConvolution(node: Node, x: Value, { graph, uses }: Context): Value | undefined {
-  if (x.node.op !== 'conv2d' || x.node.attributes.activation || uses(node.inputs[0]!) !== 1) return undefined
-  return graph.emit('conv2d', x.node.inputs, x, { ...x.node.attributes, activation: 'Relu' })
-}
-
-function isOverPixels({ attributes }: Node): boolean {
-  return (attributes.axes as readonly number[]).join() === '0,1,2' && !attributes.keepdims
-}
+const passes = [
+  maskGradients,
+  moveMasks,
+  gatherFactors,
+  pullOutOfSums,
+  simplifyNode, // what was gathered in different orders is the same
+  sumBelowPools,
+  scaleAndShift,
+  fuseActivations,
+]

@@ -1,6 +1,7 @@
 import type { Graph, Node, Value } from '../ir.js'
 import { fill, float, reduce, reshape, transpose } from '../kernels/kernel.js'
-import { block, blockedDomain, first, unblock } from './layout.js'
+import { partsOf } from './channels.js'
+import { block, blockedDomain, first, isBlocked, unblock } from './layout.js'
 import { flip, onnxWindow, patches, type Window, windowOf } from './lower-conv.js'
 
 /** A rule for blocks of `b` channels; undefined where it does not apply, and NCHW has to do. */
@@ -125,6 +126,20 @@ function filterOfOneChannel(node: Node, [x, dy]: [Value, Value], graph: Graph, b
   return reshape(graph, transpose(graph, sum, [1, 0, 2]), [kh, kw, 1, cout])
 }
 
+/** A convolution of 1 × 1 with one group a channel. */
+const scaleShift: LowerBlocked = (node, inputs, graph, b) => {
+  const { image, scale, shift, plus } = partsOf(node, inputs)
+  const [n, h, w, c] = node.outputs[0]!.shape as Quad
+  if (c % b !== 0 || ![image, plus].some((x) => x && isBlocked(x))) return undefined
+  const filter = reshape(graph, scale, [c, 1, 1, 1])
+  const operands = [block(graph, image), filter]
+  if (shift || plus) operands.push(shift ?? fill(graph, 0, float([c])))
+  if (plus) operands.push(block(graph, plus))
+  const attributes = { kernel_shape: [1, 1], strides: [1, 1], dilations: [1, 1], pads: [0, 0, 0, 0], group: c }
+  const { activation } = node.attributes
+  return unblock(graph, graph.emit(blockedOp('Conv'), operands, float([n, c, h, w]), { ...attributes, activation }))
+}
+
 const maxPool: LowerBlocked = (node, [x], graph, b) => {
   const [n, h, w, c] = node.outputs[0]!.shape as Quad
   if (c % b !== 0) return undefined
@@ -162,6 +177,7 @@ const maxPoolGrad: LowerBlocked = (node, [dy, input, output], graph, b) => {
 
 export const blockedRules: Readonly<Record<string, LowerBlocked>> = {
   conv2d,
+  scaleShift,
   conv2dBackpropInput,
   conv2dBackpropFilter,
   maxPool,

@@ -1,6 +1,7 @@
 import type { Graph, Node, Value } from '../ir.js'
 import { fill, float, reduce, reshape, slice, transpose } from '../kernels/kernel.js'
-import { first, last } from './layout.js'
+import { partsOf } from './channels.js'
+import { first, isFirst, last } from './layout.js'
 
 /** A convolution's window, as its node has it; `pads` are top, left, bottom, right. */
 export interface Window {
@@ -174,8 +175,26 @@ const depthwiseBackpropFilter: Lower = (node, [x, dy], graph) => {
   return reshape(graph, all, [kh, kw, channels, multiplier])
 }
 
+/** Where nothing better is known: products and sums. */
+const scaleShift: Lower = (node, inputs, graph) => {
+  const { image, scale, shift, plus } = partsOf(node, inputs)
+  const vector = (x: Value) => reshape(graph, x, [x.shape[0]!, 1, 1])
+  const inFirst = isFirst(image) || (plus !== undefined && isFirst(plus))
+  const [take, give, spread] = inFirst ? [first, last, vector] : [keepLast, keepLast, (x: Value) => x]
+  const terms = [shift && spread(shift), plus && take(graph, plus)].flatMap((term) => (term ? [term] : []))
+  const source = take(graph, image)
+  const product = graph.emit('Mul', [source, spread(scale)], source)
+  const sum = terms.reduce((total, term) => graph.emit('Add', [total, term], source), product)
+  return give(graph, node.attributes.activation === 'Relu' ? graph.emit('Relu', [sum], sum) : sum)
+}
+
+function keepLast(_: Graph, x: Value): Value {
+  return x
+}
+
 export const convolutionRules: Readonly<Record<string, Lower>> = {
   conv2d,
+  scaleShift,
   conv2dBackpropInput,
   conv2dBackpropFilter,
   depthwiseConv2d: depthwise,

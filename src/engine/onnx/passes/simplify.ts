@@ -9,9 +9,28 @@ export function simplify(outputs: Outputs): Outputs {
 }
 
 export const simplifyNode: Rule = (node, inputs, context) => {
-  const rule = rules[node.op]
-  return rule?.(node, inputs, context) ?? fold(node, inputs, context.graph)
+  let found = simplifyOnce(node, inputs, context)
+  // What a rule makes may be simplified again.
+  while (found) {
+    const again = found.node.outputs.length === 1 ? simplifyOnce(found.node, found.node.inputs, context) : undefined
+    if (!again || again === found) return found
+    found = again
+  }
+  return undefined
 }
+
+function simplifyOnce(node: Node, inputs: readonly Value[], context: Context): Value | undefined {
+  return rules[node.op]?.(node, inputs, context) ?? fold(node, inputs, context.graph)
+}
+
+/** Operands of what commutes are put in order, so that a ∘ b and b ∘ a are one. */
+function sortOperands(node: Node, inputs: readonly Value[], { graph }: Context): Value | undefined {
+  const [a, b] = inputs as [Value, Value]
+  if (!commutative.has(node.op) || a.node.id <= b.node.id) return undefined
+  return graph.emit(node.op, [b, a], node.outputs[0]!, node.attributes)
+}
+
+const commutative = new Set(['Add', 'Mul', 'Max', 'Min', 'Equal', 'And', 'Or'])
 
 /** What a node computes from small constants only. */
 function fold(node: Node, inputs: readonly Value[], graph: Graph): Value | undefined {
@@ -86,10 +105,61 @@ function dropLastOnes(node: Node, inputs: readonly Value[], { graph }: Context):
   return reshape(graph, result, type.shape)
 }
 
+/** An operator over expanded operands only works below the expansion. */
+function raiseExpand(node: Node, inputs: readonly Value[], { graph }: Context): Value | undefined {
+  const type = node.outputs[0]!
+  const sources = inputs.map((input) => (input.node.op === 'Expand' ? input.node.inputs[0]! : input))
+  if (!inputs.some((input) => input.node.op === 'Expand')) return undefined
+  const shape = sources.map((source) => source.shape).reduce(broadcast)
+  if (sizeOf(shape) === sizeOf(type.shape)) return undefined
+  return expand(graph, graph.emit(node.op, sources, { dtype: type.dtype, shape }, node.attributes), type.shape)
+}
+
+function broadcast(a: readonly number[], b: readonly number[]): number[] {
+  const rank = Math.max(a.length, b.length)
+  const at = (shape: readonly number[], i: number) => shape[shape.length - rank + i] ?? 1
+  return Array.from({ length: rank }, (_, i) => (at(a, i) === 1 ? at(b, i) : at(a, i)))
+}
+
+/** An operator with numbers works below a reshape of its one tensor. */
+function raiseReshape(node: Node, inputs: readonly Value[], { graph }: Context): Value | undefined {
+  const type = node.outputs[0]!
+  const at = inputs.findIndex((input) => sizeOf(input.shape) > 1)
+  const source = inputs[at]?.node.op === 'Reshape' ? inputs[at].node.inputs[0]! : undefined
+  // A last axis of size 1 is what a reshape was made to avoid.
+  if (!source || source.shape.at(-1) === 1 || sizeOf(type.shape) !== sizeOf(source.shape)) return undefined
+  if (!inputs.every((input, i) => i === at || sizeOf(input.shape) === 1)) return undefined
+  const operands = inputs.map((input, i) => (i === at ? source : reshape(graph, input, [])))
+  return reshape(
+    graph,
+    graph.emit(node.op, operands, { dtype: type.dtype, shape: source.shape }, node.attributes),
+    type.shape,
+  )
+}
+
+/** [1, 1, 1, c] against a tensor of full rank is [c]. */
+function dropFirstOnes(node: Node, inputs: readonly Value[], { graph }: Context): Value | undefined {
+  const type = node.outputs[0]!
+  const full = inputs.filter((input) => input.shape.length === type.shape.length && input.shape[0] !== 1)
+  const spare = inputs.map((input) => input.shape.length > 1 && input.shape[0] === 1)
+  if (full.length === 0 || !spare.includes(true)) return undefined
+  const operands = inputs.map((input, i) => (spare[i] ? reshape(graph, input, withoutFirstOnes(input.shape)) : input))
+  return graph.emit(node.op, operands, type, node.attributes)
+}
+
+function withoutFirstOnes(shape: readonly number[]): readonly number[] {
+  const start = shape.findIndex((d) => d !== 1)
+  return start < 0 ? [] : shape.slice(start)
+}
+
 const elementwise: Local = (node, inputs, context) =>
   (node.op in neutral ? dropNeutral(node, inputs, context) : undefined) ??
+  raiseExpand(node, inputs, context) ??
   dropExpand(node, inputs, context) ??
-  dropLastOnes(node, inputs, context)
+  dropFirstOnes(node, inputs, context) ??
+  raiseReshape(node, inputs, context) ??
+  dropLastOnes(node, inputs, context) ??
+  sortOperands(node, inputs, context)
 
 /** Reductions over axes of one element only move the data. */
 const reduction: Local = (node, [x], { graph }) => {
@@ -182,7 +252,23 @@ const biased = new Set(['Gemm', 'conv2d', 'depthwiseConv2d'])
 
 const rules: Readonly<Record<string, Local>> = {
   ...Object.fromEntries(
-    ['Sub', 'Mul', 'Div', 'Pow', 'Max', 'Min', 'Where', 'Equal', 'Greater', 'Less'].map((op) => [op, elementwise]),
+    [
+      'Sub',
+      'Mul',
+      'Div',
+      'Pow',
+      'Max',
+      'Min',
+      'Where',
+      'Equal',
+      'Greater',
+      'Less',
+      'Neg',
+      'Sqrt',
+      'Reciprocal',
+      'Exp',
+      'Log',
+    ].map((op) => [op, elementwise]),
   ),
   Add: addRule,
   ReduceSum: reduction,

@@ -1,0 +1,18 @@
+import '@tensorflow/tfjs-backend-cpu'
+import * as tf from '@tensorflow/tfjs-core'
+import { beforeAll, test } from 'vitest'
+import { type OnnxEngine, openOnnx } from '../../../src/engine/onnx/engine.js'
+import { expectSameTraining, optimizers } from './same-training.js'
+
+let engine: OnnxEngine
+
+beforeAll(async () => {
+  tf.enableProdMode()
+  await tf.setBackend('cpu')
+  engine = await openOnnx({ threads: 2 })
+})
+
+test.each(Object.keys(optimizers))(
+  '50 steps of a residual network with %s are those of tfjs on its cpu backend',
+  (optimizer) => expectSameTraining(engine, { student: 'residual', optimizer, steps: 50, weights: false }),
+)
