@@ -95,6 +95,7 @@ export class Recorder extends tf.KernelBackend {
 
   override write(values: tf.BackendValues, shape: number[], dtype: tf.DataType): object {
     const data = values as Data
+    refuseDrawn()
     const value = this.#active().graph.constant(data.slice() as Data, { dtype: dtypeOf(dtype), shape })
     return this.tensorOf(value).dataId
   }
@@ -174,6 +175,16 @@ export class Recorder extends tf.KernelBackend {
     const name = tensor instanceof tf.Variable ? tensor.name : undefined
     return recording.graph.constant(data.slice() as Data, { dtype: dtypeOf(tensor.dtype), shape: tensor.shape }, name)
   }
+}
+
+/** tfjs draws random numbers in JavaScript, so that a recorded step would have the same ones at every run. */
+function refuseDrawn(): void {
+  const { stack = '' } = new Error()
+  // A variable's first value may be drawn.
+  if (!/\b(random\w*|truncatedNormal)_/.test(stack) || /\b(addWeight|makeVariable)\b/.test(stack)) return
+  throw new DecantError(
+    `engine onnx: the step draws random numbers that would be the same at every run; draw them from a randomSource, ${userFrame()}`,
+  )
 }
 
 /** The elements of a value that is the same at every run. */

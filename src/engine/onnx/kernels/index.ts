@@ -4,6 +4,7 @@ import type { Kernels } from './kernel.js'
 import { matmuls } from './matmul.js'
 import { normalizations } from './normalize.js'
 import { pools } from './pool.js'
+import { randoms } from './random.js'
 import { reductions } from './reduce.js'
 import { creations, shapes } from './shape.js'
 import { unaries } from './unary.js'
@@ -20,4 +21,5 @@ export const kernels: Kernels = {
   ...normalizations,
   ...shapes,
   ...creations,
+  ...randoms,
 }
