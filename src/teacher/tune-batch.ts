@@ -34,9 +34,8 @@ export async function tuneBatch({ run, most, now = () => performance.now() }: Tu
   const timings: BatchTiming[] = []
   let best = 0
   let worse = 0
-  for (const batch of [1, 4, 16, 32, 64, 128, 256, 512, 1024, 2048]) {
-    if (batch > most && timings.length > 0) break
-    const size = Math.min(batch, most)
+  const sizes = [1, 4, 16, 32, 64, 128, 256, 512, 1024, 2048].filter((size) => size < most)
+  for (const size of [...sizes, ...(most <= 2048 ? [most] : [])]) {
     let fastest = Number.POSITIVE_INFINITY
     try {
       await run(size) // the first call of a shape allocates
