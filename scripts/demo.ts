@@ -67,7 +67,7 @@ const result = await sweep({
   evaluate: test,
   grid: { student: [student], temperature: [1, 2, 4, 8], alpha: [0, 0.9], seed: [1, 2, 3] },
   base: { epochs: 20 },
-  engine: { name: 'eager' },
+  engine: { name: 'onnx', threads: 1 },
   jobs: availableParallelism(),
   onEvent: (event) => {
     if (event.type !== 'student') return

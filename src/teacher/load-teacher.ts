@@ -60,7 +60,7 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
       file: basename(options.teacher),
       sha256: model.sha256,
       opset: description.opset,
-      output: found.output,
+      output: found.from,
       logits: found.kind,
       producer: description.producer,
     },

@@ -50,9 +50,9 @@ export function addStudentOptions(command: Command): Command {
     )
     .option(
       '--engine <name>',
-      'what runs the steps: eager or tensorflow',
-      oneOf(['eager', 'tensorflow'] as const),
-      'eager' as const,
+      'what runs the steps: onnx, eager (the slow reference) or tensorflow (tfjs-node)',
+      oneOf(['onnx', 'eager', 'tensorflow'] as const),
+      'onnx' as const,
     )
     .option('--json', 'events as JSON lines on stdout')
 }
