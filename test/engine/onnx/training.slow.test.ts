@@ -13,6 +13,6 @@ beforeAll(async () => {
 })
 
 test.each(Object.keys(optimizers))(
-  '50 steps of a residual network with %s are those of tfjs on its cpu backend',
-  (optimizer) => expectSameTraining(engine, { student: 'residual', optimizer, steps: 50, weights: false }),
+  '20 steps of a residual network with %s are those of tfjs on its cpu backend',
+  (optimizer) => expectSameTraining(engine, { student: 'residual', optimizer, steps: 20, weights: false }),
 )
