@@ -31,7 +31,7 @@ export function onnxWindow(
 type Lower = (node: Node, inputs: readonly Value[], graph: Graph) => Value
 
 /** [height, width, in, out] reversed in space. */
-export function flip(graph: Graph, filter: Value): Value {
+function flip(graph: Graph, filter: Value): Value {
   const [h, w] = filter.shape as [number, number]
   if (h * w === 1) return filter
   return graph.emit('Slice', [filter], filter, {
