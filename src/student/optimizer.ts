@@ -55,8 +55,10 @@ function sgd(config: { momentum?: number; nesterov?: boolean }, variables: tf.Va
 }
 
 /**
- * Adam (Kingma and Ba 2015, algorithm 1) and AdamW (Loshchilov and Hutter 2019, algorithm 2). Its bias corrections 1 - βᵗ are kept
- * as running averages of ones, c ← βc + (1-β), which loses no digits where 1 - βᵗ in float32 would lose four.
+ * Adam (Kingma and Ba 2015, algorithm 1) and AdamW (Loshchilov and Hutter 2019, algorithm 2), with as few passes over the weights as
+ * they can be written in. The averages are kept as sums, M ← β₁M + g and V ← β₂V + g², and so are those of ones that their bias
+ * corrections are, C ← βC + 1. From m̂ = M/C₁ and v̂ = V/C₂ comes η·m̂/(√v̂ + ε) = (η√C₂/C₁)·M/(√V + ε√C₂), where all that is in
+ * brackets but √V is one number. The sums of ones lose no digits where 1 - βᵗ in float32 would lose four.
  */
 function adam(
   config: { beta1?: number; beta2?: number; epsilon?: number; weightDecay: number },
@@ -66,23 +68,24 @@ function adam(
   const first = variables.map(zeros)
   const second = variables.map(zeros)
   const corrections = [zero(), zero()] as const
-  const average = (mean: tf.Variable, beta: number, value: tf.Tensor | number) =>
-    mean.assign(tf.add(tf.mul(mean, beta), tf.mul(value, 1 - beta)))
+  const addTo = (sum: tf.Variable, beta: number, value: tf.Tensor | number) =>
+    sum.assign(tf.add(tf.mul(sum, beta), value))
   return {
     state: [...first, ...second, ...corrections],
     apply(gradients, learningRate) {
       const [c1, c2] = corrections
-      average(c1, beta1, 1)
-      average(c2, beta2, 1)
-      const rate = tf.div(learningRate, c1)
+      addTo(c1, beta1, 1)
+      addTo(c2, beta2, 1)
       const scale = tf.sqrt(c2)
+      const rate = tf.div(tf.mul(learningRate, scale), c1)
+      const least = tf.mul(scale, epsilon)
       variables.forEach((variable, i) => {
         const gradient = gradients[variable.name]
         if (!gradient) return
         const [m, v] = [first[i]!, second[i]!]
-        average(m, beta1, gradient)
-        average(v, beta2, tf.square(gradient))
-        const update = tf.mul(tf.div(m, tf.add(tf.div(tf.sqrt(v), scale), epsilon)), rate)
+        addTo(m, beta1, gradient)
+        addTo(v, beta2, tf.square(gradient))
+        const update = tf.mul(tf.div(m, tf.add(tf.sqrt(v), least)), rate)
         // Kernels decay; biases and the scales of normalisation do not.
         const decays = weightDecay > 0 && variable.rank > 1
         const kept = decays ? tf.mul(variable, tf.sub(1, tf.mul(learningRate, weightDecay))) : variable

@@ -63,6 +63,7 @@ function broadcastsTo(shapes: readonly (readonly number[])[], shape: readonly nu
 function dropLastOnes(node: Node, inputs: readonly Value[], { graph }: Context): Value | undefined {
   const type = node.outputs[0]!
   if (type.shape.at(-1) !== 1 || sizeOf(type.shape) === 1) return undefined
+  if (!inputs.some(({ shape }) => sizeOf(shape) === 1)) return undefined
   if (!inputs.every(({ shape }) => sizeOf(shape) === 1 || sameShape(shape, type.shape))) return undefined
   const shape = type.shape.filter((d) => d !== 1)
   const operands = inputs.map((input) => reshape(graph, input, sizeOf(input.shape) === 1 ? [] : shape))
