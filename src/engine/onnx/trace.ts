@@ -1,10 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { DecantError } from '../../errors.js'
 import type { InputSpec, Step } from '../engine.js'
+import { type OnnxBackend, openBackend } from './backend.js'
 import type { DType, Type, Value } from './ir.js'
 import { cast } from './kernels/kernel.js'
-import { openRecorder, ownerOf, type Recorder, Recording, valuesOf } from './recorder.js'
+import { ownerOf, Recording } from './recording.js'
 import { userFrame } from './user-frame.js'
+import { valuesOf } from './values-of.js'
 
 /** A variable that a step reads or assigns: what it is at the start, and after the step where the step assigns it. */
 export interface TracedVariable {
@@ -32,7 +34,7 @@ export interface TraceOptions {
  * tf.train optimizer's slots) gets the value that it was created with.
  */
 export function trace(step: Step, options: TraceOptions): Trace {
-  const recorder = openRecorder()
+  const recorder = openBackend()
   const before = Object.values(tf.engine().registeredVariables)
   const recording = new Recording(new Set(before), options.inline ?? false)
   const holds = before.map(hold)
@@ -76,7 +78,7 @@ function hold(variable: tf.Variable): Hold {
 
 interface StepContext {
   options: TraceOptions
-  recorder: Recorder
+  recorder: OnnxBackend
   recording: Recording
   holds: readonly Hold[]
 }

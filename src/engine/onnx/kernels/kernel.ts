@@ -1,4 +1,4 @@
-import type { DataType } from '@tensorflow/tfjs-core'
+import type { BackendValues, DataType } from '@tensorflow/tfjs-core'
 import { type Data, type DType, type Graph, type Shape, sameShape, sizeOf, type Type, type Value } from '../ir.js'
 
 /** One tfjs kernel as nodes: its inputs as values under tfjs's names, its attributes; gives the value(s) that tfjs expects. */
@@ -45,6 +45,12 @@ export function transpose(graph: Graph, x: Value, perm: readonly number[]): Valu
 }
 
 const arrays = { float32: Float32Array, int32: Int32Array, bool: Uint8Array, uint8: Uint8Array, uint32: Uint32Array }
+
+/** Elements as tfjs has them, as the array that the runtime takes. */
+export function toData(values: BackendValues, dtype: DType): Data {
+  const wanted = arrays[dtype as keyof typeof arrays]
+  return values instanceof wanted ? values : wanted.from(values as ArrayLike<number>)
+}
 
 export function constant(graph: Graph, values: number | ArrayLike<number>, type: Type): Value {
   const data: Data =
