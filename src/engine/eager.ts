@@ -2,7 +2,16 @@ import * as tf from '@tensorflow/tfjs-core'
 import '@tensorflow/tfjs-backend-cpu'
 import '@tensorflow/tfjs-backend-wasm'
 import '@tensorflow/tfjs-layers' // its Node build is what registers the gradients of tfjs's kernels
-import { checkInputs, type Engine, type InputSpec, type Program, type Step, zeroInputs } from './engine.js'
+import {
+  type CompileOptions,
+  checkInputs,
+  type Engine,
+  type InputSpec,
+  type Inputs,
+  type Program,
+  type Step,
+  zeroInputs,
+} from './engine.js'
 
 /**
  * tfjs's own backends, one kernel at a time: the reference that the other engines are compared with. Each program is
@@ -13,10 +22,10 @@ export async function openEager(): Promise<Engine> {
   return {
     name: 'eager',
     backend: 'wasm',
-    async compile(step, { inputs: specs }) {
-      const missing = await missingKernel(step, specs, 'wasm')
-      if (!missing) return eagerProgram({ step, specs, backend: 'wasm' })
-      return eagerProgram({ step, specs, backend: 'cpu', reason: `tfjs's wasm backend has no ${missing} kernel` })
+    async compile(step, options) {
+      const missing = await missingKernel(step, options.inputs, 'wasm')
+      if (!missing) return eagerProgram(step, { ...options, backend: 'wasm' })
+      return eagerProgram(step, { ...options, backend: 'cpu', reason: `tfjs's wasm backend has no ${missing} kernel` })
     },
     async sync() {},
     async dispose() {},
@@ -24,30 +33,51 @@ export async function openEager(): Promise<Engine> {
 }
 
 /** Runs every step at once on a registered tfjs backend. */
-export function eagerProgram(options: {
-  step: Step
-  specs: Record<string, InputSpec>
-  backend: string
-  reason?: string
-}): Program {
-  const { step, specs, backend, reason } = options
+export function eagerProgram(step: Step, options: CompileOptions & { backend: string; reason?: string }): Program {
+  const { inputs: specs, backend, reason } = options
+  const runOnce = (inputs: Inputs): Record<string, Float32Array> => {
+    const outputs = tf.tidy(() => step(feed(specs, inputs)))
+    return Object.fromEntries(
+      Object.entries(outputs).map(([name, tensor]) => {
+        const values = new Float32Array(tensor.dataSync())
+        tensor.dispose()
+        return [name, values]
+      }),
+    )
+  }
   return {
     backend,
     reason,
     async run(inputs) {
-      checkInputs(specs, inputs)
+      const steps = checkInputs(options, inputs)
       await useBackend(backend)
-      const outputs = tf.tidy(() => step(feed(specs, inputs)))
+      const results = Array.from({ length: steps }, (_, i) => runOnce(partOf(inputs, i, steps)))
       return Object.fromEntries(
-        Object.entries(outputs).map(([name, tensor]) => {
-          const values = new Float32Array(tensor.dataSync())
-          tensor.dispose()
-          return [name, values]
-        }),
+        Object.keys(results[0]!).map((name) => [name, concatenate(results.map((result) => result[name]!))]),
       )
     },
     async dispose() {},
   }
+}
+
+/** The inputs of the i-th of `steps` steps. */
+function partOf(inputs: Inputs, i: number, steps: number): Inputs {
+  const part = (values: tf.TypedArray) => {
+    const size = values.length / steps
+    return values.subarray(i * size, (i + 1) * size)
+  }
+  return Object.fromEntries(Object.entries(inputs).map(([name, values]) => [name, part(values as tf.TypedArray)]))
+}
+
+function concatenate(parts: Float32Array[]): Float32Array {
+  if (parts.length === 1) return parts[0]!
+  const whole = new Float32Array(parts.reduce((length, part) => length + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
 }
 
 /**
@@ -71,7 +101,7 @@ export async function useBackend(backend: string): Promise<void> {
   while (tf.getBackend() !== backend) await tf.setBackend(backend)
 }
 
-function feed(specs: Record<string, InputSpec>, inputs: Record<string, ArrayBufferView>): Record<string, tf.Tensor> {
+function feed(specs: Record<string, InputSpec>, inputs: Inputs): Record<string, tf.Tensor> {
   return Object.fromEntries(
     Object.entries(specs).map(([name, { shape, dtype }]) => [
       name,

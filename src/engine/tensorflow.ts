@@ -24,7 +24,7 @@ export async function openTensorflow(): Promise<Engine> {
   return {
     name: 'tensorflow',
     backend: 'tensorflow',
-    compile: async (step, { inputs: specs }) => eagerProgram({ step, specs, backend: 'tensorflow' }),
+    compile: async (step, options) => eagerProgram(step, { ...options, backend: 'tensorflow' }),
     async sync() {},
     async dispose() {},
   }

@@ -1,6 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { LayersModel } from '@tensorflow/tfjs-layers'
 import type { InputSpec, Step } from '../engine/engine.js'
+import { withLayerRandom } from '../engine/layer-random.js'
+import { randomSource } from '../engine/random.js'
 import type { Dataset } from './dataset.js'
 import type { Method } from './method.js'
 import type { Optimizer } from './optimizer.js'
@@ -28,14 +30,23 @@ export function trainInputs(batch: number, { shape, classes }: Domain): Record<s
 }
 
 /** One step of training, forward, backward and update, as a function of (state, batch): { loss: [] }. */
-export function trainStep(options: { model: LayersModel; method: Method; optimizer: Optimizer; domain: Domain }): Step {
-  const { model, method, optimizer, domain } = options
+export function trainStep(options: {
+  model: LayersModel
+  method: Method
+  optimizer: Optimizer
+  domain: Domain
+  /** What dropout and noise are drawn from, with the step's number. */
+  seed: number
+}): Step {
+  const { model, method, optimizer, domain, seed } = options
   const variables = variablesOf(model.trainableWeights)
+  const predict = (pixels: tf.Tensor, step: tf.Tensor) =>
+    withLayerRandom(randomSource(seed, step), () => model.apply(normalise(pixels, domain), { training: true }))
   return ({ pixels, logits, labels, weights, learningRate, temperature, alpha, step }) => {
     const { value, grads } = tf.variableGrads(
       () =>
         method.loss({
-          studentLogits: model.apply(normalise(pixels!, domain), { training: true }) as tf.Tensor2D,
+          studentLogits: predict(pixels!, step!) as tf.Tensor2D,
           teacherLogits: logits as tf.Tensor2D,
           labels: labels as tf.Tensor1D,
           weights: weights as tf.Tensor1D,

@@ -31,8 +31,8 @@ export async function openRun(options: {
   }
   const batches = createBatches(dataset, train, config)
   const method = findMethod(config.method)
-  const step = trainStep({ model, method, optimizer, domain: dataset })
-  const program = await engine.compile(step, { inputs: trainInputs(config.batch, dataset) })
+  const step = trainStep({ model, method, optimizer, domain: dataset, seed: config.seed })
+  const program = await engine.compile(step, { inputs: trainInputs(config.batch, dataset), stacked: true })
   const evaluator = await createEvaluator({ model, engine, dataset })
   const patience = config.earlyStop?.patience
   return {

@@ -59,6 +59,9 @@ export interface TrainedStudent {
   measuredOn: 'evaluation' | 'held-out rows' | 'nothing'
 }
 
+/** Milliseconds that a call of the program takes, where its steps are so short. */
+const CALL = 50
+
 /** Trains one student from cached targets: loads them, then {@link trainOnDataset}. */
 export async function trainStudent(options: TrainOptions): Promise<TrainedStudent> {
   const { targets, source, evaluate, ...rest } = options
@@ -103,22 +106,31 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
   if (checkpoint) onEvent({ type: 'resume', step: progress.step, steps })
   try {
     const every = checkpointEvery ?? batches.perEpoch
-    let [turned, told, toldStep] = [performance.now(), performance.now(), progress.step]
+    let [told, toldStep, atOnce] = [performance.now(), progress.step, 1]
     while (progress.step < steps && !run.stopped()) {
-      const { inputs, weight, learningRate } = batches.at(progress.step)
-      const loss = (await program.run(inputs)).loss![0]!
-      if (!Number.isFinite(loss)) {
-        throw new DecantError(
-          `student ${config.student}: the loss is ${loss} at step ${progress.step}; a lower learning rate may help`,
-        )
+      const started = performance.now()
+      const left = Math.min(batches.perEpoch - (progress.step % batches.perEpoch), every - (progress.step % every))
+      const count = Math.min(atOnce, left)
+      const { inputs, weights, learningRate } = batches.take(progress.step, count)
+      const losses = (await program.run(inputs)).loss!
+      for (const [i, loss] of losses.entries()) {
+        if (!Number.isFinite(loss)) {
+          throw new DecantError(
+            `student ${config.student}: the loss is ${loss} at step ${progress.step}; a lower learning rate may help`,
+          )
+        }
+        progress.step++
+        progress.loss += loss * weights[i]!
+        progress.weight += weights[i]!
       }
-      progress.step++
-      progress.loss += loss * weight
-      progress.weight += weight
       const now = performance.now()
+      // As many steps a call as fit into the time that a signal may wait for its answer.
+      if (count === atOnce) {
+        atOnce = Math.max(1, Math.min(batches.capacity, 2 * atOnce, Math.floor((CALL * count) / (now - started))))
+      }
       if (now - told > 100) {
         const rowsPerSecond = (1000 * config.batch * (progress.step - toldStep)) / (now - told)
-        onEvent({ type: 'step', step: progress.step, steps, loss, rowsPerSecond })
+        onEvent({ type: 'step', step: progress.step, steps, loss: losses.at(-1)!, rowsPerSecond })
         ;[told, toldStep] = [now, progress.step]
       }
       if (progress.step % batches.perEpoch === 0) {
@@ -126,11 +138,7 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
         onEvent({ type: 'epoch', epochs: config.epochs, learningRate, ...record })
       }
       if (progress.step % every === 0 && progress.step < steps) await save()
-      // A step may never leave JavaScript: give signals and timers a turn.
-      if (now - turned > 50) {
-        await turn()
-        turned = performance.now()
-      }
+      await turn() // a step may never leave JavaScript: give signals and timers a turn
       if (signal?.aborted && progress.step < steps) {
         await save()
         const next = out ? `run the same command again to continue from ${path}` : 'nothing is kept without a folder'

@@ -23,6 +23,17 @@ describe('the eager engine', () => {
     expect(Array.from(sum.dataSync())).toEqual([2, 4])
   })
 
+  it('runs a stack of steps one after another', async () => {
+    const sum = tf.variable(tf.zeros([2]))
+    const step: Step = ({ x }) => {
+      sum.assign(tf.add(sum, x!))
+      return { sum: tf.clone(sum) }
+    }
+    const program = await engine.compile(step, { inputs: { x }, stacked: true })
+    expect(await program.run({ x: Float32Array.of(1, 2, 3, 4) })).toEqual({ sum: Float32Array.of(1, 2, 4, 6) })
+    expect(await program.run({ x: Float32Array.of(1, 1) })).toEqual({ sum: Float32Array.of(5, 7) })
+  })
+
   it('does not run the step for good when it compiles it', async () => {
     const count = tf.variable(tf.scalar(0))
     await engine.compile(

@@ -21,7 +21,7 @@ const stepOf =
 /** The same step on the cpu backend, and traced. */
 async function both(step: Step): Promise<Program[]> {
   const engine = await openOnnx({ threads: 1 })
-  return [eagerProgram({ step, specs, backend: 'cpu' }), await engine.compile(step, { inputs: specs })]
+  return [eagerProgram(step, { inputs: specs, backend: 'cpu' }), await engine.compile(step, { inputs: specs })]
 }
 
 const run = async (program: Program, step: number) => (await program.run({ step: Float32Array.of(step) })).x!
@@ -81,7 +81,7 @@ describe.each(Object.entries(noisy))('%s', (_, make) => {
   })
 
   test('leaves the layers of tfjs as they were', async () => {
-    const program = eagerProgram({ step: apply, specs, backend: 'cpu' })
+    const program = eagerProgram(apply, { inputs: specs, backend: 'cpu' })
     await run(program, 0)
     expect(net.predict(tf.ones([1, 10, 10]))).toMatchObject({ shape: [1, 100] })
     const plain = () => (net.apply(tf.ones([1, 10, 10]), { training: true }) as tf.Tensor).dataSync().join()

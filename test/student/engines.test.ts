@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type Engine, openEngine } from '../../src/engine/engine.js'
 import { InterruptedError } from '../../src/errors.js'
@@ -16,10 +17,14 @@ const train = (options: Partial<TrainDataOptions>) =>
 const weightsOf = ({ model }: Awaited<ReturnType<typeof train>>) =>
   model.getWeights().map((w) => Array.from(w.dataSync()))
 
+/** Draws in every step. */
+const dropout = fileURLToPath(new URL('dropout-student.ts', import.meta.url))
+
 describe('training on the onnx engine', () => {
   it.each([
     ['mlp:8', { name: 'adamw' }],
     ['cnn:4', { name: 'sgd', nesterov: true }],
+    [dropout, { name: 'adam' }],
   ] as const)('%s with %j has the losses and metrics of the eager engine', async (student, optimizer) => {
     const options = { student, optimizer, learningRate: 0.01 }
     const found = await train(options)
@@ -30,21 +35,24 @@ describe('training on the onnx engine', () => {
     expect(found.metrics!.nll).toBeCloseTo(expected.metrics!.nll!, 3)
   })
 
-  it('makes the same bits from the same seed, interrupted or not, the best epoch kept', async () => {
-    const options: Partial<TrainDataOptions> = {
-      student: 'mlp:8',
-      learningRate: 0.02,
-      earlyStop: { patience: 1 },
-      epochs: 8,
-    }
-    const whole = await train(options)
-    expect(weightsOf(await train(options))).toEqual(weightsOf(whole))
-    const out = await temporaryFolder()
-    const abort = new AbortController()
-    const onEvent: TrainDataOptions['onEvent'] = (event) => event.type === 'epoch' && abort.abort()
-    await expect(train({ ...options, out, onEvent, signal: abort.signal })).rejects.toThrow(InterruptedError)
-    const continued = await train({ ...options, out })
-    expect(weightsOf(continued)).toEqual(weightsOf(whole))
-    expect(continued.metrics).toEqual(whole.metrics)
-  })
+  it.each(['mlp:8', dropout])(
+    'makes the same bits of %s from the same seed, in calls of any length, interrupted or not, the best epoch kept',
+    async (student) => {
+      const options: Partial<TrainDataOptions> = {
+        student,
+        learningRate: 0.02,
+        earlyStop: { patience: 1 },
+        epochs: 8,
+      }
+      const whole = await train(options)
+      expect(weightsOf(await train(options))).toEqual(weightsOf(whole))
+      const out = await temporaryFolder()
+      const abort = new AbortController()
+      const onEvent: TrainDataOptions['onEvent'] = (event) => event.type === 'epoch' && abort.abort()
+      await expect(train({ ...options, out, onEvent, signal: abort.signal })).rejects.toThrow(InterruptedError)
+      const continued = await train({ ...options, out, checkpointEvery: 4 })
+      expect(weightsOf(continued)).toEqual(weightsOf(whole))
+      expect(continued.metrics).toEqual(whole.metrics)
+    },
+  )
 })

@@ -23,17 +23,20 @@ const fileOf = (out: string, name = 'weights.bin') => readFile(join(out, name))
 async function interrupt(step: number, options: Partial<TrainDataOptions>): Promise<unknown> {
   const abort = new AbortController()
   const program = { ...engine, compile: countingCompile(step, () => abort.abort()) }
-  return train({ ...options, engine: program, signal: abort.signal }).catch((error: unknown) => error)
+  return train({ checkpointEvery: step, ...options, engine: program, signal: abort.signal }).catch(
+    (error: unknown) => error,
+  )
 }
 function countingCompile(step: number, reached: () => void): Engine['compile'] {
   return async (code, options) => {
     const program = await engine.compile(code, options)
     if (!options.inputs.learningRate) return program
-    let runs = 0
+    let steps = 0
     return {
       ...program,
       run: (inputs) => {
-        if (++runs === step) reached()
+        steps += (inputs.step as Float32Array).length
+        if (steps >= step) reached()
         return program.run(inputs)
       },
     }

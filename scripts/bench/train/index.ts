@@ -69,11 +69,11 @@ async function measure(name: string): Promise<void> {
   const steps = name === 'mlp:128' ? 200 : name.startsWith('mlp') ? 40 : 12
   const engine = await openOnnx({ threads })
   const one = await engine.compile(await makeStep(name), { inputs: specs })
-  const many = await engine.compile(await makeStep(name), { inputs: specs, steps: scan })
+  const many = await engine.compile(await makeStep(name), { inputs: specs, stacked: true })
   const [single, stacked] = [makeInputs(1), makeInputs(scan)]
   const eager = await makeStep(name)
   const eagerOn = (backend: string) => {
-    const program = eagerProgram({ step: eager, specs, backend })
+    const program = eagerProgram(eager, { inputs: specs, backend })
     return time(() => program.run(single), { count: 1, each: 1 })
   }
   const torch = fileURLToPath(new URL('pytorch.py', import.meta.url))

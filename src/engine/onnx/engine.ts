@@ -1,20 +1,15 @@
 import { availableParallelism } from 'node:os'
 import { DecantError } from '../../errors.js'
-import type { Engine, EngineOptions, Program, Step } from '../engine.js'
+import type { Engine, EngineOptions } from '../engine.js'
 import { probeBlock } from './probe-block.js'
-import { type CompileOptions, compileProgram } from './program.js'
+import { compileProgram } from './program.js'
 import { Variables } from './variables.js'
-
-/** An engine whose programs can take several steps a call. */
-export interface OnnxEngine extends Engine {
-  compile(step: Step, options: CompileOptions): Promise<Program>
-}
 
 /**
  * Steps of tfjs code, each recorded once into one ONNX graph and run by ONNX Runtime. The variables' values live in the
  * engine while programs run: `sync` before they are read.
  */
-export async function openOnnx({ threads, provider = 'cpu' }: EngineOptions = {}): Promise<OnnxEngine> {
+export async function openOnnx({ threads, provider = 'cpu' }: EngineOptions = {}): Promise<Engine> {
   if (threads !== undefined && !(Number.isInteger(threads) && threads > 0)) {
     throw new DecantError(`engine onnx: threads is ${threads}, expected a positive integer`)
   }

@@ -1,5 +1,5 @@
 import type { ModelProto } from 'onnx-buf'
-import { GraphBuilder } from '../../onnx/graph-builder.js'
+import { type Dimension, GraphBuilder } from '../../onnx/graph-builder.js'
 import { encode } from './encode.js'
 import type { Node, Type, Value } from './ir.js'
 import { blockedDomain } from './passes/layout.js'
@@ -48,14 +48,14 @@ export function writeStep(step: StepGraph): WrittenModel {
 }
 
 /**
- * `count` steps a call: the step is the body of a Scan whose states are the variables that it assigns; inputs and
- * outputs have a leading axis of steps. The body sees the variables that are only read where they are, outside.
+ * As many steps a call as its inputs hold: the step is the body of a Scan whose states are the variables that it
+ * assigns; inputs and outputs have a leading axis of steps. The body sees the variables that are only read where they
+ * are, outside.
  */
-export function writeScan(step: StepGraph, count: number): WrittenModel {
-  const stack = ({ name, type }: Named): Named => ({ name, type: { ...type, shape: [count, ...type.shape] } })
+export function writeScan(step: StepGraph): WrittenModel {
   const builder = new GraphBuilder()
   const variables = declare(builder, step.variables)
-  const inputs = declare(builder, step.inputs.map(stack))
+  const inputs = declare(builder, step.inputs, ['steps'])
 
   const states = step.variables.filter((variable) => isAssigned(step, variable))
   const body = new GraphBuilder({ prefix: 'step/' })
@@ -68,7 +68,9 @@ export function writeScan(step: StepGraph, count: number): WrittenModel {
   const attributes = { body: { graph: body.graph('step') }, num_scan_inputs: step.inputs.length }
   builder.nodeOf('Scan', sources, attributes, { outputs: [...next.values(), ...outputs.values()] })
   for (const { name, type } of states) builder.output(next.get(name)!, type.dtype, type.shape)
-  for (const { name, type } of step.outputs.map(stack)) builder.output(outputs.get(name)!, type.dtype, type.shape)
+  for (const { name, type } of step.outputs) {
+    builder.output(outputs.get(name)!, type.dtype, ['steps', ...type.shape])
+  }
   return { proto: builder.model({ name: 'steps', domains }), variables, inputs, outputs, next }
 }
 
@@ -76,9 +78,13 @@ function freshNames(builder: GraphBuilder, values: readonly Named[], suffix: str
   return new Map(values.map(({ name }) => [name, builder.fresh(name + suffix)]))
 }
 
-function declare(builder: GraphBuilder, values: readonly Named[]): Map<string, string> {
+function declare(
+  builder: GraphBuilder,
+  values: readonly Named[],
+  leading: readonly Dimension[] = [],
+): Map<string, string> {
   const names = freshNames(builder, values, '')
-  for (const { name, type } of values) builder.input(names.get(name)!, type.dtype, type.shape)
+  for (const { name, type } of values) builder.input(names.get(name)!, type.dtype, [...leading, ...type.shape])
   return names
 }
 

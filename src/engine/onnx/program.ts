@@ -1,20 +1,13 @@
 import type * as tf from '@tensorflow/tfjs-core'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
-import { DecantError } from '../../errors.js'
 import { encodeModel } from '../../onnx/graph-builder.js'
 import { printGraph } from '../../onnx/print-graph.js'
-import { checkInputs, type InputSpec, type Program, type Step } from '../engine.js'
+import { type CompileOptions, checkInputs, type InputSpec, type Inputs, type Program, type Step } from '../engine.js'
 import type { DType } from './ir.js'
 import { type StepGraph, writeScan, writeStep } from './model.js'
 import { optimize } from './passes/optimize.js'
 import { type Trace, trace } from './trace.js'
 import type { Variables } from './variables.js'
-
-export interface CompileOptions {
-  inputs: Record<string, InputSpec>
-  /** Steps a call. With more than one, inputs and outputs have a leading axis of steps. Default 1. */
-  steps?: number
-}
 
 export interface Runtime {
   variables: Variables
@@ -28,21 +21,20 @@ export interface Runtime {
 
 /** Traces a step and loads it into ONNX Runtime. */
 export async function compileProgram(step: Step, options: CompileOptions, runtime: Runtime): Promise<Program> {
-  const { steps = 1 } = options
-  if (!Number.isInteger(steps) || steps < 1) throw new DecantError(`compile: steps is ${steps}, expected 1 or more`)
-  const traced = trace(step, { inputs: options.inputs })
-  const graph = toStepGraph(traced, { specs: options.inputs, block: runtime.block })
-  const model = steps === 1 ? writeStep(graph) : writeScan(graph, steps)
+  const { inputs: specs, stacked = false } = options
+  const traced = trace(step, { inputs: specs })
+  const graph = toStepGraph(traced, { specs, block: runtime.block })
+  const model = stacked ? writeScan(graph) : writeStep(graph)
   const session = await InferenceSession.create(encodeModel(model.proto), runtime.session)
-  const specs = steps === 1 ? options.inputs : stackSpecs(options.inputs, steps)
   const tfVariables = new Map(traced.variables.map(({ name, variable }) => [name, variable]))
   const { variables } = runtime
 
-  async function run(inputs: Record<string, ArrayBufferView>): Promise<Record<string, Float32Array>> {
+  async function run(inputs: Inputs, steps: number): Promise<Record<string, Float32Array>> {
     const feeds: Record<string, Tensor> = {}
     const fetches: Record<string, Tensor | null> = {}
     for (const [name, inModel] of model.inputs) {
-      if (session.inputNames.includes(inModel)) feeds[inModel] = feed(inputs[name]!, specs[name]!)
+      if (!session.inputNames.includes(inModel)) continue
+      feeds[inModel] = feed(inputs[name]!, specs[name]!, stacked ? [steps] : [])
     }
     const variableOf = (name: string) => tfVariables.get(name) as tf.Variable
     for (const [name, inModel] of model.variables) feeds[inModel] = variables.current(variableOf(name))
@@ -58,22 +50,16 @@ export async function compileProgram(step: Step, options: CompileOptions, runtim
   return {
     backend: runtime.backend,
     run(inputs) {
-      checkInputs(specs, inputs)
-      return runtime.inTurn(() => run(inputs))
+      const steps = checkInputs(options, inputs)
+      return runtime.inTurn(() => run(inputs, steps))
     },
     dispose: () => runtime.inTurn(() => session.release()),
     print: () => printGraph(model.proto),
   }
 }
 
-function feed(values: ArrayBufferView, { dtype, shape }: InputSpec): Tensor {
-  return new Tensor(dtype, values as never, shape)
-}
-
-function stackSpecs(specs: Record<string, InputSpec>, steps: number): Record<string, InputSpec> {
-  return Object.fromEntries(
-    Object.entries(specs).map(([name, { shape, dtype }]) => [name, { shape: [steps, ...shape], dtype }]),
-  )
+function feed(values: ArrayBufferView, { dtype, shape }: InputSpec, leading: readonly number[]): Tensor {
+  return new Tensor(dtype, values as never, [...leading, ...shape])
 }
 
 interface StepOptions {

@@ -2,10 +2,11 @@ import '@tensorflow/tfjs-backend-cpu'
 import * as tf from '@tensorflow/tfjs-core'
 import '@tensorflow/tfjs-layers' // registers tfjs's gradients
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type OnnxEngine, openOnnx } from '../../../src/engine/onnx/engine.js'
+import type { Engine } from '../../../src/engine/engine.js'
+import { openOnnx } from '../../../src/engine/onnx/engine.js'
 import { random } from '../../../src/random.js'
 
-let engine: OnnxEngine
+let engine: Engine
 
 beforeAll(async () => {
   tf.enableProdMode()

@@ -2,9 +2,10 @@ import '@tensorflow/tfjs-backend-cpu'
 import * as tf from '@tensorflow/tfjs-core'
 import '@tensorflow/tfjs-layers' // registers tfjs's gradients
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type OnnxEngine, openOnnx } from '../../../src/engine/onnx/engine.js'
+import type { Engine } from '../../../src/engine/engine.js'
+import { openOnnx } from '../../../src/engine/onnx/engine.js'
 
-let engine: OnnxEngine
+let engine: Engine
 
 beforeAll(async () => {
   tf.enableProdMode()
@@ -67,13 +68,14 @@ test('runs that are not awaited happen in order', async () => {
   expect(runs.map(({ total }) => total![0])).toEqual([1, 3, 6])
 })
 
-test('with several steps a call, inputs and outputs have a leading axis of steps', async () => {
+test('a stack of steps has a leading axis of steps in inputs and outputs, as many as a call gives', async () => {
   const { total, step } = accumulator()
   const scale = tf.variable(tf.tensor([1, 2, 3]))
   const scaled = ({ x }: Record<string, tf.Tensor>) => step({ x: tf.mul(x!, scale) })
-  const program = await engine.compile(scaled, { inputs: vector, steps: 2 })
+  const program = await engine.compile(scaled, { inputs: vector, stacked: true })
   expect((await program.run(x(1, 1, 1, 2, 2, 2))).total).toEqual(Float32Array.of(1, 2, 3, 3, 6, 9))
-  expect((await program.run(x(1, 0, 0, 0, 0, 1))).total).toEqual(Float32Array.of(4, 6, 9, 4, 6, 12))
+  expect((await program.run(x(1, 0, 0))).total).toEqual(Float32Array.of(4, 6, 9))
+  expect((await program.run(x(0, 0, 1))).total).toEqual(Float32Array.of(4, 6, 12))
   await engine.sync()
   expect([...total.dataSync()]).toEqual([4, 6, 12])
 })
@@ -147,6 +149,14 @@ test('inputs are checked', async () => {
   const program = await engine.compile(({ x }) => ({ x: x! }), { inputs: vector })
   expect(() => program.run({ x: Float32Array.of(1) })).toThrow("input 'x': expected 3 elements [3], found 1")
   expect(() => program.run({})).toThrow("input 'x': expected float32, found nothing")
+  const inputs = { x: vector.x, rate: { shape: [], dtype: 'float32' as const } }
+  const stacked = await engine.compile(({ x, rate }) => ({ y: tf.mul(x!, rate!) }), { inputs, stacked: true })
+  expect(() => stacked.run({ ...x(1, 2, 3, 4, 5, 6), rate: Float32Array.of(1) })).toThrow(
+    "input 'rate': expected 2 elements [2], found 1",
+  )
+  expect(() => stacked.run({ ...x(1, 2, 3, 4), rate: Float32Array.of(1) })).toThrow(
+    "input 'x': expected 3 elements [1, 3], found 4",
+  )
 })
 
 test('a program prints its graph', async () => {

@@ -2,7 +2,7 @@ import '@tensorflow/tfjs-backend-cpu'
 import * as tf from '@tensorflow/tfjs-core'
 import { input, type LayersModel, layers, model, type SymbolicTensor, sequential } from '@tensorflow/tfjs-layers'
 import { expect } from 'vitest'
-import type { OnnxEngine } from '../../../src/engine/onnx/engine.js'
+import type { Engine } from '../../../src/engine/engine.js'
 import { random } from '../../../src/random.js'
 
 const classes = 4
@@ -129,7 +129,7 @@ function expectClose(found: tf.Tensor, expected: tf.Tensor) {
  * rounding has not been amplified (Adam divides a gradient that is all rounding by its own size).
  */
 export async function expectSameTraining(
-  engine: OnnxEngine,
+  engine: Engine,
   options: { student: string; optimizer: string; steps: number; weights: boolean },
 ): Promise<void> {
   const net = students[options.student]!()

@@ -1,10 +1,11 @@
 import '@tensorflow/tfjs-backend-cpu'
 import * as tf from '@tensorflow/tfjs-core'
 import { beforeAll, test } from 'vitest'
-import { type OnnxEngine, openOnnx } from '../../../src/engine/onnx/engine.js'
+import type { Engine } from '../../../src/engine/engine.js'
+import { openOnnx } from '../../../src/engine/onnx/engine.js'
 import { expectSameTraining, optimizers } from './same-training.js'
 
-let engine: OnnxEngine
+let engine: Engine
 
 beforeAll(async () => {
   tf.enableProdMode()
