@@ -94,10 +94,10 @@ try {
   await compare("the example's teacher", example, 'data/teacher.onnx', preprocess, 64)
 
   const many = join(folder, 'many-images-idx3-ubyte')
-  writeManyRows(many, 400_000)
+  writeManyRows(many, 1_600_000)
   writeOneLayerTeacher(join(folder, 'one-layer.onnx'))
   const source = await openSource(many, { preprocess })
-  await compare('a one-layer teacher', source, join(folder, 'one-layer.onnx'), preprocess, 512)
+  await compare('a one-layer teacher', source, join(folder, 'one-layer.onnx'), preprocess, 1024)
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

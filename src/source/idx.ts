@@ -113,7 +113,7 @@ async function direct({ path, offset }: IdxFile, pixels: number): Promise<Rows> 
   return {
     blocks: async () => ({
       async next(first, n) {
-        const block = new Uint8Array(n * pixels)
+        const block = new Uint8Array(Buffer.allocUnsafeSlow(n * pixels).buffer) // filled whole, or an error
         await readRows(block, first)
         return block
       },

@@ -44,7 +44,9 @@ export interface Device {
 /** Loads the teacher on a device. Throws UnavailableError with the runtime's own words where the provider refuses. */
 export async function openDevice(options: DeviceOptions): Promise<Device> {
   const { provider, device, model, shape } = options
-  const init: DeviceInit = { model, shape, options: { ...sessionOptions(provider, device), ...options.sessionOptions } }
+  const base = sessionOptions(provider, device)
+  const extra = { ...base.extra, ...options.sessionOptions?.extra }
+  const init: DeviceInit = { model, shape, options: { ...base, ...options.sessionOptions, extra } }
   const worker = startThread('./device-worker', import.meta.url, init)
   const waiting = new Map<number, { resolve(output: TeacherOutput): void; reject(error: Error): void }>()
   let next = 0

@@ -69,5 +69,11 @@ export function chooseProvider(wanted: Provider | 'auto', devices: number[] = [0
 export function sessionOptions(provider: Provider, device: number): InferenceSession.SessionOptions {
   const executionProviders: InferenceSession.ExecutionProviderConfig[] =
     provider === 'cuda' || provider === 'tensorrt' ? [{ name: provider, deviceId: device }] : [provider]
-  return { executionProviders, graphOptimizationLevel: 'all', logSeverityLevel: 3 }
+  return {
+    executionProviders,
+    graphOptimizationLevel: 'all',
+    logSeverityLevel: 3,
+    // threads that wait by spinning take the core that decodes and writes beside them
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
+  }
 }
