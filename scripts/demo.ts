@@ -17,7 +17,7 @@ import { type SweepRow, sweep } from '../src/student/index.js'
 import { exportTargets } from '../src/teacher/index.js'
 
 const out = 'runs/demo'
-const student = 'mlp:128'
+const student = 'mlp:256'
 const began = performance.now()
 const terminal = openTerminal({ json: false })
 const seconds = () => (performance.now() - began) / 1000
@@ -66,7 +66,7 @@ const result = await sweep({
   ...train,
   evaluate: test,
   grid: { student: [student], temperature: [1, 2, 4, 8], alpha: [0, 0.9], seed: [1, 2, 3] },
-  base: { epochs: 20 },
+  base: { epochs: 30, learningRate: 0.002 },
   engine: { name: 'onnx', threads: 1 },
   jobs: availableParallelism(),
   onEvent: (event) => {

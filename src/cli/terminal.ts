@@ -61,7 +61,8 @@ function progressLine() {
         if (live) bar.start(total, done, { done: count(done), all: count(total), speed: '', left: '?' })
       }
       const perSecond = rate?.perSecond ?? ((done - first) / (now - began)) * 1000
-      const speed = perSecond > 0 ? `${count(perSecond)} ${rate?.unit ?? ''}/s` : ''
+      const number = perSecond < 10 ? perSecond.toPrecision(2) : count(perSecond)
+      const speed = perSecond > 0 ? `${number} ${rate?.unit ?? ''}/s` : ''
       const left = perSecond > 0 ? duration((total - done) / perSecond) : '?'
       if (live) bar.update(done, { done: count(done), all: count(total), speed, left })
       else if (now - written > PLAIN_EVERY_MS) {
