@@ -20,9 +20,11 @@ export interface TuneOptions {
 }
 
 /** A size is timed for this long, at least twice: shorter and the clock and the scheduler are what is measured. */
-const LEAST_MS = 120
+const LEAST_MS = 200
 /** A single call longer than this makes progress and interruption coarse; larger batches are not tried. */
 const LONGEST_CALL_MS = 2_000
+/** So many sizes without a gain end the search: one may have been measured while the machine was busy. */
+const PATIENCE = 3
 /** The smallest batch within this share of the best rate is taken: it needs the least memory. */
 const GOOD_ENOUGH = 0.97
 
@@ -54,7 +56,7 @@ export async function tuneBatch({ run, most, now = () => performance.now() }: Tu
     timings.push({ batch: size, rowsPerSecond })
     worse = rowsPerSecond > best * 1.02 ? 0 : worse + 1
     best = Math.max(best, rowsPerSecond)
-    if (worse >= 2 || fastest > LONGEST_CALL_MS) break
+    if (worse >= PATIENCE || fastest > LONGEST_CALL_MS) break
   }
   const chosen = timings.find((timing) => timing.rowsPerSecond >= best * GOOD_ENOUGH)!
   return { batch: chosen.batch, timings }
