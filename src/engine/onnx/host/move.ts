@@ -8,7 +8,7 @@ import type { Computation, Host, Result } from './kernel.js'
 export const movers: ReadonlySet<string> = new Set(
   (
     'Identity Reshape ExpandDims Transpose Tile BroadcastTo Concat Pack Unpack SplitV Slice StridedSlice Reverse ' +
-    'GatherV2 GatherNd Select Add AddN Sub Neg Sum ZerosLike'
+    'GatherV2 GatherNd Select SparseToDense TensorScatterUpdate Add AddN Sub Neg Sum ZerosLike'
   ).split(' '),
 )
 

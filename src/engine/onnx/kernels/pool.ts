@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { sameShape, type Value } from '../ir.js'
 import { windowOf } from './conv.js'
-import { float, type Kernels, kernel } from './kernel.js'
+import { cast, constant, float, type Kernels, kernel, transpose } from './kernel.js'
 
 function infer(x: Value, { filterSize, strides, pad, dimRoundingMode }: tf.MaxPoolAttrs): tf.backend_util.Conv2DInfo {
   const shape = x.shape as [number, number, number, number]
@@ -20,8 +20,34 @@ function pool(op: string) {
   })
 }
 
+/** Largest elements, and where each of them is in the flattened input. */
+const maxPoolWithArgmax = kernel<tf.MaxPoolWithArgmaxInputs, tf.MaxPoolWithArgmaxAttrs>(({ x }, attributes, graph) => {
+  const { filterSize, strides, pad, includeBatchInIndex } = attributes
+  const info = infer(x, { filterSize, strides, pad })
+  const [n, h, w, c] = info.outShape
+  const area = info.inHeight * info.inWidth
+  const { kernel: kernelShape, pads, strides: steps } = windowOf(info)
+  const first = [n, c, h, w]
+  const types = [float(first), { dtype: 'int64' as const, shape: first }]
+  const window = { kernel_shape: kernelShape, pads, strides: steps }
+  const [largest, flat] = graph.emitAll('MaxPool', [transpose(graph, x, [0, 3, 1, 2])], types, window)
+  // ONNX counts in NCHW: ((image · c) + channel) · area + pixel.
+  const offsets = Array.from({ length: n * c }, (_, i) => {
+    const [image, channel] = [Math.floor(i / c), i % c]
+    return channel + (includeBatchInIndex ? image * area * c : 0)
+  })
+  const starts = Array.from({ length: n * c }, (_, i) => i * area)
+  const each = { dtype: 'int32' as const, shape: [n, c, 1, 1] }
+  const integer = { dtype: 'int32' as const, shape: first }
+  const pixel = graph.emit('Sub', [cast(graph, flat!, 'int32'), constant(graph, starts, each)], integer)
+  const scaled = graph.emit('Mul', [pixel, constant(graph, c, { dtype: 'int32', shape: [] })], integer)
+  const index = graph.emit('Add', [scaled, constant(graph, offsets, each)], integer)
+  return [largest!, index].map((value) => transpose(graph, value, [0, 2, 3, 1]))
+})
+
 export const pools: Kernels = {
   MaxPool: pool('maxPool'),
+  MaxPoolWithArgmax: maxPoolWithArgmax,
   /** Among equal maxima the first, row by row, gets the gradient. */
   MaxPoolGrad: kernel<tf.MaxPoolGradInputs, tf.MaxPoolGradAttrs>(({ dy, input, output }, attributes, graph) => {
     const info = infer(input, attributes)

@@ -42,10 +42,11 @@ const avgPoolGrad: Lower = (node, [dy], graph) => {
 }
 
 /** Adds each place's [n, outHeight, outWidth, c] to where the place lies in the input: the transpose of `patches`. */
-function scatter(graph: Graph, parts: readonly Value[], window: Window, shape: readonly number[]): Value {
-  const { kernel, strides, pads } = window
+export function scatter(graph: Graph, parts: readonly Value[], window: Window, shape: readonly number[]): Value {
+  const { kernel, strides, dilations, pads } = window
   const [, h, w] = shape as [number, number, number, number]
-  const tiles = kernel.every((size, i) => size === strides[i]) && pads[0] === 0 && pads[1] === 0
+  const dense = dilations.every((dilation) => dilation === 1)
+  const tiles = dense && kernel.every((size, i) => size === strides[i]) && pads[0] === 0 && pads[1] === 0
   const whole = tiles ? interleave(graph, parts, kernel) : overlap(graph, parts, window, [h, w])
   return cropTo(graph, whole, { top: tiles ? 0 : pads[0], left: tiles ? 0 : pads[1], height: h, width: w })
 }
@@ -66,7 +67,7 @@ function interleave(graph: Graph, parts: readonly Value[], [height, width]: read
 function overlap(
   graph: Graph,
   parts: readonly Value[],
-  { kernel, strides, pads }: Window,
+  { kernel, strides, dilations, pads }: Window,
   size: readonly [number, number],
 ): Value {
   const [n, h, w, c] = parts[0]!.shape as [number, number, number, number]
@@ -79,9 +80,10 @@ function overlap(
     })
     return reshape(graph, padded, [n, h * sh, w * sw, c])
   }
-  const height = Math.max(h * sh + kernel[0] - 1, size[0] + pads[0])
-  const width = Math.max(w * sw + kernel[1] - 1, size[1] + pads[1])
+  const height = Math.max(h * sh + (kernel[0] - 1) * dilations[0], size[0] + pads[0])
+  const width = Math.max(w * sw + (kernel[1] - 1) * dilations[1], size[1] + pads[1])
   return places(kernel)
+    .map(([y, x]) => [y * dilations[0], x * dilations[1]] as const)
     .map(([row, column], i) =>
       padSpace(graph, spread(parts[i]!), [row, column, height - h * sh - row, width - w * sw - column], 0),
     )
