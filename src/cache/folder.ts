@@ -1,5 +1,5 @@
-import { mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, open, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { DecantError, FormatError, MismatchError } from '../errors.js'
 import { diffJson } from './diff.js'
 import { diskError, hashFile, ignoreOn, type OpenFile, syncFolder } from './files.js'
@@ -28,15 +28,19 @@ export async function readManifest(dir: string): Promise<Manifest | undefined> {
   return parseManifest(await readFile(path, 'utf8'), path)
 }
 
-/** Makes `dir` if need be; a folder that holds something else is not written to. */
-export async function claimFolder(dir: string): Promise<void> {
+/**
+ * Makes `dir` if need be; a folder that holds something else is not written to.
+ * @returns the topmost folder that was made, undefined where `dir` was there
+ */
+export async function claimFolder(dir: string): Promise<string | undefined> {
   try {
-    await mkdir(dir, { recursive: true })
+    const made = await mkdir(dir, { recursive: true })
     const names = await readdir(dir)
-    if (names.includes(MANIFEST) || names.includes(JOURNAL)) return
+    if (names.includes(MANIFEST) || names.includes(JOURNAL)) return made
     const foreign = names.find((name) => !isLeftover(name))
     if (foreign !== undefined)
       throw new DecantError(`${dir}: expected an empty folder or an export to continue, found '${foreign}'`)
+    return made
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST')
       throw new DecantError(`${dir}: expected a folder, found a file`)
@@ -65,10 +69,15 @@ export async function resumeFolder(
 ): Promise<{ plan: Plan; lines: JournalLine[] }> {
   const journal = await readJournal(dir)
   if (!journal) {
-    await createJournal(dir, plan, openFile)
-    await mkdir(join(dir, DATA), { recursive: true })
-    await syncFolder(dir)
-    await removeLeftovers(dir, 0)
+    try {
+      await createJournal(dir, plan, openFile)
+      await mkdir(join(dir, DATA), { recursive: true })
+      await syncFolder(dir)
+      await removeLeftovers(dir, 0)
+    } catch (error) {
+      await clearFolder(dir)
+      throw error
+    }
     return { plan, lines: [] }
   }
   checkSamePlan(dir, journal.plan, plan)
@@ -93,12 +102,34 @@ async function isWhole(dir: string, { shard }: JournalLine): Promise<boolean> {
 
 /** Temporary files, and shards that got their name but not their line in the journal. Anything else is not ours to delete. */
 export async function removeLeftovers(dir: string, shards: number): Promise<void> {
-  const data = (await readdir(join(dir, DATA))).map((name) => `${DATA}/${name}`)
+  const names = await readdir(join(dir, DATA)).catch((error) => ignoreOn(error, 'ENOENT'))
+  const data = (names ?? []).map((name) => `${DATA}/${name}`)
   const own = (name: string) => name.endsWith('.tmp') || Number(/(\d+)\.arrow$/.exec(name)?.[1]) >= shards
   const stale = data.filter((name) => /^data\/\d{5,7}\.arrow(\.tmp)?$/.test(name) && own(name))
   const top = (await readdir(dir)).filter((name) => name !== LOCK && isLeftover(name))
   for (const name of [...stale, ...top]) await rm(join(dir, name), { force: true })
 }
+
+/** With the lock held: takes back all that an export without a finished shard has written, the lock aside. */
+export async function clearFolder(dir: string): Promise<void> {
+  await removeLeftovers(dir, 0)
+  await removeEmpty(join(dir, DATA))
+  await removeJournal(dir)
+}
+
+/** Removes `dir` and the folders above it up to `made`, what claimFolder made, as far as nothing is in them. */
+export async function removeMade(dir: string, made: string | undefined): Promise<void> {
+  if (made === undefined) return
+  const top = resolve(made)
+  let path = resolve(dir)
+  while ((await removeEmpty(path)) && path !== top) path = dirname(path)
+}
+
+const removeEmpty = (dir: string): Promise<boolean> =>
+  rmdir(dir).then(
+    () => true,
+    () => false,
+  )
 
 /** The plan of the export that `dir` holds, finished or not; undefined where it holds none. */
 export async function readPlan(dir: string): Promise<Plan | undefined> {

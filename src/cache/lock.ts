@@ -1,4 +1,4 @@
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -22,7 +22,7 @@ export async function takeLock(dir: string): Promise<() => Promise<void>> {
   const own = JSON.stringify({ pid: process.pid, host: hostname(), started: (await startOf(process.pid)) ?? '' })
   for (let attempt = 0; attempt < 10; attempt++) {
     try {
-      await writeFile(path, own, { flag: 'wx' })
+      await create(path, own)
       let held = true
       return async () => {
         if (held) await rm(path, { force: true }) // once: the next one is somebody else's
@@ -37,6 +37,19 @@ export async function takeLock(dir: string): Promise<() => Promise<void>> {
     await removeStale(path, found)
   }
   throw new DecantError(`${path}: other exports keep taking this lock; try again when they have ended`)
+}
+
+/** Writes a file that is not there yet; one that the disk has no room for is removed again. */
+async function create(path: string, text: string): Promise<void> {
+  const file = await open(path, 'wx')
+  try {
+    await file.writeFile(text)
+  } catch (error) {
+    await rm(path, { force: true })
+    throw error
+  } finally {
+    await file.close()
+  }
 }
 
 /** The lock's text. One that has only just been created may still be empty: that is looked at again. */

@@ -6,9 +6,11 @@ import {
   CARD,
   checkSamePlan,
   claimFolder,
+  clearFolder,
   hasTraces,
   MANIFEST,
   readManifest,
+  removeMade,
   removeTraces,
   resumeFolder,
 } from './folder.js'
@@ -57,6 +59,8 @@ export interface TargetsWriter {
   abortShard(): Promise<void>
   /** Writes the card and, last, the manifest; then removes journal and lock. */
   finish(extra: { created: string }): Promise<Manifest>
+  /** Drops a shard in hand and releases the lock. Where no shard is finished, all that was written goes, the folder too if it was made. */
+  withdraw(): Promise<void>
   /** Drops a shard in hand and releases the lock. Without `finish`, what is on disk stays and can be resumed. */
   close(): Promise<void>
 }
@@ -69,11 +73,12 @@ export interface TargetsWriter {
  */
 export async function createTargets(dir: string, plan: Plan, hooks: { open?: OpenFile } = {}): Promise<TargetsWriter> {
   const checked = checkPlan(plan)
-  await claimFolder(dir)
+  const made = await claimFolder(dir)
   const finished = await readFinished(dir, checked)
   if (finished && !(await hasTraces(dir))) return new Writer(dir, checked, { finished })
-  const release = await takeLock(dir)
+  let release = async () => {}
   try {
+    release = await takeLock(dir)
     // Again: the export that held the lock may have just finished.
     const manifest = await readFinished(dir, checked)
     if (manifest) {
@@ -83,9 +88,10 @@ export async function createTargets(dir: string, plan: Plan, hooks: { open?: Ope
     }
     const open = hooks.open ?? openFile
     const { plan, lines } = await resumeFolder(dir, checked, open)
-    return new Writer(dir, plan, { open, release, lines })
+    return new Writer(dir, plan, { open, release, lines, made })
   } catch (error) {
     await release()
+    await removeMade(dir, made)
     throw diskError(error, dir)
   }
 }
@@ -113,6 +119,7 @@ class Writer implements TargetsWriter {
   private readonly open: OpenFile
   private readonly release: () => Promise<void>
   private readonly finished: Manifest | undefined
+  private readonly made: string | undefined
   private shard: ShardWriter | undefined
   private skipped: Skipped[] = []
   private seen = 0
@@ -120,13 +127,21 @@ class Writer implements TargetsWriter {
   constructor(
     private readonly dir: string,
     private readonly plan: Plan,
-    state: { finished?: Manifest; open?: OpenFile; release?: () => Promise<void>; lines?: JournalLine[] },
+    state: {
+      finished?: Manifest
+      open?: OpenFile
+      release?: () => Promise<void>
+      lines?: JournalLine[]
+      /** what claimFolder made */
+      made?: string | undefined
+    },
   ) {
     this.finished = state.finished
     this.done = state.finished !== undefined
     this.open = state.open ?? openFile
     this.release = state.release ?? (async () => {})
     this.lines = state.lines ?? []
+    this.made = state.made
   }
 
   get finishedShards(): number {
@@ -196,6 +211,14 @@ class Writer implements TargetsWriter {
     await removeTraces(this.dir, manifest)
     await this.release()
     return manifest
+  }
+
+  async withdraw(): Promise<void> {
+    await this.abortShard()
+    const nothing = !this.done && this.lines.length === 0
+    if (nothing) await clearFolder(this.dir)
+    await this.release()
+    if (nothing) await removeMade(this.dir, this.made)
   }
 
   async close(): Promise<void> {

@@ -11,7 +11,7 @@ import { type PreparedExport, prepareExport } from './prepare-export.js'
  * The same call on a folder that an earlier call left unfinished goes on where it stopped; the result is the same bytes.
  *
  * @returns the manifest
- * @throws DecantError: bad input, nothing is written. MismatchError: the folder holds another export. UnavailableError: the
+ * @throws DecantError: bad input; without a finished shard nothing is left behind. MismatchError: the folder holds another export. UnavailableError: the
  * provider cannot run. InterruptedError: stopped by `signal`; the same call resumes.
  */
 export async function exportTargets(options: ExportOptions): Promise<Manifest> {
@@ -27,7 +27,7 @@ export async function exportTargets(options: ExportOptions): Promise<Manifest> {
       onEvent({ type: 'complete', ...totals(manifest), seconds: (performance.now() - started) / 1000, already })
       return manifest
     } catch (error) {
-      await writer.abortShard()
+      await writer.withdraw()
       throw error
     } finally {
       await writer.close()

@@ -335,6 +335,49 @@ test('a disk that fills up at any write: a clear error, no temporary file, and t
   }
 })
 
+describe('an export that fails before its first shard is finished', () => {
+  const folderOf = (path: string) => readdir(path).then((names) => names.sort())
+
+  test('takes back all that it wrote, the folders that it made too', async () => {
+    const root = temporaryFolder()
+    const writer = await begin(join(root, 'new/er'))
+    await writer.append(makeRows(makePlan(), 0, 40))
+    await writer.withdraw()
+    expect(await folderOf(root)).toEqual([])
+  })
+
+  test('leaves a folder that was there, and what else has come into it', async () => {
+    const root = temporaryFolder()
+    await mkdir(join(root, 'empty'))
+    await (await begin(join(root, 'empty'))).withdraw()
+    expect(await folderOf(join(root, 'empty'))).toEqual([])
+    const writer = await begin(join(root, 'new'))
+    await writeFile(join(root, 'new/notes.txt'), 'mine')
+    await writer.withdraw()
+    expect(await folderOf(join(root, 'new'))).toEqual(['notes.txt'])
+  })
+
+  test('keeps finished shards, and what they need to be continued', async () => {
+    const dir = join(temporaryFolder(), 'new')
+    const writer = await begin(dir)
+    await writer.append(makeRows(makePlan(), 0, 40))
+    await writer.endShard()
+    await writer.beginShard(1)
+    await writer.withdraw()
+    expect(await folderOf(dir)).toEqual(['data', 'journal.jsonl'])
+    expect((await createTargets(dir, makePlan())).finishedShards).toBe(1)
+  })
+
+  test('leaves nothing where the disk has no room even for the journal', async () => {
+    const root = temporaryFolder()
+    const open = async (): Promise<never> => {
+      throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+    }
+    await expect(createTargets(join(root, 'a/b'), makePlan(), { open })).rejects.toThrow('the disk is full')
+    expect(await folderOf(root)).toEqual([])
+  })
+})
+
 test('an unfinished export is not a dataset yet, and a folder without one never was', async () => {
   const dir = temporaryFolder()
   await mkdir(join(dir, 'empty'))

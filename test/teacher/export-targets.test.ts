@@ -1,11 +1,12 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { openTargets } from '../../src/cache/index.js'
+import { encodeModel, GraphBuilder } from '../../src/onnx/index.js'
 import { openSource } from '../../src/source/index.js'
 import { type ExportEvent, type ExportOptions, estimateExport, exportTargets } from '../../src/teacher/index.js'
 import { hashFolder, temporaryFolder } from '../helpers/folder.js'
-import { writeIdx } from '../helpers/idx.js'
+import { idxBytes, writeIdx } from '../helpers/idx.js'
 import { linearLogits, writeLinearTeacher } from '../helpers/teachers.js'
 
 const side = 4
@@ -128,6 +129,26 @@ describe('an export that cannot be right', () => {
     await expect(exportTargets(options)).rejects.toThrow(/logits for sample '\d+' are not finite \(NaN or Inf\)/)
     expect(existsSync(out)).toBe(false)
     expect(existsSync(dir)).toBe(true)
+  })
+
+  it('leaves nothing either where the row comes after those that are looked at first', async () => {
+    const { dir, options } = await fixture(3000)
+    const pixels = new Uint8Array(3000 * side * side).fill(1)
+    pixels.fill(0, 2000 * side * side, 2001 * side * side)
+    writeFileSync(options.source.uri, idxBytes([3000, side, side], pixels))
+    const source = await openSource(options.source.uri)
+    onTestFinished(() => source.close())
+    const graph = new GraphBuilder()
+    const image = graph.input('image', 'float32', ['N', 1, side, side])
+    const flat = graph.node('Reshape', [image, graph.i64([-1, side * side])])
+    graph.output('z', 'float32', ['N', side * side], graph.node('Log', [flat])) // -Inf for a black pixel
+    writeFileSync(options.teacher, encodeModel(graph.model({ name: 'log' })))
+    const before = readdirSync(dir).sort()
+    await expect(exportTargets({ ...options, source })).rejects.toThrow(/logits for sample '2000' are not finite/)
+    expect(readdirSync(dir).sort()).toEqual(before)
+    // and what is finished by then stays, for when the input is mended
+    await expect(exportTargets({ ...options, source, shardMb: 0.01 })).rejects.toThrow(/sample '2000'/)
+    expect(readdirSync(options.out).sort()).toEqual(['data', 'journal.jsonl'])
   })
 
   it('refuses labels that the teacher does not have', async () => {
