@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
-// fast and slow need nothing but npm ci; interop needs Python with the packages that .ci/run lists.
+// fast and slow need nothing but npm ci; interop needs Python with the packages that .ci/run lists;
+// webgpu a Vulkan driver; tensorflow what scripts/build-tfjs-node.sh makes.
 const project = (name: string, include: string[], testTimeout: number) => ({
   test: { name, include, testTimeout, hookTimeout: testTimeout, pool: 'forks' as const },
 })
@@ -8,8 +9,9 @@ const project = (name: string, include: string[], testTimeout: number) => ({
 export default defineConfig({
   test: {
     projects: [
-      project('fast', ['test/**/*.test.ts', '!test/**/*.{slow,interop}.test.ts'], 20_000),
+      project('fast', ['test/**/*.test.ts', '!test/**/*.{slow,interop,webgpu,tensorflow}.test.ts'], 20_000),
       project('slow', ['test/**/*.slow.test.ts'], 170_000),
+      project('webgpu', ['test/**/*.webgpu.test.ts'], 120_000),
       project('interop', ['test/**/*.interop.test.ts'], 300_000),
     ],
   },

@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os'
 import { DecantError } from '../../errors.js'
+import { webgpu, withoutFallback } from '../../onnx/webgpu.js'
 import type { Engine, EngineOptions } from '../engine.js'
+import { deviceMemory, hostMemory } from './memory.js'
 import { probeBlock } from './probe-block.js'
 import { compileProgram } from './program.js'
 import { Variables } from './variables.js'
@@ -13,7 +15,9 @@ export async function openOnnx({ threads, provider = 'cpu' }: EngineOptions = {}
   if (threads !== undefined && !(Number.isInteger(threads) && threads > 0)) {
     throw new DecantError(`engine onnx: threads is ${threads}, expected a positive integer`)
   }
-  const variables = new Variables()
+  if (provider !== 'cpu' && provider !== 'webgpu') {
+    throw new DecantError(`engine onnx: provider '${provider}': expected cpu or webgpu`)
+  }
   let turn: Promise<unknown> = Promise.resolve()
   const inTurn = <T>(run: () => Promise<T>): Promise<T> => {
     const result = turn.then(run)
@@ -21,17 +25,24 @@ export async function openOnnx({ threads, provider = 'cpu' }: EngineOptions = {}
     return result
   }
   const session = {
-    executionProviders: [provider],
+    executionProviders: [provider === 'webgpu' ? webgpu : provider],
     intraOpNumThreads: threads ?? availableParallelism(),
-    logSeverityLevel: 3, // errors
+    logSeverityLevel: provider === 'cpu' ? 3 : 4, // errors; a device's refusals are explained
+    ...(provider !== 'cpu' && withoutFallback),
   } as const
+  const memory = provider === 'webgpu' ? deviceMemory(session) : hostMemory
+  const variables = new Variables(memory)
   const block = provider === 'cpu' ? await probeBlock() : undefined
   const runtime = { variables, session, backend: provider, block, inTurn }
   return {
     name: 'onnx',
     backend: provider,
     compile: (step, options) => compileProgram(step, options, runtime),
-    sync: () => inTurn(async () => variables.sync()),
-    dispose: () => inTurn(async () => variables.clear()),
+    sync: () => inTurn(() => variables.sync()),
+    dispose: () =>
+      inTurn(async () => {
+        variables.clear()
+        await memory.dispose()
+      }),
   }
 }
