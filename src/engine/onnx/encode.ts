@@ -57,7 +57,11 @@ const inputAttributes: Readonly<Record<string, readonly string[]>> = {
 
 function splitAttributes(builder: GraphBuilder, node: Node): { moved: string[]; kept: Attributes } {
   const { dtype, shape } = node.outputs[0]!
-  if (node.op === 'Reshape') return { moved: [builder.i64(shape.map((d) => (isDynamic(d) ? -1 : d)))], kept: {} }
+  if (node.op === 'Reshape') {
+    const sizes = shape.map((d) => (isDynamic(d) ? -1 : d))
+    // Else a size of 0 stands for the input's.
+    return { moved: [builder.i64(sizes)], kept: sizes.includes(0) ? { allowzero: 1 } : {} }
+  }
   if (node.op === 'Expand') return { moved: [builder.i64(shape)], kept: {} }
   if (node.op === 'Cast') return { moved: [], kept: { to: elementTypes[dtype] } }
   const names = inputAttributes[node.op] ?? []

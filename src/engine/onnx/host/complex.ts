@@ -62,7 +62,13 @@ export const complexes: HostKernels = {
       })
     }
     if (x.dtype !== 'complex64' || dtype === 'string') throw new TypeError(`cannot cast ${x.dtype} to ${dtype}`)
-    return copy(backend, backend.partsOf(x).real) // as tfjs: the imaginary part is dropped
+    const { real } = backend.partsOf(x) // as tfjs: the imaginary part is dropped
+    return dtype === 'float32' ? copy(backend, real) : compute(backend, 'Cast', { x: real }, { dtype })
+  }),
+  OnesLike: hostKernel<tf.OnesLikeInputs>(({ inputs: { x }, backend }) => {
+    const { real, imag } = backend.partsOf(x)
+    const ones = compute(backend, 'OnesLike', { x: real })
+    return backend.makeComplex({ real: ones, imag: compute(backend, 'ZerosLike', { x: imag }) })
   }),
   FFT: transform(false),
   IFFT: transform(true),

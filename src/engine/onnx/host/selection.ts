@@ -60,6 +60,11 @@ export const selections: HostKernels = {
     const { outputValues, outputShape, indices } = shared.uniqueImpl(values, axis, x.shape, x.dtype)
     return [backend.make(outputValues, outputShape, x.dtype), backend.make(indices, [indices.length], 'int32')]
   }),
+  BroadcastArgs: hostKernel<tf.BroadcastArgsInputs>(({ inputs: { s0, s1 }, backend }) => {
+    const [a, b] = [s0, s1].map(({ dataId }) => Array.from(backend.readSync(dataId) as Int32Array))
+    const shape = tf.backend_util.assertAndGetBroadcastShape(a!, b!)
+    return backend.make(Int32Array.from(shape), [shape.length], 'int32')
+  }),
   /** Draws from each row's distribution: the first event at which the sum of probabilities passes a random number. */
   Multinomial: hostKernel<tf.MultinomialInputs, tf.MultinomialAttrs>(({ inputs: { logits }, attributes, backend }) => {
     const { numSamples, seed, normalized } = attributes

@@ -3,10 +3,9 @@ import * as tf from '@tensorflow/tfjs-core'
 import { sizeOf } from '../ir.js'
 import { type HostKernels, hostKernel } from './kernel.js'
 
-/** Compares strings byte by byte; shapes broadcast. */
-function compare(equal: boolean) {
+/** Compares strings as JavaScript does; shapes broadcast. */
+function compare(impl: typeof shared.equalImpl) {
   return hostKernel<tf.EqualInputs>(({ inputs: { a, b }, backend }) => {
-    const impl = equal ? shared.equalImpl : shared.notEqualImpl
     const [left, right] = [a, b].map(({ dataId }) => decode(backend.readSync(dataId)))
     const [values, shape] = impl(a.shape, b.shape, left as never, right as never, 'string')
     return backend.make(values, shape, 'bool')
@@ -18,8 +17,12 @@ function decode(values: tf.BackendValues): string[] {
 }
 
 export const strings: HostKernels = {
-  Equal: compare(true),
-  NotEqual: compare(false),
+  Equal: compare(shared.equalImpl),
+  NotEqual: compare(shared.notEqualImpl),
+  Greater: compare(shared.greaterImpl),
+  GreaterEqual: compare(shared.greaterEqualImpl),
+  Less: compare(shared.lessImpl),
+  LessEqual: compare(shared.lessEqualImpl),
   Fill: hostKernel<object, tf.FillAttrs>(({ attributes: { shape, value }, backend }) => {
     const bytes = tf.util.encodeString(String(value))
     return backend.make(

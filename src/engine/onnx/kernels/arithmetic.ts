@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { DType, Graph, Value } from '../ir.js'
-import { bool, cast, float, type Kernels, kernel } from './kernel.js'
+import { bool, cast, float, type Kernels, kernel, reshape } from './kernel.js'
 
 type Binary = tf.BinaryInputs
 
@@ -94,7 +94,13 @@ export const comparison: Kernels = {
   LogicalNot: kernel<tf.LogicalNotInputs>(({ x }, _, graph) =>
     graph.emit('Not', [cast(graph, x, 'bool')], bool(x.shape)),
   ),
-  Select: kernel<tf.SelectInputs>(({ condition, t, e }, _, graph) =>
-    graph.emit('Where', [cast(graph, condition, 'bool'), t, e], t),
-  ),
+  Select: kernel<tf.SelectInputs>(({ condition, t, e }, _, graph) => {
+    // ONNX Runtime does not choose between truth values.
+    const [yes, no] = t.dtype === 'bool' ? [cast(graph, t, 'int32'), cast(graph, e, 'int32')] : [t, e]
+    const first = condition.shape.length === 1 && t.shape.length > 1 // a vector chooses whole slices
+    const chooser = first
+      ? reshape(graph, condition, [...condition.shape, ...t.shape.slice(1).map(() => 1)])
+      : condition
+    return cast(graph, graph.emit('Where', [cast(graph, chooser, 'bool'), yes, no], yes), t.dtype)
+  }),
 }

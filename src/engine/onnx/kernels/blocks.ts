@@ -34,7 +34,7 @@ export const blocks: Kernels = {
     const joined = reshape(graph, moved, util.getReshapedPermuted(shape, blockShape, count))
     const starts = util.getSliceBeginCoords(crops, blockShape.length)
     const sizes = util.getSliceSize([...joined.shape], crops, blockShape.length)
-    const axes = joined.shape.map((_, axis) => axis)
+    const axes = starts.map((_, axis) => axis)
     return slice(graph, joined, { starts, ends: axes.map((axis) => starts[axis]! + sizes[axis]!), axes })
   }),
   DepthToSpace: kernel<tf.DepthToSpaceInputs, tf.DepthToSpaceAttrs>(({ x }, { blockSize: b, dataFormat }, graph) => {

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Attributes, Graph, Value } from '../ir.js'
 import { binary } from './arithmetic.js'
-import { float, type Kernels, kernel, reshape, transpose } from './kernel.js'
+import { float, type Kernels, kernel, transpose } from './kernel.js'
 import { activate } from './unary.js'
 
 type Info = tf.backend_util.Conv2DInfo
@@ -16,9 +16,15 @@ interface Geometry {
 
 type Quad = [number, number, number, number]
 
+/** Explicit padding has a pair an axis. */
+function padOfNhwc([n, c, h, w]: tf.backend_util.ExplicitPadding): tf.backend_util.ExplicitPadding {
+  return [n, h, w, c]
+}
+
 /** tfjs's own inference of a convolution's sizes, always for NHWC. */
 function infer(x: readonly number[], filter: readonly number[], g: Geometry, depthwise = false): Info {
-  const { strides, pad, dimRoundingMode } = g
+  const { strides, dimRoundingMode } = g
+  const pad = g.dataFormat === 'NCHW' && Array.isArray(g.pad) ? padOfNhwc(g.pad) : g.pad
   const dilations = g.dilations ?? 1 // some layers give null
   return tf.backend_util.computeConv2DInfo(
     x as Quad,
@@ -68,7 +74,7 @@ function fused(convolve: typeof conv2d) {
   return kernel<Fused, FusedAttributes>(({ x, filter, bias, preluActivationWeights: weights }, attributes, graph) =>
     inNhwc(graph, attributes.dataFormat, x, (nhwc) => {
       const ofChannels = (v: Value) =>
-        attributes.dataFormat === 'NCHW' && v.shape.length === 3 ? reshape(graph, v, [v.shape[0]!]) : v
+        attributes.dataFormat === 'NCHW' && v.shape.length === 3 ? transpose(graph, v, [1, 2, 0]) : v
       const convolved = convolve(graph, nhwc, filter, attributes)
       const sum = bias ? binary(graph, 'Add', convolved, ofChannels(bias)) : convolved
       const { activation, leakyreluAlpha: alpha } = attributes

@@ -1,3 +1,4 @@
+import * as tf from '@tensorflow/tfjs-core'
 import type { Graph, Value } from '../ir.js'
 import { binary } from './arithmetic.js'
 import { bool, cast } from './kernel.js'
@@ -31,9 +32,9 @@ export function formulas(graph: Graph) {
     and: (...conditions: Value[]) =>
       conditions.reduce((all, condition) => graph.emit('And', [all, condition], bool(all.shape))),
     where: (condition: Value, yes: Operand, no: Operand) => {
-      const shape = [yes, no].reduce<readonly number[]>(
-        (widest, x) => (typeof x !== 'number' && x.shape.length > widest.length ? x.shape : widest),
-        condition.shape,
+      const shape = [yes, no].reduce<number[]>(
+        (all, x) => (typeof x === 'number' ? all : tf.broadcast_util.assertAndGetBroadcastShape(all, [...x.shape])),
+        [...condition.shape],
       )
       return graph.emit('Where', [condition, value(yes), value(no)], { dtype: 'float32', shape })
     },

@@ -75,7 +75,8 @@ export function slice(
   const shape = [...x.shape]
   for (const [i, axis] of bounds.axes.entries()) {
     const [start, end, step] = [bounds.starts[i]!, bounds.ends[i]!, steps[i]!]
-    shape[axis] = Math.max(0, Math.ceil((end - start) / step))
+    // Going backwards, what ends before the first element has a negative end.
+    shape[axis] = Math.max(0, Math.ceil(((step < 0 ? Math.max(end, -1) : end) - start) / step))
   }
   return graph.emit('Slice', [x], { dtype: x.dtype, shape }, { ...bounds, steps })
 }

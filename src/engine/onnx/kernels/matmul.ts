@@ -42,9 +42,10 @@ function toMatrix(graph: Graph, x: Value): Value {
 }
 
 export const matmuls: Kernels = {
-  BatchMatMul: kernel<tf.BatchMatMulInputs, tf.BatchMatMulAttrs>(({ a, b }, sides, graph) =>
-    matmul(graph, a, b, sides),
-  ),
+  BatchMatMul: kernel<tf.BatchMatMulInputs, tf.BatchMatMulAttrs>(({ a, b }, sides, graph) => {
+    if (a.shape.length < 2 || b.shape.length < 2) throw new TypeError(`[${a.shape}] · [${b.shape}]: expected matrices`)
+    return matmul(graph, a, b, sides)
+  }),
   _FusedMatMul: kernel<tf._FusedMatMulInputs, tf._FusedMatMulAttrs>((inputs, attributes, graph) => {
     const { a, b, bias, preluActivationWeights: weights } = inputs
     const product = matmul(graph, a, b, attributes)

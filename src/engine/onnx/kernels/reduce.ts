@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Graph, Value } from '../ir.js'
-import { cast, type Kernels, kernel, reduce, reshape } from './kernel.js'
+import { bool, cast, constant, fill, type Kernels, kernel, reduce, reshape, slice } from './kernel.js'
 
 const axesOf = (axis: number | number[], x: Value) => tf.util.parseAxisParam(axis, [...x.shape])
 
@@ -58,8 +58,9 @@ export const reductions: Kernels = {
       reverse: reverse ? 1 : 0,
     }),
   ),
-  TopK: kernel<tf.TopKInputs, tf.TopKAttrs>(({ x }, { k, sorted }, graph) => {
+  TopK: kernel<tf.TopKInputs, tf.TopKAttrs>(({ x }, { k }, graph) => {
     const shape = [...x.shape.slice(0, -1), k]
+    // As tfjs: in order also where that is not asked for.
     const [values, indices] = graph.emitAll(
       'TopK',
       [x],
@@ -67,7 +68,7 @@ export const reductions: Kernels = {
         { dtype: x.dtype, shape },
         { dtype: 'int64', shape },
       ],
-      { k, sorted: sorted ? 1 : 0 },
+      { k, sorted: 1 },
     )
     return [values!, cast(graph, indices!, 'int32')]
   }),
@@ -76,16 +77,15 @@ export const reductions: Kernels = {
     ({ x, segmentIds }, { numSegments }, graph) => {
       const count = segmentIds.shape[0]!
       const inner = x.shape.slice(1)
-      const segments = cast(graph, reshape(graph, segmentIds, [count, 1]), 'int64')
-      const zeros = graph.emit(
-        'Expand',
-        [graph.constant(x.dtype === 'int32' ? Int32Array.of(0) : Float32Array.of(0), { dtype: x.dtype, shape: [] })],
-        {
-          dtype: x.dtype,
-          shape: [numSegments, ...inner],
-        },
-      )
-      return graph.emit('ScatterND', [zeros, segments, x], zeros, { reduction: 'add' })
+      const number = (value: number) => constant(graph, value, { dtype: 'int32', shape: [] })
+      const ids = cast(graph, segmentIds, 'int32')
+      const negative = graph.emit('Less', [ids, number(0)], bool(ids.shape))
+      // Negative ids are left out: their slices go to one segment more, which is cut off.
+      const places = graph.emit('Where', [negative, number(numSegments), ids], ids)
+      const segments = cast(graph, reshape(graph, places, [count, 1]), 'int64')
+      const zeros = fill(graph, 0, { dtype: x.dtype, shape: [numSegments + 1, ...inner] })
+      const sums = graph.emit('ScatterND', [zeros, segments, x], zeros, { reduction: 'add' })
+      return slice(graph, sums, { starts: [0], ends: [numSegments], axes: [0] })
     },
   ),
 }

@@ -108,24 +108,26 @@ function wrapInto(graph: Graph, at: Value, size: number, mode: string): Value {
 
 const transform = kernel<tf.TransformInputs, tf.TransformAttrs>(({ image, transforms }, attributes, graph) => {
   const { interpolation, fillMode, fillValue, outputShape } = attributes
-  const [batch, h, w, c] = image.shape as [number, number, number, number]
+  const [batch, h, w] = image.shape as [number, number, number, number]
   const [height, width] = outputShape ?? [h, w]
   const { add, mul, div, equal, where, round } = formulas(graph)
   const [x, y] = [range(graph, width, [1, 1, width]), range(graph, height, [1, height, 1])]
   const plane = (first: number, last: Value | number) =>
     add(add(mul(column(graph, transforms, first), x), mul(column(graph, transforms, first + 1), y)), last)
   const projection = plane(6, 1)
-  const coordinate = (first: number, size: number) =>
-    wrapInto(graph, div(plane(first, column(graph, transforms, first + 2)), projection), size, fillMode)
+  const infinite = equal(projection, 0)
+  const coordinate = (first: number, size: number) => {
+    const quotient = div(plane(first, column(graph, transforms, first + 2)), projection)
+    return wrapInto(graph, where(infinite, 0, quotient), size, fillMode)
+  }
   const of = range(graph, batch, [batch, 1, 1])
   const places = { batch: of, x: coordinate(0, w), y: coordinate(3, h) }
   const pixels =
     interpolation === 'bilinear'
       ? readLinear(graph, image, places, fillValue)
       : read(graph, image, { batch: of, x: round(places.x), y: round(places.y) }, fillValue)
-  const infinite = reshape(graph, equal(projection, 0), [...projection.shape, 1])
-  const filled = where(infinite, fillValue, pixels)
-  return cast(graph, { ...filled, shape: [batch, height, width, c] }, image.dtype)
+  const filled = where(reshape(graph, infinite, [...infinite.shape, 1]), fillValue, pixels)
+  return cast(graph, filled, image.dtype)
 })
 
 const rotate = kernel<tf.RotateWithOffsetInputs, tf.RotateWithOffsetAttrs>(({ image }, attributes, graph) => {

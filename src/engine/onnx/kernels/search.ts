@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Graph, Value } from '../ir.js'
+import { type Graph, sizeOf, type Value } from '../ir.js'
 import { binary } from './arithmetic.js'
 import { bool, cast, constant, type Kernels, kernel, reduce, reshape } from './kernel.js'
 
@@ -39,9 +39,10 @@ function shift(graph: Graph, x: Value, axis: number, distance: number): Value {
 }
 
 export const searches: Kernels = {
-  Bincount: kernel<tf.BincountInputs, tf.BincountAttrs>(({ x, weights }, { size }, graph) =>
-    count(graph, x, weights, { size }),
-  ),
+  Bincount: kernel<tf.BincountInputs, tf.BincountAttrs>(({ x, weights }, { size }, graph) => {
+    const flat = (value: Value) => reshape(graph, value, [sizeOf(value.shape)])
+    return count(graph, flat(x), flat(weights), { size })
+  }),
   DenseBincount: kernel<tf.DenseBincountInputs, tf.DenseBincountAttrs>(({ x, weights }, attributes, graph) =>
     count(graph, x, weights, { size: attributes.size, once: attributes.binaryOutput }),
   ),
@@ -79,17 +80,17 @@ export const searches: Kernels = {
       Array.from({ length: n * n }, (_, i) => (i % (n + 1) === 0 ? 1 : 0)),
       bool([n, n]),
     )
+    const shape = [...x.shape, ...x.shape]
+    const column = reshape(graph, x, [n, 1])
+    if (x.dtype === 'bool') return reshape(graph, graph.emit('And', [eye, column], bool([n, n])), shape)
     const zero = constant(graph, 0, { dtype: x.dtype, shape: [] })
-    const spread = graph.emit('Where', [eye, reshape(graph, x, [n, 1]), zero], { dtype: x.dtype, shape: [n, n] })
-    return reshape(graph, spread, [...x.shape, ...x.shape])
+    return reshape(graph, graph.emit('Where', [eye, column, zero], { dtype: x.dtype, shape: [n, n] }), shape)
   }),
   SparseToDense: kernel<tf.SparseToDenseInputs, tf.SparseToDenseAttrs>((inputs, { outputShape }, graph) => {
     const { sparseIndices, sparseValues, defaultValue } = inputs
     const dtype = sparseValues.dtype
-    const flat = sparseIndices.shape.length < 2 && outputShape.length === 1
-    const indices = flat
-      ? reshape(graph, sparseIndices, [...(sparseIndices.shape.length === 0 ? [1] : sparseIndices.shape), 1])
-      : sparseIndices
+    const count = sizeOf(sparseIndices.shape)
+    const indices = sparseIndices.shape.length < 2 ? reshape(graph, sparseIndices, [count, 1]) : sparseIndices
     const shape = [indices.shape.slice(0, -1), outputShape.slice(indices.shape.at(-1)!)].flat()
     const updates = graph.emit('Expand', [sparseValues], { dtype, shape })
     const background = graph.emit('Expand', [reshape(graph, defaultValue, [])], { dtype, shape: outputShape })

@@ -7,12 +7,18 @@ const list = (inputs: object) => Object.values(inputs) as Value[]
 const axisOf = (axis: number, x: Value) => tf.util.parseAxisParam(axis, [...x.shape])[0]!
 
 function concat(graph: Graph, parts: readonly Value[], axis: number): Value {
+  tf.backend_util.assertParamsConsistent(
+    parts.map((part) => [...part.shape]),
+    axis,
+  )
   const filled = parts.filter((part) => sizeOf(part.shape) > 0)
   if (filled.length === 1) return filled[0]!
-  const [first] = filled.length > 0 ? filled : parts
+  const joined = filled.length > 0 ? filled : parts
+  const [first] = joined
   const shape = [...first!.shape]
-  shape[axis] = filled.reduce((sum, part) => sum + part.shape[axis]!, 0)
-  return graph.emit('Concat', filled.length > 0 ? filled : parts, { dtype: first!.dtype, shape }, { axis })
+  shape[axis] = joined.reduce((sum, part) => sum + part.shape[axis]!, 0)
+  if (filled.length === 0) return constant(graph, [], { dtype: first!.dtype, shape })
+  return graph.emit('Concat', joined, { dtype: first!.dtype, shape }, { axis })
 }
 
 /** `size` elements from `begin` along each axis. */
@@ -78,6 +84,7 @@ export const shapes: Kernels = {
   ),
   ExpandDims: kernel<tf.ExpandDimsInputs, tf.ExpandDimsAttrs>(({ input }, { dim }, graph) => {
     const at = dim < 0 ? input.shape.length + dim + 1 : dim
+    if (at < 0 || at > input.shape.length) throw new TypeError(`axis ${dim} of [${input.shape}]: there is no such axis`)
     return reshape(graph, input, [...input.shape.slice(0, at), 1, ...input.shape.slice(at)])
   }),
   Transpose: kernel<tf.TransposeInputs, tf.TransposeAttrs>(({ x }, { perm }, graph) => transpose(graph, x, perm)),
@@ -109,7 +116,9 @@ export const shapes: Kernels = {
     return split(graph, x, sizes, at)
   }),
   Slice: kernel<tf.SliceInputs, tf.SliceAttrs>(({ x }, { begin, size }, graph) => {
-    const [starts, sizes] = tf.slice_util.parseSliceParams({ shape: [...x.shape] } as tf.Tensor, begin, size)
+    const shaped = { shape: [...x.shape], rank: x.shape.length } as tf.Tensor
+    const [starts, sizes] = tf.slice_util.parseSliceParams(shaped, begin, size)
+    tf.slice_util.assertParamsValid(shaped, starts!, sizes!)
     return block(graph, x, starts!, sizes!)
   }),
   StridedSlice: kernel<tf.StridedSliceInputs, tf.StridedSliceAttrs>(({ x }, a, graph) => {
@@ -144,19 +153,18 @@ export const shapes: Kernels = {
   ),
   GatherV2: kernel<tf.GatherV2Inputs, tf.GatherV2Attrs>(({ x, indices }, { axis, batchDims }, graph) => {
     const at = axisOf(axis, x)
-    const inner = x.shape.slice(at + 1)
-    const shape = [...x.shape.slice(0, at), ...indices.shape.slice(batchDims), ...inner]
+    const [source, places] = [x, indices].map(({ shape }) => ({ shape: [...shape] }) as tf.Tensor)
+    const info = tf.backend_util.segment_util.collectGatherOpShapeInfo(source!, places!, at, batchDims ?? 0)
+    const { batchSize, outerSize, dimSize, sliceSize, outputShape } = info
     const index = cast(graph, indices, 'int32')
-    if (!batchDims) return graph.emit('Gather', [x, index], { dtype: x.dtype, shape }, { axis: at })
-    if (batchDims !== at)
-      throw new TypeError(`gather: batchDims ${batchDims} with axis ${at}, expected them to be equal`)
-    const indexed = graph.emit(
-      'GatherND',
-      [x, cast(graph, reshape(graph, index, [...index.shape, 1]), 'int64')],
-      { dtype: x.dtype, shape },
-      { batch_dims: batchDims },
-    )
-    return indexed
+    if (!batchDims) return graph.emit('Gather', [x, index], { dtype: x.dtype, shape: outputShape }, { axis: at })
+    const count = sizeOf(index.shape) / batchSize
+    const typed = (shape: number[]) => ({ dtype: x.dtype, shape })
+    const moved = transpose(graph, reshape(graph, x, [batchSize, outerSize, dimSize, sliceSize]), [0, 2, 1, 3])
+    const chosen = cast(graph, reshape(graph, index, [batchSize, count, 1]), 'int64')
+    const type = typed([batchSize, count, outerSize, sliceSize])
+    const gathered = graph.emit('GatherND', [moved, chosen], type, { batch_dims: 1 })
+    return reshape(graph, transpose(graph, gathered, [0, 2, 1, 3]), outputShape)
   }),
   GatherNd: kernel<tf.GatherNdInputs>(({ params, indices }, _, graph) => {
     const shape = [...indices.shape.slice(0, -1), ...params.shape.slice(indices.shape.at(-1)!)]
@@ -164,7 +172,8 @@ export const shapes: Kernels = {
   }),
   ScatterNd: kernel<tf.ScatterNdInputs, tf.ScatterNdAttrs>(({ indices, updates }, { shape }, graph) => {
     const zeros = fill(graph, 0, { dtype: updates.dtype, shape })
-    return graph.emit('ScatterND', [zeros, cast(graph, indices, 'int64'), updates], zeros, { reduction: 'add' })
+    const rows = indices.shape.length < 2 ? reshape(graph, indices, [sizeOf(indices.shape), 1]) : indices
+    return graph.emit('ScatterND', [zeros, cast(graph, rows, 'int64'), updates], zeros, { reduction: 'add' })
   }),
   OneHot: kernel<tf.OneHotInputs, tf.OneHotAttrs>(({ indices }, { depth, onValue, offValue, dtype }, graph) => {
     const shape = [...indices.shape, depth]
@@ -191,7 +200,9 @@ export const creations: Kernels = {
   ZerosLike: kernel<tf.ZerosLikeInputs>(({ x }, _, graph) => fill(graph, 0, x)),
   OnesLike: kernel<tf.OnesLikeInputs>(({ x }, _, graph) => fill(graph, 1, x)),
   Range: kernel<object, tf.RangeAttrs>((_, { start, stop, step, dtype }, graph) => {
-    const values = Array.from({ length: Math.max(0, Math.ceil((stop - start) / step)) }, (_, i) => start + i * step)
+    const stride = stop < start && step === 1 ? -1 : step // tfjs's default of 1 counts down, too
+    const length = Math.max(0, Math.ceil((stop - start) / stride))
+    const values = Array.from({ length }, (_, i) => start + i * stride)
     return constant(graph, values, { dtype, shape: [values.length] })
   }),
   LinSpace: kernel<object, tf.LinSpaceAttrs>((_, { start, stop, num }, graph) => {

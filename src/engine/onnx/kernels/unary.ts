@@ -1,7 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core'
 import type { Graph, Value } from '../ir.js'
 import { binary } from './arithmetic.js'
-import { bool, cast, constant, dtypeOf, type Kernel, type Kernels, kernel } from './kernel.js'
+import { bool, cast, constant, dtypeOf, float, type Kernel, type Kernels, kernel } from './kernel.js'
 
 type Unary = tf.UnaryInputs
 
@@ -10,6 +10,10 @@ export function unary(graph: Graph, op: string, x: Value): Value {
 }
 
 const direct = (op: string) => kernel<Unary>(({ x }, _, graph) => unary(graph, op, x))
+/** An operator that ONNX has for float32 only. */
+const real = (op: string) => kernel<Unary>(({ x }, _, graph) => unary(graph, op, cast(graph, x, 'float32')))
+/** Of whole numbers, themselves. */
+const rounding = (op: string) => kernel<Unary>(({ x }, _, graph) => (x.dtype === 'float32' ? unary(graph, op, x) : x))
 const test = (op: string) =>
   kernel<Unary>(({ x }, _, graph) => graph.emit(op, [cast(graph, x, 'float32')], bool(x.shape)))
 
@@ -84,11 +88,18 @@ export function activate(
   }
 }
 
-const sameNames =
-  'Abs Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Elu Erf Exp Floor Log Neg Reciprocal Relu Round Selu Sigmoid Sign Sin Sinh Softplus Sqrt Tan Tanh'
+const realNames =
+  'Acos Acosh Asin Asinh Atan Atanh Cos Cosh Elu Erf Exp Log Reciprocal Selu Sigmoid Sin Sinh Softplus Sqrt Tan Tanh'
 
 export const unaries: Kernels = {
-  ...Object.fromEntries(sameNames.split(' ').map((op): [string, Kernel] => [op, direct(op)])),
+  ...Object.fromEntries(realNames.split(' ').map((op): [string, Kernel] => [op, real(op)])),
+  ...Object.fromEntries(['Abs', 'Neg', 'Relu'].map((op): [string, Kernel] => [op, direct(op)])),
+  ...Object.fromEntries(['Ceil', 'Floor', 'Round'].map((op): [string, Kernel] => [op, rounding(op)])),
+  /** As tfjs: of NaN it is 0. */
+  Sign: kernel<Unary>(({ x }, _, graph) => {
+    const [above, below] = ['Greater', 'Less'].map((op) => cast(graph, compare(graph, op, x, 0), x.dtype))
+    return binary(graph, 'Sub', above!, below!)
+  }),
   Rsqrt: kernel<Unary>(({ x }, _, graph) => unary(graph, 'Reciprocal', unary(graph, 'Sqrt', x))),
   Square: kernel<Unary>(({ x }, _, graph) => binary(graph, 'Mul', x, x)),
   Log1p: kernel<Unary>(({ x }, _, graph) => log1p(graph, x)),
@@ -98,9 +109,9 @@ export const unaries: Kernels = {
     clip(graph, x, clipValueMin, clipValueMax),
   ),
   LeakyRelu: kernel<Unary, tf.LeakyReluAttrs>(({ x }, { alpha }, graph) =>
-    graph.emit('LeakyRelu', [x], x, { alpha: { float: alpha } }),
+    graph.emit('LeakyRelu', [cast(graph, x, 'float32')], float(x.shape), { alpha: { float: alpha } }),
   ),
-  Prelu: kernel<tf.PreluInputs>(({ x, alpha }, _, graph) => leaky(graph, x, alpha)),
+  Prelu: kernel<tf.PreluInputs>(({ x, alpha }, _, graph) => leaky(graph, cast(graph, x, 'float32'), alpha)),
   EluGrad: kernel<tf.EluGradInputs>(({ dy, y }, _, graph) => {
     const slope = binary(graph, 'Mul', dy, binary(graph, 'Add', y, graph.scalar(1)))
     return where(graph, compare(graph, 'GreaterOrEqual', y, 0), dy, slope)

@@ -1,16 +1,45 @@
 import type { Graph, Node, Value } from '../ir.js'
-import { fill, float, reshape, slice } from '../kernels/kernel.js'
+import { constant, fill, float, reshape, slice } from '../kernels/kernel.js'
 import { first, last } from './layout.js'
 import { onnxWindow, padSpace, patches, places, type Window, windowOf } from './lower-conv.js'
 
 type Lower = (node: Node, inputs: readonly Value[], graph: Graph) => Value
 
-function pool(op: string): Lower {
+function pool(op: 'MaxPool' | 'AveragePool'): Lower {
   return (node, [x], graph) => {
     const [n, h, w, c] = node.outputs[0]!.shape as [number, number, number, number]
     const { kernel_shape, strides, pads } = onnxWindow(windowOf(node), x!.shape, node.outputs[0]!.shape)
+    if (pads.some((p, i) => p! >= kernel_shape[i % 2]!))
+      return poolWide(graph, op, x!, { node, pads: pads as number[] })
     return last(graph, graph.emit(op, [first(graph, x!)], float([n, c, h, w]), { kernel_shape, strides, pads }))
   }
+}
+
+/** Windows may lie wholly outside of the image, which ONNX does not allow: the border is made, then. */
+function poolWide(
+  graph: Graph,
+  op: 'MaxPool' | 'AveragePool',
+  x: Value,
+  { node, pads }: { node: Node; pads: readonly number[] },
+): Value {
+  const { kernel, strides } = windowOf(node)
+  const type = node.outputs[0]!
+  const [n, h, w, c] = type.shape as [number, number, number, number]
+  const padded = padSpace(graph, x, pads, op === 'MaxPool' ? Number.NEGATIVE_INFINITY : 0)
+  const attributes = { kernel_shape: kernel, strides, pads: [0, 0, 0, 0] }
+  const pooled = last(graph, graph.emit(op, [first(graph, padded)], float([n, c, h, w]), attributes))
+  if (op === 'MaxPool') return pooled
+  // The average is of what lies inside.
+  const inside = (axis: 0 | 1) =>
+    Array.from({ length: type.shape[axis + 1]! }, (_, i) => {
+      const start = i * strides[axis] - pads[axis]!
+      return Math.min(start + kernel[axis], x.shape[axis + 1]!) - Math.max(start, 0)
+    })
+  const [rows, columns] = [inside(0), inside(1)]
+  const factors = rows.flatMap((row) =>
+    columns.map((column) => (row > 0 && column > 0 ? (kernel[0] * kernel[1]) / (row * column) : 0)),
+  )
+  return graph.emit('Mul', [pooled, constant(graph, factors, float([h, w, 1]))], type)
 }
 
 /** The first of the largest elements of a window takes its dy: what one place takes is no longer there for the next. */
