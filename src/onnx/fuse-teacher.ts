@@ -26,8 +26,8 @@ export interface FusedTeacher {
   inputs: ValueInfo[]
   /**
    * 'logits' [N, C]: float32 z, or for f16 float16 max(z - shift, -65504) with 'shift' float32 [N], the row's maximum of z.
-   * 'row_sum' float32 [N]: the sum of z over C. It is not finite where a row holds NaN or Inf (and where finite logits
-   * overflow when summed, so look at the row then).
+   * 'row_sum' float32 [N]: 2⁻³²·Σz over C. Not finite exactly where the row holds NaN or Inf: the factor keeps the sum of
+   * 2²⁴ finite logits, the most that a dataset has, from overflowing.
    */
   outputs: ValueInfo[]
 }
@@ -129,5 +129,6 @@ function emitTargets(emit: Emit, options: { output: ValueInfo; batch: string; ta
     const gap = emitAtLeast(emit, builder.node('Sub', [z, top]), -65504)
     builder.output('logits', 'float16', [batch, classes], emitCast(emit, gap, 'float16'))
   }
-  builder.output('row_sum', 'float32', [batch], emitRowReduce(emit, 'ReduceSum', z, { keepdims: false }))
+  const scaled = builder.node('Mul', [z, builder.f32(2 ** -32)])
+  builder.output('row_sum', 'float32', [batch], emitRowReduce(emit, 'ReduceSum', scaled, { keepdims: false }))
 }

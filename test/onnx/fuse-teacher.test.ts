@@ -111,7 +111,8 @@ describe('in front: uint8 NHWC pixels', () => {
     expect(close(logits!.values, expected) / scale).toBeLessThan(name.includes('float16') ? 3e-3 : 2e-6)
     expect(row_sum!.dims).toEqual([rows])
     const sums = rowsOf(logits!.values, classes).map((row) => row.reduce((a, b) => a + b))
-    expect(close(row_sum!.values, sums) / scale).toBeLessThan(1e-5)
+    const unscaled = row_sum!.values.map((sum) => sum * 2 ** 32)
+    expect(close(unscaled, sums) / scale).toBeLessThan(1e-5)
   })
 
   test('gray images, with and without a channel axis', async () => {
@@ -250,7 +251,7 @@ describe('behind, as float16', () => {
         fc.array(
           fc.array(
             fc.oneof(
-              { weight: 6, arbitrary: fc.float({ min: -(2 ** 99), max: 2 ** 99, noNaN: true }) },
+              { weight: 6, arbitrary: fc.float({ noNaN: true, noDefaultInfinity: true }) },
               fc.constantFrom(Number.NaN, Infinity, -Infinity),
             ),
             { minLength: classes, maxLength: classes },
