@@ -44,12 +44,10 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
   const input = description.inputs[0]!
   const found = findLogits(model, options.output === undefined ? {} : { output: options.output })
   const [height, width, channels] = source.shape
-  const fused = fuseTeacher(found.proto, {
-    input: input.name,
-    output: found.output,
-    target: codec,
-    image: { height, width, channels, layout: preprocess.layout ?? 'NCHW', ...affine(preprocess, channels) },
-  })
+  const image = { height, width, channels, layout: preprocess.layout ?? 'NCHW', ...affine(preprocess, channels) }
+  const fused = naming(options.teacher, () =>
+    fuseTeacher(found.proto, { input: input.name, output: found.output, target: codec, image }),
+  )
   const session = sessionSource(model, fused.proto)
   return {
     model: session.model,
@@ -64,5 +62,15 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
       logits: found.kind,
       producer: description.producer,
     },
+  }
+}
+
+/** Graph edits know no files: what they refuse is said of the model's. */
+function naming<T>(path: string, edit: () => T): T {
+  try {
+    return edit()
+  } catch (error) {
+    if (!(error instanceof DecantError)) throw error
+    throw new DecantError(`${path}: ${error.message}`, { cause: error })
   }
 }
