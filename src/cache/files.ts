@@ -75,9 +75,9 @@ export async function hashFile(file: FileHandle, signal?: AbortSignal): Promise<
 
 /** Turns a failed system call into what a user can act on; anything else is passed on as it is. */
 export function diskError(error: unknown, path: string): unknown {
-  const code = (error as NodeJS.ErrnoException).code
-  const advice = code && ADVICE[code]
-  return advice ? new DecantError(`${path}: ${advice}`, { cause: error }) : error
+  const { code, syscall, message } = error as NodeJS.ErrnoException
+  if (code === undefined || syscall === undefined) return error
+  return new DecantError(`${path}: ${ADVICE[code] ?? message}`, { cause: error })
 }
 
 const AGAIN = 'then run the same command again: it continues after the last whole shard'

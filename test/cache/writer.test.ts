@@ -207,6 +207,12 @@ describe('refused, with nothing written:', () => {
     await expect(createTargets(path, makePlan())).rejects.toThrow('expected a folder, found a file')
   })
 
+  test('a place where no folder can be made: the system says why, in one line', async () => {
+    const error = await createTargets('/proc/decant/targets', makePlan()).catch((error) => error)
+    expect(error).toBeInstanceOf(DecantError)
+    expect(error.message).toMatch(/^\/proc\/decant\/targets: .*(ENOENT|permission)/)
+  })
+
   test('a plan that makes no sense', async () => {
     const dir = join(temporaryFolder(), 'new')
     await expect(createTargets(dir, makePlan({ names: ['a'] }))).rejects.toThrow(
@@ -371,7 +377,7 @@ describe('an export that fails before its first shard is finished', () => {
   test('leaves nothing where the disk has no room even for the journal', async () => {
     const root = temporaryFolder()
     const open = async (): Promise<never> => {
-      throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+      throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC', syscall: 'open' })
     }
     await expect(createTargets(join(root, 'a/b'), makePlan(), { open })).rejects.toThrow('the disk is full')
     expect(await folderOf(root)).toEqual([])
