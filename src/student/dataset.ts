@@ -153,7 +153,12 @@ export function gather<A extends Uint8Array | Float32Array | Int32Array>(
   options: { width: number; rows: Uint32Array; into: A },
 ): void {
   const { width, rows, into } = options
-  if (width === 1) for (let i = 0; i < rows.length; i++) into[i] = table[rows[i]!]!
-  else
-    for (let i = 0; i < rows.length; i++) into.set(table.subarray(rows[i]! * width, (rows[i]! + 1) * width), i * width)
+  for (let i = 0; i < rows.length; i++) {
+    const [from, to] = [rows[i]! * width, i * width]
+    if (width > NARROW) into.set(table.subarray(from, from + width), to)
+    else for (let j = 0; j < width; j++) into[to + j] = table[from + j]!
+  }
 }
+
+/** Up to so many elements, a loop is faster than a view and its copy. */
+const NARROW = 32
