@@ -87,15 +87,19 @@ function broadcast(a: readonly number[], b: readonly number[]): number[] {
   return Array.from({ length: rank }, (_, i) => (at(a, i) === 1 ? at(b, i) : at(a, i)))
 }
 
-/** An operator with numbers works below a reshape of its one tensor. */
+/** An operator with numbers, or with a vector over the last axis, works below a reshape of its one tensor. */
 function raiseReshape(node: Node, inputs: readonly Value[], { graph }: Context): Value | undefined {
   const type = node.outputs[0]!
-  const at = inputs.findIndex((input) => sizeOf(input.shape) > 1)
-  const source = inputs[at]?.node.op === 'Reshape' ? inputs[at].node.inputs[0]! : undefined
+  const at = inputs.findIndex((input) => input.node.op === 'Reshape' && sizeOf(input.shape) === sizeOf(type.shape))
+  const source = inputs[at]?.node.inputs[0]
   // A last axis of size 1 is what a reshape was made to avoid.
-  if (!source || source.shape.at(-1) === 1 || sizeOf(type.shape) !== sizeOf(source.shape)) return undefined
-  if (!inputs.every((input, i) => i === at || sizeOf(input.shape) === 1)) return undefined
-  const operands = inputs.map((input, i) => (i === at ? source : reshape(graph, input, [])))
+  if (!source || source.shape.at(-1) === 1 || sizeOf(type.shape) === 1) return undefined
+  const last = source.shape.at(-1)
+  const isVector = ({ shape }: Value) => shape.length === 1 && shape[0] === last && last === type.shape.at(-1)
+  if (!inputs.every((input, i) => i === at || sizeOf(input.shape) === 1 || isVector(input))) return undefined
+  const operands = inputs.map((input, i) =>
+    i === at ? source : sizeOf(input.shape) === 1 ? reshape(graph, input, []) : input,
+  )
   return reshape(
     graph,
     graph.emit(node.op, operands, { dtype: type.dtype, shape: source.shape }, node.attributes),
