@@ -1,3 +1,4 @@
+export { codecs } from './codecs/codec.js'
 export { type IdColumn, idAt, idColumn } from './ids.js'
 export { bytesPerRow, chooseRows } from './layout.js'
 export { type CodecName, type Manifest, type Plan, parseManifest, type ShardEntry, type Skipped } from './manifest.js'

@@ -22,5 +22,8 @@ export function explainWebgpu(reason: string): string {
 /** The runtime's words where part of a model would run on the processor instead and `withoutFallback` forbids it. */
 export const isFallback = (reason: string): boolean => /fallback to CPU EP/.test(reason)
 
-/** What the provider cannot run is an error, not a detour over the processor. */
-export const withoutFallback = { extra: { session: { disable_cpu_ep_fallback: '1' } } }
+/** What the provider cannot run is an error then, not a detour over the processor. */
+export function withoutFallback(options: InferenceSession.SessionOptions): InferenceSession.SessionOptions {
+  const session = { ...(options.extra?.session as object | undefined), disable_cpu_ep_fallback: '1' }
+  return { ...options, extra: { ...options.extra, session } }
+}

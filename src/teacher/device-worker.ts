@@ -1,11 +1,13 @@
 /** The thread of one device. `session.run` of onnxruntime-node blocks the thread that calls it, so each device has its own. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { codecs } from '../cache/index.js'
 import type { DeviceInit, DeviceReply, DeviceRequest } from './device.js'
+import { openOnWebgpu } from './open-session.js'
 import { createRowRunner, type TeacherOutput } from './run-rows.js'
 
 const port = parentPort!
-const { model, options, shape } = workerData as DeviceInit
+const { provider, model, options, shape, encode } = workerData as DeviceInit
 const reply = (message: DeviceReply, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer)
 
 /** The runtime's own buffers are handed on as they are. A Float16Array (Node 24) and a Uint16Array hold the same bits. */
@@ -16,19 +18,19 @@ function words(tensor: Tensor): Float32Array | Uint16Array {
 
 async function start() {
   const session =
-    typeof model === 'string'
-      ? await InferenceSession.create(model, options)
-      : await InferenceSession.create(model, options)
+    provider === 'webgpu'
+      ? await openOnWebgpu(model, options, shape)
+      : typeof model === 'string'
+        ? await InferenceSession.create(model, options)
+        : await InferenceSession.create(model, options)
   const runner = createRowRunner(
     async (pixels, rows): Promise<TeacherOutput> => {
       const output = await session.run({ pixels: new Tensor('uint8', pixels, [rows, ...shape]) })
+      const rowSum = output.row_sum!.data as Float32Array
       const logits = words(output.logits!)
-      return {
-        rows,
-        logits,
-        rowSum: output.row_sum!.data as Float32Array,
-        shift: output.shift?.data as Float32Array | undefined,
-      }
+      if (!encode) return { rows, logits, rowSum, shift: output.shift?.data as Float32Array | undefined }
+      const [halves, shift] = codecs.f16.encode(logits as Float32Array, logits.length / rows)
+      return { rows, logits: halves as Uint16Array, rowSum, shift: shift as Float32Array }
     },
     (limit) => reply({ kind: 'halved', limit }),
   )

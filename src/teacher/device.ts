@@ -5,11 +5,14 @@ import { type Provider, sessionOptions } from './provider.js'
 import type { TeacherOutput } from './run-rows.js'
 
 export interface DeviceInit {
+  provider: Provider
   /** The fused teacher: bytes, or the path of a model whose weights lie in files beside it. */
   model: Uint8Array | string
   options: InferenceSession.SessionOptions
   /** Of one input: height, width, channels. */
   shape: number[]
+  /** The graph gives float32 logits, and the worker makes codec f16 of them. */
+  encode: boolean
 }
 export interface DeviceRequest {
   id: number
@@ -29,6 +32,7 @@ export interface DeviceOptions {
   model: Uint8Array | string
   sessionOptions?: InferenceSession.SessionOptions
   shape: number[]
+  encode: boolean
   /** Memory ran out; at most `limit` rows are run at once from now on. */
   onHalved?: (limit: number) => void
 }
@@ -43,10 +47,10 @@ export interface Device {
 
 /** Loads the teacher on a device. Throws UnavailableError with the runtime's own words where the provider refuses. */
 export async function openDevice(options: DeviceOptions): Promise<Device> {
-  const { provider, device, model, shape } = options
+  const { provider, device, model, shape, encode } = options
   const base = sessionOptions(provider, device)
   const extra = { ...base.extra, ...options.sessionOptions?.extra }
-  const init: DeviceInit = { model, shape, options: { ...base, ...options.sessionOptions, extra } }
+  const init: DeviceInit = { provider, model, shape, encode, options: { ...base, ...options.sessionOptions, extra } }
   const worker = startThread('./device-worker', import.meta.url, init)
   const waiting = new Map<number, { resolve(output: TeacherOutput): void; reject(error: Error): void }>()
   let next = 0

@@ -32,7 +32,9 @@ export async function prepareExport(
   const { source, codec = 'f16', onEvent } = options
   const first = await firstBatch(source, options.onError ?? 'fail')
   const choice = chooseProvider(options.provider ?? 'auto', options.devices)
-  const teacher = await loadTeacher({ ...options, codec })
+  // Not every WebGPU device has float16, which the graph's cast would take: there the worker makes it.
+  const encode = codec === 'f16' && choice.provider === 'webgpu'
+  const teacher = await loadTeacher({ ...options, codec: encode ? 'f32' : codec })
   onEvent({ type: 'provider', ...choice })
 
   const devices: Device[] = []
@@ -48,6 +50,7 @@ export async function prepareExport(
           model: teacher.model,
           sessionOptions: teacher.sessionOptions,
           shape: source.shape,
+          encode,
           onHalved: (batch) => onEvent({ type: 'out-of-memory', device, batch }),
         }),
       )

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import type { InferenceSession } from 'onnxruntime-node'
 import { UnavailableError } from '../errors.js'
+import { webgpu } from '../onnx/webgpu.js'
 
 /** ONNX Runtime's execution providers that decant runs a teacher on. */
 export const providers = ['cuda', 'tensorrt', 'webgpu', 'cpu'] as const
@@ -65,14 +66,16 @@ export function chooseProvider(wanted: Provider | 'auto', devices: number[] = [0
   return { provider: wanted, devices, why: `--provider ${wanted}` }
 }
 
-/** The session options that run on `provider` alone: what it cannot run is an error of the runtime, not a detour. */
+/** The session options that run on `provider`. */
 export function sessionOptions(provider: Provider, device: number): InferenceSession.SessionOptions {
   const executionProviders: InferenceSession.ExecutionProviderConfig[] =
-    provider === 'cuda' || provider === 'tensorrt' ? [{ name: provider, deviceId: device }] : [provider]
+    provider === 'cuda' || provider === 'tensorrt'
+      ? [{ name: provider, deviceId: device }]
+      : [provider === 'webgpu' ? webgpu : provider]
   return {
     executionProviders,
     graphOptimizationLevel: 'all',
-    logSeverityLevel: 3,
+    logSeverityLevel: provider === 'webgpu' ? 4 : 3, // its refusals are explained
     // threads that wait by spinning take the core that decodes and writes beside them
     extra: { session: { intra_op: { allow_spinning: '0' } } },
   }

@@ -22,6 +22,7 @@ export interface StudentFlags {
   holdout?: number
   patience?: number
   engine: 'onnx' | 'eager' | 'tensorflow'
+  provider?: 'cpu' | 'webgpu'
   json?: boolean
 }
 
@@ -54,6 +55,7 @@ export function addStudentOptions(command: Command): Command {
       oneOf(['onnx', 'eager', 'tensorflow'] as const),
       'onnx' as const,
     )
+    .option('--provider <name>', 'of the onnx engine: cpu or webgpu (default cpu)', oneOf(['cpu', 'webgpu'] as const))
     .option('--json', 'events as JSON lines on stdout')
 }
 
@@ -80,6 +82,14 @@ export function trainingOf(flags: StudentFlags) {
     ...(flags.holdout !== undefined && { holdout: flags.holdout }),
     ...(flags.patience !== undefined && { earlyStop: { patience: flags.patience } }),
   }
+}
+
+/** The engine that the flags ask for, as `openEngine` takes it. */
+export function engineOf({ engine: name, provider }: StudentFlags) {
+  if (provider !== undefined && name !== 'onnx') {
+    throw new DecantError(`--provider belongs to the onnx engine, the engine is ${name}`)
+  }
+  return { name, ...(provider !== undefined && { provider }) }
 }
 
 export interface OpenData {

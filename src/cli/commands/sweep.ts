@@ -6,7 +6,7 @@ import { duration, percent } from '../format.js'
 import { interruptible } from '../interrupt.js'
 import { integer, list, number, temperature } from '../parse.js'
 import { openTerminal, type Terminal } from '../terminal.js'
-import { addStudentOptions, openData, type StudentFlags, trainingOf } from './student-options.js'
+import { addStudentOptions, engineOf, openData, type StudentFlags, trainingOf } from './student-options.js'
 
 interface Flags extends StudentFlags {
   student: string[]
@@ -71,7 +71,7 @@ async function run(dir: string, flags: Flags): Promise<void> {
             seed: flags.seed ?? [1, 2, 3],
           },
           base: trainingOf(flags),
-          engine: { name: flags.engine },
+          engine: engineOf(flags),
           jobs: flags.jobs,
           ...(flags.out !== undefined && { out: flags.out }),
           signal,

@@ -5,7 +5,7 @@ import { count, duration, percent } from '../format.js'
 import { interruptible } from '../interrupt.js'
 import { integer, number, temperature } from '../parse.js'
 import { openTerminal, type Terminal } from '../terminal.js'
-import { addStudentOptions, openData, type StudentFlags, trainingOf } from './student-options.js'
+import { addStudentOptions, engineOf, openData, type StudentFlags, trainingOf } from './student-options.js'
 
 interface Flags extends StudentFlags {
   student: string
@@ -50,7 +50,8 @@ async function run(dir: string, flags: Flags): Promise<void> {
   const data = await openData(dir, flags.source)
   const evaluation =
     flags.eval === undefined ? undefined : await openData(flags.eval, flags.evalSource, '--eval-source')
-  const engine = await openEngine(flags.engine)
+  const { name, ...options } = engineOf(flags)
+  const engine = await openEngine(name, options)
   try {
     const trained = await interruptible(
       (signal) =>

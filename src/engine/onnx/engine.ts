@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os'
+import type { InferenceSession } from 'onnxruntime-node'
 import { DecantError } from '../../errors.js'
 import { webgpu, withoutFallback } from '../../onnx/webgpu.js'
 import type { Engine, EngineOptions } from '../engine.js'
@@ -24,12 +25,12 @@ export async function openOnnx({ threads, provider = 'cpu' }: EngineOptions = {}
     turn = result.catch(() => {}) // a run that failed does not stop the next
     return result
   }
-  const session = {
+  const options: InferenceSession.SessionOptions = {
     executionProviders: [provider === 'webgpu' ? webgpu : provider],
     intraOpNumThreads: threads ?? availableParallelism(),
     logSeverityLevel: provider === 'cpu' ? 3 : 4, // errors; a device's refusals are explained
-    ...(provider !== 'cpu' && withoutFallback),
-  } as const
+  }
+  const session = provider === 'cpu' ? options : withoutFallback(options)
   const memory = provider === 'webgpu' ? deviceMemory(session) : hostMemory
   const variables = new Variables(memory)
   const block = provider === 'cpu' ? await probeBlock() : undefined
