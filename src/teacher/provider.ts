@@ -54,9 +54,11 @@ export function missingFor(provider: Provider): string | undefined {
 export function chooseProvider(wanted: Provider | 'auto', devices: number[] = [0]): ProviderChoice {
   if (wanted === 'auto') {
     const missing = missingFor('cuda')
-    return missing === undefined
-      ? { provider: 'cuda', devices, why: 'auto: the CUDA provider is installed' }
-      : { provider: 'cpu', devices: [0], why: `auto: no CUDA provider (${missing.split(':')[0]})` }
+    if (missing === undefined) return { provider: 'cuda', devices, why: 'auto: the CUDA provider is installed' }
+    if (devices.some((device) => device !== 0)) {
+      throw new UnavailableError(`--device ${devices.join(',')} needs cuda; provider cuda: ${missing}`)
+    }
+    return { provider: 'cpu', devices: [0], why: `auto: no CUDA provider (${missing.split(':')[0]})` }
   }
   const missing = missingFor(wanted)
   if (missing !== undefined) throw new UnavailableError(`provider ${wanted}: ${missing}`)
