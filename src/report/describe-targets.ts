@@ -27,6 +27,7 @@ const PAIRS = 5
 /** The matrix of class by class means is left out beyond this: 4,096² float64 are 134 MB. */
 const MAX_MATRIX_CLASSES = 4096
 
+/** @throws FormatError where a shard is not what was written: every hash is checked while it is read */
 export async function describeTargets(targets: Targets, signal?: AbortSignal): Promise<TargetsDescription> {
   const { classes } = targets
   const tally = createTally(classes)
@@ -34,7 +35,7 @@ export async function describeTargets(targets: Targets, signal?: AbortSignal): P
   const mass = classes <= MAX_MATRIX_CLASSES ? new Float64Array(classes * classes) : undefined
   const rowsOf = new Float64Array(classes)
 
-  for await (const chunk of targets.chunks(signal ? { signal } : {})) {
+  for await (const chunk of targets.chunks({ verify: true, ...(signal && { signal }) })) {
     tally.add(chunk.logits, chunk.labels)
     for (let row = 0; row < chunk.rows; row++) {
       const logits = chunk.logits.subarray(row * classes, (row + 1) * classes)
