@@ -56,6 +56,7 @@ const runtime = z.strictObject({
   precision: text(100),
   batch: z.int().min(1).max(MAX_BATCH_ROWS),
   node: text(100).optional(),
+  decoder: text(200).optional(),
 })
 
 const described = {

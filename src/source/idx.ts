@@ -8,7 +8,7 @@ import { ahead, batchStarts, checkRange, checkRows } from './batching.js'
 import { planGeometry } from './geometry.js'
 import { decimalIds } from './ids.js'
 import { type IdxFile, readAt, scanIdx, streamData } from './idx-file.js'
-import { type Channels, grayToRgb, IN_FLIGHT, transformGray } from './pixels.js'
+import { type Channels, decoder, grayToRgb, IN_FLIGHT, transformGray } from './pixels.js'
 import type { Preprocess } from './preprocess.js'
 import type { Batch, BatchOptions, Source } from './source.js'
 
@@ -71,6 +71,7 @@ export async function openIdx(
     shape: [result.height, result.width, channels],
     classes: undefined,
     topLabel: labels ? labels.reduce((top, label) => Math.max(top, label), -1) : -1,
+    decoder: transform === resample ? decoder : undefined,
     fingerprint: hash.digest('hex'),
     async *batches(wanted: BatchOptions) {
       const range = checkRange(wanted, rows)

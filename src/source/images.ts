@@ -7,7 +7,7 @@ import { ahead, batchStarts, checkRange, checkRows } from './batching.js'
 import { declaredSize, planGeometry, type Size, sizeText } from './geometry.js'
 import { idAt, pickIds } from './ids.js'
 import { type ImageList, listImages } from './image-list.js'
-import { type Channels, decodeImage, IN_FLIGHT, readHeader } from './pixels.js'
+import { type Channels, decodeImage, decoder, IN_FLIGHT, readHeader } from './pixels.js'
 import type { Preprocess } from './preprocess.js'
 import type { Batch, Source } from './source.js'
 
@@ -75,6 +75,7 @@ export async function openImages(uri: string, preprocess: Preprocess): Promise<S
     shape: [size.height, size.width, channels],
     classes: list.classes,
     topLabel: list.classes ? list.classes.length - 1 : -1,
+    decoder,
     fingerprint: await fingerprint(uri, list),
     async *batches(wanted) {
       const range = checkRange(wanted, rows)

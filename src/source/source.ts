@@ -49,6 +49,8 @@ export interface Source {
   classes: string[] | undefined
   /** The largest label, known before a batch is read: what the teacher's classes are checked against. -1 = no row has a label. */
   topLabel: number
+  /** What decodes or resamples the pixels, with its version; undefined where the file's bytes are taken as they are. */
+  decoder: string | undefined
   /** SHA-256, hex. IDX: of the decompressed bytes of the image file, then the label file. Images: of one JSON line `[path, size, sha256]` a row. */
   fingerprint: string
   /** Batches of `size` consecutive rows over [from, to), in order, decoding a bounded number ahead. @throws DecantError naming file or row */

@@ -85,6 +85,7 @@ export async function prepareExport(
         provider: choice.provider,
         precision: teacher.precision,
         batch,
+        ...(source.decoder !== undefined && { decoder: source.decoder }),
       },
       license: options.license ?? null,
     }
