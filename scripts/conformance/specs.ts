@@ -8,7 +8,11 @@ import type { Spec } from './known.js'
 interface Jasmine {
   getEnv(): {
     configure(options: { random: boolean; specFilter?: (spec: { getFullName(): string }) => boolean }): void
-    addReporter(reporter: { specDone(result: SpecResult): void; jasmineDone(): void }): void
+    addReporter(reporter: {
+      specDone(result: SpecResult): void
+      suiteDone(result: Omit<SpecResult, 'status'>): void
+      jasmineDone(): void
+    }): void
     execute(): void
   }
 }
@@ -28,6 +32,10 @@ export function runSpecs(text: string, onSpec: (spec: Spec) => void): Promise<vo
     env.addReporter({
       specDone: ({ fullName, status, failedExpectations }) => {
         if (status !== 'excluded') onSpec({ name: fullName, status, message: failedExpectations[0]?.message })
+      },
+      // What fails around specs, in beforeAll or afterAll, is no spec's failure.
+      suiteDone: ({ fullName, failedExpectations: [first] }) => {
+        if (first) onSpec({ name: fullName, status: 'failed', message: first.message })
       },
       jasmineDone: resolve,
     })

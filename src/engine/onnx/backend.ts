@@ -89,10 +89,8 @@ export class OnnxBackend extends Storage {
   override write(values: tf.BackendValues, shape: number[], dtype: tf.DataType): object {
     if (!this.#recording) return super.write(values, shape, dtype)
     refuseDrawn()
-    const value = this.#recording.graph.constant(toData(values, dtypeOf(dtype)).slice() as Data, {
-      dtype: dtypeOf(dtype),
-      shape,
-    })
+    const type = { dtype: dtypeOf(dtype), shape }
+    const value = this.#recording.graph.constant(toData(values, type.dtype).slice() as Data, type)
     return this.tensorOf(value).dataId
   }
 
@@ -114,14 +112,11 @@ export class OnnxBackend extends Storage {
   }
 
   #run(name: string, inputs: Inputs, attributes: Attributes): Result {
-    const kernel = kernels[name]
-    const dtypes = [attributes.dtype, ...Object.values(inputs).map((tensor) => tensor?.dtype)]
+    const dtypes = [attributes.dtype, ...Object.values(inputs).map(({ dtype }) => dtype)]
     const plain = !dtypes.includes('string') && !dtypes.includes('complex64')
-    const host = hostKernels[name]
-    if (host && !(plain && kernel))
-      return host({ inputs: inputs as never, attributes: attributes as never, backend: this })
-    if (!kernel) throw new TypeError('it exists only in recorded steps')
-    const computation = { name, kernel, inputs, attributes }
+    const host = plain && name in kernels ? undefined : hostKernels[name]
+    if (host) return host({ inputs: inputs as never, attributes: attributes as never, backend: this })
+    const computation = { name, kernel: kernels[name]!, inputs, attributes }
     if (plain) return this.compute(computation)
     if (!movers.has(name)) throw new TypeError('it takes no strings and no complex numbers')
     return moveElements(computation, this)

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs-core'
+import type * as tf from '@tensorflow/tfjs-core'
 import { DecantError } from '../../errors.js'
 import { Graph, type Value } from './ir.js'
 import { userFrame } from './user-frame.js'
@@ -36,8 +36,4 @@ export function refuseDrawn(): void {
   throw new DecantError(
     `engine onnx: the step draws random numbers that would be the same at every run; draw them from a randomSource, ${userFrame()}`,
   )
-}
-
-export function ownerOf(dataId: object): tf.KernelBackend | undefined {
-  return tf.engine().state.tensorInfo.get(dataId)?.backend
 }

@@ -16,6 +16,11 @@ export interface Parts {
   imag: tf.TensorInfo
 }
 
+/** The backend that has a tensor's elements. */
+export function ownerOf(dataId: object): tf.KernelBackend | undefined {
+  return tf.engine().state.tensorInfo.get(dataId)?.backend
+}
+
 /** The part of a tfjs backend that keeps tensors, with tfjs's counting of references to them. */
 export class Storage extends tf.KernelBackend {
   readonly #held = new Map<object, Held>()
@@ -43,7 +48,7 @@ export class Storage extends tf.KernelBackend {
 
   /** The same elements under another shape. */
   share({ dataId, dtype }: tf.TensorInfo, shape: readonly number[]): tf.TensorInfo {
-    this.incRef(dataId)
+    this.fetch(dataId).references++
     return { dataId, shape: [...shape], dtype }
   }
 
@@ -89,7 +94,9 @@ export class Storage extends tf.KernelBackend {
   }
 
   override incRef(dataId: object): void {
-    this.fetch(dataId).references++
+    const held = this.#held.get(dataId)
+    if (held) held.references++
+    else ownerOf(dataId)?.incRef(dataId) // while a step is recorded, variables stay where they are
   }
 
   override refCount(dataId: object): number {

@@ -9,23 +9,20 @@ interface NativeSession {
   dispose(): void
 }
 
-interface Binding {
+export interface Binding {
   binding: { InferenceSession: new () => NativeSession }
   initOrt(): void
 }
 
-let found: Binding | undefined
-
 /**
  * The native binding inside onnxruntime-node 1.30, which no public function of the package gives: its
  * `InferenceSession.run` computes synchronously, but only in a `setImmediate`. tfjs's `dataSync` has to give values
- * before it returns.
+ * before it returns. DecantError where the package is no longer made like that.
  */
-function findBinding(): Binding {
-  if (found) return found
+export function findBinding(load: () => unknown = loadBinding): Binding {
   let loaded: Partial<Binding>
   try {
-    loaded = createRequire(import.meta.url)('onnxruntime-node/dist/binding.js')
+    loaded = load() as Partial<Binding>
   } catch (cause) {
     throw new DecantError('backend onnx: onnxruntime-node has no dist/binding.js; version 1.30 is expected', { cause })
   }
@@ -33,9 +30,11 @@ function findBinding(): Binding {
   if (![loadModel, run, dispose, loaded.initOrt].every((part) => typeof part === 'function')) {
     throw new DecantError('backend onnx: the binding of onnxruntime-node has changed; version 1.30 is expected')
   }
-  loaded.initOrt!()
-  found = loaded as Binding
-  return found
+  return loaded as Binding
+}
+
+function loadBinding(): unknown {
+  return createRequire(import.meta.url)('onnxruntime-node/dist/binding.js')
 }
 
 /** A model that runs at once, on the cpu and on this thread. */
@@ -44,7 +43,8 @@ export class SyncSession {
   readonly #fetches: Record<string, null>
 
   constructor(model: Uint8Array, outputs: readonly string[]) {
-    const { binding } = findBinding()
+    const { binding, initOrt } = findBinding()
+    initOrt() // does its work once
     this.#fetches = Object.fromEntries(outputs.map((name) => [name, null]))
     this.#native = new binding.InferenceSession()
     this.#native.loadModel(model.buffer, model.byteOffset, model.byteLength, options)
