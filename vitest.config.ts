@@ -12,6 +12,7 @@ export default defineConfig({
       project('fast', ['test/**/*.test.ts', '!test/**/*.{slow,interop,webgpu,tensorflow}.test.ts'], 20_000),
       project('slow', ['test/**/*.slow.test.ts'], 170_000),
       project('webgpu', ['test/**/*.webgpu.test.ts'], 120_000),
+      project('tensorflow', ['test/**/*.tensorflow.test.ts'], 120_000),
       project('interop', ['test/**/*.interop.test.ts'], 300_000),
     ],
   },

@@ -13,11 +13,12 @@ export async function openTensorflow(): Promise<Engine> {
       `engine tensorflow: the release of @tensorflow/tfjs-node breaks on Node 23 and later (it calls util.isNullOrUndefined, which is gone), this is Node ${process.versions.node}. Use Node 20 or 22, or --engine onnx`,
     )
   }
+  process.env.TF_CPP_MIN_LOG_LEVEL ??= '1' // warnings: its notes on the processor go to everyone's stderr
   try {
     await import(tfjsNode)
   } catch (error) {
     throw new UnavailableError(
-      `engine tensorflow: ${firstLine(error)} Its native library is not in the npm package: the install step fetches it from storage.googleapis.com, which many machines cannot reach. Get it with \`npm install --ignore-scripts=false @tensorflow/tfjs-node@4.22.0\`, or use --engine onnx`,
+      `engine tensorflow: ${firstLine(error)} Its native library is not in the npm package: the install step fetches it from storage.googleapis.com, which many machines cannot reach. Get it with \`npm install --ignore-scripts=false @tensorflow/tfjs-node@4.22.0\`, or as scripts/build-tfjs-node.sh of decant's repository does, from PyPI's tensorflow-cpu; or use --engine onnx`,
     )
   }
   await useBackend('tensorflow')

@@ -46,6 +46,17 @@ describe('the eager engine', () => {
     expect(count.dataSync()[0]).toBe(0)
   })
 
+  it('nor for the variables that the step creates', async () => {
+    let total: tf.Variable | undefined
+    const step: Step = ({ x }) => {
+      total ??= tf.variable(tf.zeros([2]))
+      total.assign(tf.add(total, tf.div(x!, x!))) // of zeros, NaN
+      return { y: tf.clone(total) }
+    }
+    const program = await engine.compile(step, { inputs: { x } })
+    expect(await program.run({ x: Float32Array.of(1, 2) })).toEqual({ y: Float32Array.of(1, 1) })
+  })
+
   it('feeds bytes as int32', async () => {
     const step: Step = ({ x }) => ({ dtype: tf.scalar(x!.dtype === 'int32' ? 1 : 0), x: tf.cast(x!, 'float32') })
     const program = await engine.compile(step, { inputs: { x: { shape: [2], dtype: 'uint8' } } })
