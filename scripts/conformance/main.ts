@@ -6,7 +6,8 @@ import { compareWithKnown, readKnown, type Spec } from './known.js'
 
 // npm run conformance [-- --backend cpu] [-- --only 'part of a name']
 // tfjs-core's own tests, unchanged, on backend `onnx`. Fails on a failure that test/conformance-known.json does not list,
-// and on a listed one that passes. No spec is left out; two of tfjs-core's 4,232 are for a backend named `cpu` only. With `--backend cpu` tfjs's own backend shows that this script itself is right.
+// and on a listed one that passes. No spec is left out; two of tfjs-core's 4,232 are for a backend named `cpu` only.
+// With `--backend cpu` tfjs's own backend shows that this script itself is right.
 
 const { values } = parseArgs({ options: { backend: { type: 'string' }, only: { type: 'string' } } })
 const { backend = 'onnx', only = '' } = values

@@ -58,6 +58,7 @@ export const arithmetic: Kernels = {
     const difference = binary(graph, 'Sub', a, b)
     return binary(graph, 'Mul', difference, difference)
   }),
+  BitwiseAnd: kernel<tf.BitwiseAndInputs>(({ a, b }, _, graph) => binary(graph, 'BitwiseAnd', a, b)),
   AddN: kernel<Record<number, tf.TensorInfo>>((inputs, _, graph) =>
     (Object.values(inputs) as Value[]).reduce((sum, x) => binary(graph, 'Add', sum, x)),
   ),

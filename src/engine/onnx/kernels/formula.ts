@@ -1,7 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Graph, Value } from '../ir.js'
+import type { Graph, Shape, Value } from '../ir.js'
 import { binary } from './arithmetic.js'
 import { bool, cast } from './kernel.js'
+
+function broadcast(a: Shape, b: Shape): Shape {
+  return tf.broadcast_util.assertAndGetBroadcastShape([...a], [...b])
+}
 
 type Operand = Value | number
 
@@ -30,11 +34,13 @@ export function formulas(graph: Graph) {
     lessEqual: compare('LessOrEqual'),
     equal: compare('Equal'),
     and: (...conditions: Value[]) =>
-      conditions.reduce((all, condition) => graph.emit('And', [all, condition], bool(all.shape))),
+      conditions.reduce((all, condition) =>
+        graph.emit('And', [all, condition], bool(broadcast(all.shape, condition.shape))),
+      ),
     where: (condition: Value, yes: Operand, no: Operand) => {
-      const shape = [yes, no].reduce<number[]>(
-        (all, x) => (typeof x === 'number' ? all : tf.broadcast_util.assertAndGetBroadcastShape(all, [...x.shape])),
-        [...condition.shape],
+      const shape = [yes, no].reduce<Shape>(
+        (all, x) => (typeof x === 'number' ? all : broadcast(all, x.shape)),
+        condition.shape,
       )
       return graph.emit('Where', [condition, value(yes), value(no)], { dtype: 'float32', shape })
     },

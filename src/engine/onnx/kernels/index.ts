@@ -1,6 +1,7 @@
 import { arithmetic, comparison } from './arithmetic.js'
 import { blocks } from './blocks.js'
 import { convolutions } from './conv.js'
+import { counts } from './count.js'
 import { dilations } from './dilation.js'
 import type { Kernels } from './kernel.js'
 import { responses } from './lrn.js'
@@ -11,7 +12,7 @@ import { randoms } from './random.js'
 import { reductions } from './reduce.js'
 import { resizes } from './resize.js'
 import { samplings } from './sample.js'
-import { searches } from './search.js'
+import { scatters } from './scatter.js'
 import { creations, shapes } from './shape.js'
 import { unaries } from './unary.js'
 import { volumes } from './volume.js'
@@ -35,5 +36,6 @@ export const kernels: Kernels = {
   ...samplings,
   ...blocks,
   ...responses,
-  ...searches,
+  ...scatters,
+  ...counts,
 }

@@ -52,4 +52,13 @@ export const matmuls: Kernels = {
     const sum = bias ? binary(graph, 'Add', product, bias) : product
     return activate(graph, sum, { activation: attributes.activation, alpha: attributes.leakyreluAlpha, weights })
   }),
+  Einsum: kernel<Record<number, tf.TensorInfo>, tf.EinsumAttrs>((inputs, { equation }, graph) => {
+    const tensors = Object.values(inputs) as Value[]
+    const { allDims, idDims } = tf.backend_util.decodeEinsumEquation(equation, tensors.length)
+    tf.backend_util.checkEinsumDimSizes(allDims.length, idDims, tensors as unknown as tf.Tensor[])
+    const sizes = new Map(idDims.flatMap((dims, i) => dims.map((dim, axis) => [dim, tensors[i]!.shape[axis]!])))
+    const rank = equation.split('->')[1]!.trim().length
+    const shape = allDims.slice(0, rank).map((_, dim) => sizes.get(dim)!)
+    return graph.emit('Einsum', tensors, { dtype: tensors[0]!.dtype, shape }, { equation })
+  }),
 }

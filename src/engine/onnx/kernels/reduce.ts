@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Graph, Value } from '../ir.js'
-import { bool, cast, constant, fill, type Kernels, kernel, reduce, reshape, slice } from './kernel.js'
+import { binary } from './arithmetic.js'
+import { cast, constant, type Kernels, kernel, reduce } from './kernel.js'
 
 const axesOf = (axis: number | number[], x: Value) => tf.util.parseAxisParam(axis, [...x.shape])
 
@@ -23,6 +24,17 @@ function argument(op: 'ArgMax' | 'ArgMin') {
 /** A reduction of the last axis. */
 function softmax(graph: Graph, op: 'Softmax' | 'LogSoftmax', x: Value, axis: number): Value {
   return graph.emit(op, [x], x, { axis: axis < 0 ? axis + x.shape.length : axis })
+}
+
+/** `distance` elements further along an axis; those that come from outside are 1. */
+function shift(graph: Graph, x: Value, axis: number, distance: number): Value {
+  const d = x.shape[axis]!
+  const [before, after] = distance > 0 ? [distance, 0] : [0, -distance]
+  const pads = [...x.shape.map((_, i) => (i === axis ? before : 0)), ...x.shape.map((_, i) => (i === axis ? after : 0))]
+  const one = constant(graph, 1, { dtype: x.dtype, shape: [] })
+  const shape = x.shape.map((size, i) => (i === axis ? size + before + after : size))
+  const padded = graph.emit('Pad', [x, one], { dtype: x.dtype, shape }, { pads })
+  return graph.emit('Slice', [padded], x, { starts: [after], ends: [after + d], axes: [axis], steps: [1] })
 }
 
 export const reductions: Kernels = {
@@ -58,6 +70,16 @@ export const reductions: Kernels = {
       reverse: reverse ? 1 : 0,
     }),
   ),
+  /** Products of 1, 2, 4, ... neighbours: a scan in log n passes (Hillis and Steele 1986). */
+  Cumprod: kernel<tf.CumprodInputs, tf.CumprodAttrs>(({ x }, { axis, exclusive, reverse }, graph) => {
+    const at = tf.util.parseAxisParam(axis, [...x.shape])[0]!
+    const sign = reverse ? -1 : 1
+    let product = exclusive ? shift(graph, x, at, sign) : x
+    for (let step = 1; step < x.shape[at]!; step *= 2) {
+      product = binary(graph, 'Mul', product, shift(graph, product, at, sign * step))
+    }
+    return product
+  }),
   TopK: kernel<tf.TopKInputs, tf.TopKAttrs>(({ x }, { k }, graph) => {
     const shape = [...x.shape.slice(0, -1), k]
     // As tfjs: in order also where that is not asked for.
@@ -72,20 +94,4 @@ export const reductions: Kernels = {
     )
     return [values!, cast(graph, indices!, 'int32')]
   }),
-  /** tfjs: sums of the slices of x whose segment is the same; axis 0, segments a vector. */
-  UnsortedSegmentSum: kernel<tf.UnsortedSegmentSumInputs, tf.UnsortedSegmentSumAttrs>(
-    ({ x, segmentIds }, { numSegments }, graph) => {
-      const count = segmentIds.shape[0]!
-      const inner = x.shape.slice(1)
-      const number = (value: number) => constant(graph, value, { dtype: 'int32', shape: [] })
-      const ids = cast(graph, segmentIds, 'int32')
-      const negative = graph.emit('Less', [ids, number(0)], bool(ids.shape))
-      // Negative ids are left out: their slices go to one segment more, which is cut off.
-      const places = graph.emit('Where', [negative, number(numSegments), ids], ids)
-      const segments = cast(graph, reshape(graph, places, [count, 1]), 'int64')
-      const zeros = fill(graph, 0, { dtype: x.dtype, shape: [numSegments + 1, ...inner] })
-      const sums = graph.emit('ScatterND', [zeros, segments, x], zeros, { reduction: 'add' })
-      return slice(graph, sums, { starts: [0], ends: [numSegments], axes: [0] })
-    },
-  ),
 }

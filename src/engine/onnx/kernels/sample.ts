@@ -23,12 +23,8 @@ function read(graph: Graph, image: Value, { batch, y, x }: Places, outside: Valu
     float([...index.shape, c]),
     { axis: 0 },
   )
-  const zero = mul(index, 0)
-  const inside = [y, x].flatMap((at, i) => {
-    const whole = add(at, zero)
-    return [lessEqual(0, whole), lessEqual(whole, (i === 0 ? h : w) - 1)]
-  })
-  return where(reshape(graph, and(...inside), [...index.shape, 1]), pixels, outside)
+  const inside = and(lessEqual(0, y), lessEqual(y, h - 1), lessEqual(0, x), lessEqual(x, w - 1))
+  return where(reshape(graph, inside, [...inside.shape, 1]), pixels, outside)
 }
 
 /** Between the four pixels around fractional coordinates. */
@@ -60,7 +56,7 @@ const cropAndResize = kernel<tf.CropAndResizeInputs, tf.CropAndResizeAttrs>((inp
   const { image, boxes, boxInd } = inputs
   const { cropSize, method, extrapolationValue } = attributes
   const [batch, h, w] = image.shape as [number, number, number, number]
-  const { add, sub, mul, min, less, lessEqual, and, where, round } = formulas(graph)
+  const { add, sub, mul, less, lessEqual, and, where, round } = formulas(graph)
   const along = (low: Value, high: Value, size: number, crop: number, shape: number[]) =>
     crop > 1
       ? add(mul(low, size - 1), mul(range(graph, crop, shape), mul(sub(high, low), (size - 1) / (crop - 1))))
@@ -69,17 +65,13 @@ const cropAndResize = kernel<tf.CropAndResizeInputs, tf.CropAndResizeAttrs>((inp
   const y = along(y1, y2, h, cropSize[0], [1, cropSize[0], 1])
   const x = along(x1, x2, w, cropSize[1], [1, 1, cropSize[1]])
   const of = reshape(graph, cast(graph, boxInd, 'float32'), [boxes.shape[0]!, 1, 1])
-  const places = { batch: of, y, x }
-  // A coordinate on the last row has no neighbour: the last but one, then, and its weight is 1.
-  const inner = { batch: of, y: min(y, h - 1), x: min(x, w - 1) }
   const pixels =
     method === 'bilinear'
-      ? readLinear(graph, image, inner, 0)
-      : read(graph, image, { batch: of, y: round(places.y), x: round(places.x) }, 0)
-  const whole = (at: Value) => add(at, mul(add(y, x), 0))
-  const inside = [y, x].flatMap((at, i) => [lessEqual(0, whole(at)), lessEqual(whole(at), (i === 0 ? h : w) - 1)])
+      ? readLinear(graph, image, { batch: of, y, x }, 0)
+      : read(graph, image, { batch: of, y: round(y), x: round(x) }, 0)
+  const inside = and(lessEqual(0, y), lessEqual(y, h - 1), lessEqual(0, x), lessEqual(x, w - 1))
   const spread = (mask: Value) => reshape(graph, mask, [...mask.shape, 1])
-  const cropped = where(spread(and(...inside)), pixels, extrapolationValue)
+  const cropped = where(spread(inside), pixels, extrapolationValue)
   return where(spread(less(of, batch)), cropped, 0) // as tfjs: boxes of images that do not exist are black
 })
 

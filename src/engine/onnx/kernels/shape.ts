@@ -170,11 +170,6 @@ export const shapes: Kernels = {
     const shape = [...indices.shape.slice(0, -1), ...params.shape.slice(indices.shape.at(-1)!)]
     return graph.emit('GatherND', [params, cast(graph, indices, 'int64')], { dtype: params.dtype, shape })
   }),
-  ScatterNd: kernel<tf.ScatterNdInputs, tf.ScatterNdAttrs>(({ indices, updates }, { shape }, graph) => {
-    const zeros = fill(graph, 0, { dtype: updates.dtype, shape })
-    const rows = indices.shape.length < 2 ? reshape(graph, indices, [sizeOf(indices.shape), 1]) : indices
-    return graph.emit('ScatterND', [zeros, cast(graph, rows, 'int64'), updates], zeros, { reduction: 'add' })
-  }),
   OneHot: kernel<tf.OneHotInputs, tf.OneHotAttrs>(({ indices }, { depth, onValue, offValue, dtype }, graph) => {
     const shape = [...indices.shape, depth]
     const places = constant(
