@@ -42,6 +42,7 @@ export interface Device {
   readonly pending: number
   /** Runs pixels uint8 [rows, height, width, channels]; their buffer is moved to the thread and is no longer usable here. */
   run(pixels: Uint8Array, rows: number): Promise<TeacherOutput>
+  /** Waits for what is running: a thread that is ended inside ONNX Runtime takes the whole process with it. */
   close(): Promise<void>
 }
 
@@ -54,12 +55,21 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
   const worker = startThread('./device-worker', import.meta.url, init)
   const waiting = new Map<number, { resolve(output: TeacherOutput): void; reject(error: Error): void }>()
   let next = 0
+  let idled = () => {}
+  const idle = () => (waiting.size === 0 ? undefined : new Promise<void>((resolve) => (idled = resolve)))
+  const settle = (id: number) => {
+    const job = waiting.get(id)
+    waiting.delete(id)
+    if (waiting.size === 0) idled()
+    return job
+  }
 
   await new Promise<void>((resolve, reject) => {
     const fail = (error: Error) => {
       reject(error)
       for (const { reject } of waiting.values()) reject(error)
       waiting.clear()
+      idled()
     }
     worker.on('error', fail)
     worker.on('exit', (code) => fail(new DecantError(`the thread of ${provider}:${device} ended with code ${code}`)))
@@ -68,8 +78,7 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
       if (reply.kind === 'refused')
         return fail(new UnavailableError(`provider ${provider}, device ${device}: ${reply.reason}`))
       if (reply.kind === 'halved') return options.onHalved?.(reply.limit)
-      const job = waiting.get(reply.id)
-      waiting.delete(reply.id)
+      const job = settle(reply.id)
       if (reply.kind === 'output') job?.resolve(reply.output)
       else job?.reject(new DecantError(`the teacher failed on ${provider}:${device}: ${reply.reason}`))
     })
@@ -90,6 +99,7 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
       })
     },
     async close() {
+      await idle()
       worker.removeAllListeners('exit')
       await worker.terminate()
     },

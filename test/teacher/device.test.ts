@@ -1,0 +1,42 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { describeModel, encodeModel, fuseTeacher, readModel } from '../../src/onnx/index.js'
+import { openDevice } from '../../src/teacher/device.js'
+import { temporaryFolder } from '../helpers/folder.js'
+import { writeLinearTeacher } from '../helpers/teachers.js'
+
+const side = 32
+const classes = 1000
+
+async function open() {
+  const path = join(temporaryFolder(), 'teacher.onnx')
+  writeLinearTeacher(path, { side, classes })
+  const model = await readModel(path)
+  const input = describeModel(model).inputs[0]!.name
+  const ones = Float32Array.of(1)
+  const image = { height: side, width: side, channels: 1, layout: 'NCHW', multiply: ones, add: ones } as const
+  const { proto } = fuseTeacher(model.proto, { input, output: 'logits', target: 'f32', image })
+  return openDevice({ provider: 'cpu', device: 0, model: encodeModel(proto), shape: [side, side, 1], encode: false })
+}
+
+describe('a device', () => {
+  it('ends only after what it is running: ended inside ONNX Runtime, a thread aborts the process', async () => {
+    const device = await open()
+    const rows = 2048
+    const runs = [0, 1].map(() => device.run(new Uint8Array(rows * side * side), rows))
+    await device.close()
+    expect((await Promise.all(runs)).map((output) => output.logits.length)).toEqual([rows * classes, rows * classes])
+  })
+
+  it('passes on the words of a runtime that refuses the model', async () => {
+    const broken = openDevice({
+      provider: 'cpu',
+      device: 0,
+      model: readFileSync('package.json'),
+      shape: [side, side, 1],
+      encode: false,
+    })
+    await expect(broken).rejects.toThrow(/^provider cpu, device 0: .*protobuf/i)
+  })
+})
