@@ -23,6 +23,7 @@ export interface StudentFlags {
   patience?: number
   engine: 'onnx' | 'eager' | 'tensorflow'
   provider?: 'cpu' | 'webgpu'
+  threads?: number
   json?: boolean
 }
 
@@ -56,6 +57,7 @@ export function addStudentOptions(command: Command): Command {
       'onnx' as const,
     )
     .option('--provider <name>', 'of the onnx engine: cpu or webgpu (default cpu)', oneOf(['cpu', 'webgpu'] as const))
+    .option('--threads <n>', 'of the onnx engine: threads inside an operation', integer(1, 1024))
     .option('--json', 'events as JSON lines on stdout')
 }
 
@@ -85,11 +87,13 @@ export function trainingOf(flags: StudentFlags) {
 }
 
 /** The engine that the flags ask for, as `openEngine` takes it. */
-export function engineOf({ engine: name, provider }: StudentFlags) {
-  if (provider !== undefined && name !== 'onnx') {
-    throw new DecantError(`--provider belongs to the onnx engine, the engine is ${name}`)
+export function engineOf({ engine: name, provider, threads }: StudentFlags) {
+  for (const [flag, value] of Object.entries({ '--provider': provider, '--threads': threads })) {
+    if (value !== undefined && name !== 'onnx') {
+      throw new DecantError(`${flag} belongs to the onnx engine, the engine is ${name}`)
+    }
   }
-  return { name, ...(provider !== undefined && { provider }) }
+  return { name, ...(provider !== undefined && { provider }), ...(threads !== undefined && { threads }) }
 }
 
 export interface OpenData {

@@ -14,6 +14,7 @@ interface Flags extends StudentFlags {
   method: string
   seed: number
   out?: string
+  printGraph?: boolean
 }
 
 const examples = `
@@ -41,30 +42,41 @@ export function trainCommand(): Command {
     .option('--method <name>', 'kd or ce', 'kd')
     .option('--seed <n>', 'of weights and order', integer(0), 1)
     .option('--out <dir>', "the student's folder: tfjs model, student.onnx, metrics (default: nothing is written)")
-  return addStudentOptions(command).addHelpText('after', examples).action(run)
+  return addStudentOptions(command)
+    .option('--print-graph', 'print the training step as engine onnx runs it, and stop')
+    .addHelpText('after', examples)
+    .action(run)
 }
 
 async function run(dir: string, flags: Flags): Promise<void> {
-  const { trainStudent } = await import('../../student/index.js')
+  const { printStep, trainStudent } = await import('../../student/index.js')
   const terminal = openTerminal({ json: flags.json === true })
   const data = await openData(dir, flags.source)
   const evaluation =
     flags.eval === undefined ? undefined : await openData(flags.eval, flags.evalSource, '--eval-source')
   const { name, ...options } = engineOf(flags)
   const engine = await openEngine(name, options)
+  const config = {
+    ...trainingOf(flags),
+    student: flags.student,
+    method: flags.method,
+    temperature: flags.temperature,
+    alpha: flags.alpha,
+    seed: flags.seed,
+  }
   try {
+    if (flags.printGraph) {
+      const { targets, source } = data
+      terminal.print(await printStep({ targets, source, engine, config }))
+      return
+    }
     const trained = await interruptible(
       (signal) =>
         trainStudent({
-          ...trainingOf(flags),
+          ...config,
           targets: data.targets,
           source: data.source,
           ...(evaluation && { evaluate: evaluation }),
-          student: flags.student,
-          method: flags.method,
-          temperature: flags.temperature,
-          alpha: flags.alpha,
-          seed: flags.seed,
           engine,
           ...(flags.out !== undefined && { out: flags.out }),
           signal,
