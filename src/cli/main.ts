@@ -3,19 +3,27 @@ import { CommanderError } from 'commander'
 import { DecantError } from '../errors.js'
 import { buildProgram } from './program.js'
 
-const json = process.argv.includes('--json')
-
 function fail(message: string, exitCode: number): void {
-  if (json) process.stdout.write(`${JSON.stringify({ type: 'error', message, exitCode })}\n`)
+  tell(message, exitCode)
   process.stderr.write(`decant: ${message}\n`)
-  process.exitCode = exitCode
 }
+
+function tell(message: string, exitCode: number): void {
+  process.exitCode = exitCode
+  if (exitCode === 0 || !process.argv.includes('--json')) return
+  process.stdout.write(`${JSON.stringify({ type: 'error', message, exitCode })}\n`)
+}
+
+/** The system refused something that the user named: a place that is not there, or not permitted. */
+const isSystemError = (error: unknown): error is Error =>
+  error instanceof Error && 'syscall' in error && 'code' in error
 
 try {
   await buildProgram().parseAsync()
 } catch (error) {
   // commander has already written its own message, and help is no failure
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2
+  if (error instanceof CommanderError) tell(error.message.replace(/^error: /, ''), error.exitCode === 0 ? 0 : 2)
   else if (error instanceof DecantError) fail(error.message, error.exitCode)
+  else if (isSystemError(error)) fail(error.message, 2)
   else fail(`a bug, please report it: ${error instanceof Error ? error.stack : String(error)}`, 1)
 }

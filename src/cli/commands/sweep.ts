@@ -1,5 +1,6 @@
-import { writeFile } from 'node:fs/promises'
+import { access, constants, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
+import { dirname } from 'node:path'
 import { Command } from 'commander'
 import type { SweepEvent } from '../../student/index.js'
 import { duration, percent } from '../format.js'
@@ -53,6 +54,7 @@ async function run(dir: string, flags: Flags): Promise<void> {
   const { formatCsv, sweep } = await import('../../student/index.js')
   const { renderSweep } = await import('../../report/render-sweep.js')
   const terminal = openTerminal({ json: flags.json === true })
+  if (flags.csv !== undefined) await access(dirname(flags.csv), constants.W_OK) // told now, not after hours
   const data = await openData(dir, flags.source)
   const evaluation =
     flags.eval === undefined ? undefined : await openData(flags.eval, flags.evalSource, '--eval-source')
@@ -80,9 +82,9 @@ async function run(dir: string, flags: Flags): Promise<void> {
       () => terminal.note('stopping: every student in hand writes a checkpoint'),
     )
     terminal.settle()
-    if (flags.csv !== undefined) await writeFile(flags.csv, formatCsv(result.students))
     terminal.event({ type: 'sweep', ...result } as { type: string })
     terminal.print(renderSweep(result.table))
+    if (flags.csv !== undefined) await writeFile(flags.csv, formatCsv(result.students))
     for (const { failed, student, method, temperature, alpha, seed } of result.students) {
       if (failed === undefined) continue
       terminal.note(`failed: ${student} ${method} T=${temperature} alpha=${alpha} seed ${seed}: ${failed}`)
@@ -108,7 +110,9 @@ function show(event: SweepEvent, terminal: Terminal): void {
         ? `accuracy ${percent(accuracy)}`
         : agreement != null
           ? `agreement ${percent(agreement)}`
-          : 'failed'
+          : event.student.failed === undefined
+            ? 'trained, no rows to measure it on'
+            : 'failed'
     terminal.note(`${event.name}: ${how}, ${duration(event.student.seconds)}`)
     terminal.progress('sweep', event.done, event.of)
   }

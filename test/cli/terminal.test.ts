@@ -1,0 +1,51 @@
+import { expect, it, onTestFinished, vi } from 'vitest'
+import { openTerminal } from '../../src/cli/terminal.js'
+import { captureOutput } from './output.js'
+
+function capture() {
+  const { said, restore } = captureOutput()
+  onTestFinished(restore)
+  return said
+}
+
+it('writes results to stdout and remarks to stderr, and events to neither', () => {
+  const said = capture()
+  const terminal = openTerminal({ json: false })
+  terminal.print('result')
+  terminal.note('remark')
+  terminal.event({ type: 'event' })
+  expect(said).toEqual({ out: 'result\n', err: 'remark\n' })
+})
+
+it('with --json writes events to stdout, one a line, and nothing else', () => {
+  const said = capture()
+  const terminal = openTerminal({ json: true })
+  terminal.print('result')
+  terminal.note('remark')
+  terminal.progress('export', 1, 2)
+  terminal.event({ type: 'a' })
+  terminal.event({ type: 'b' })
+  terminal.settle()
+  expect(said).toEqual({ out: '{"type":"a"}\n{"type":"b"}\n', err: '' })
+})
+
+it('where stderr is no terminal, says every ten seconds how far it is and how long it will take', () => {
+  vi.useFakeTimers()
+  const tty = process.stderr.isTTY
+  process.stderr.isTTY = false
+  onTestFinished(() => {
+    process.stderr.isTTY = tty
+    vi.useRealTimers()
+  })
+  const said = capture()
+  const terminal = openTerminal({ json: false })
+  for (let second = 0; second <= 25; second++) {
+    terminal.progress('export', 100 * second, 4000, { unit: 'rows', perSecond: 100 })
+    vi.advanceTimersByTime(1000)
+  }
+  expect(said.err.split('\n')).toEqual([
+    'export 1,100 of 4,000 | 100 rows/s | 29 s left',
+    'export 2,200 of 4,000 | 100 rows/s | 18 s left',
+    '',
+  ])
+})
