@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { loadavg } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import '@tensorflow/tfjs-backend-cpu'
 import { setThreadsCount } from '@tensorflow/tfjs-backend-wasm'
@@ -12,7 +13,8 @@ import { students } from './students.js'
 
 /**
  * Milliseconds a training step of each engine and of PyTorch, in the same minutes: rounds of all of them in turn, and of
- * each the median of its rounds' medians. `tsx scripts/bench/train [student ...]`; DECANT_PYTHON has torch.
+ * each the median of its rounds' medians and, in brackets, its fastest step, which a busy machine disturbs least.
+ * `tsx scripts/bench/train [student ...]`; DECANT_PYTHON has torch.
  */
 const threads = 2
 const batch = 128
@@ -55,14 +57,15 @@ async function makeStep(name: string): Promise<Step> {
 
 const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!
 
-async function time(run: () => Promise<unknown>, { count, each }: { count: number; each: number }): Promise<number> {
+/** Milliseconds a step, sorted. */
+async function time(run: () => Promise<unknown>, { count, each }: { count: number; each: number }): Promise<number[]> {
   const times: number[] = []
   for (let i = 0; i < count + 2; i++) {
     const start = performance.now()
     await run()
     times.push((performance.now() - start) / each)
   }
-  return median(times.slice(2))
+  return times.slice(2).sort((a, b) => a - b)
 }
 
 async function measure(name: string): Promise<void> {
@@ -77,31 +80,34 @@ async function measure(name: string): Promise<void> {
     return time(() => program.run(single), { count: 1, each: 1 })
   }
   const torch = fileURLToPath(new URL('pytorch.py', import.meta.url))
-  const contenders: Record<string, () => Promise<number>> = {
+  const contenders: Record<string, () => Promise<number[]>> = {
     'onnx, 1 a call': () => time(() => one.run(single), { count: steps, each: 1 }),
     [`onnx, ${scan} a call`]: () => time(() => many.run(stacked), { count: Math.ceil(steps / scan), each: scan }),
     PyTorch: async () =>
-      Number(
-        execFileSync(process.env.DECANT_PYTHON ?? 'python3', [torch, name, `${threads}`, `${steps}`], {
-          encoding: 'utf8',
-        }),
-      ),
+      execFileSync(process.env.DECANT_PYTHON ?? 'python3', [torch, name, `${threads}`, `${steps}`], {
+        encoding: 'utf8',
+      })
+        .trim()
+        .split('\n')
+        .map(Number),
     'tfjs wasm': () => eagerOn('wasm'),
     // The plain JavaScript backend takes seconds a step for an image network.
     ...(name.startsWith('mlp') ? { 'tfjs cpu': () => eagerOn('cpu') } : {}),
   }
-  const found: Record<string, number[]> = {}
+  const found: Record<string, number[][]> = {}
   for (let round = 0; round < rounds; round++) {
     for (const [contender, run] of Object.entries(contenders)) {
-      const milliseconds = await run().catch(() => Number.NaN) // a kernel that wasm lacks; no torch
+      const milliseconds = await run().catch(() => []) // a kernel that wasm lacks; no torch
       found[contender] = [...(found[contender] ?? []), milliseconds]
     }
   }
-  const row = Object.entries(found).map(([contender, times]) => {
-    const value = median(times)
-    return `${contender} ${Number.isNaN(value) ? 'cannot' : value.toFixed(2)}`
+  const row = Object.entries(found).map(([contender, rounds]) => {
+    const done = rounds.filter((times) => times.length > 0)
+    if (done.length === 0) return `${contender} cannot`
+    const fastest = Math.min(...done.map(([first]) => first!))
+    return `${contender} ${median(done.map(median)).toFixed(2)} (${fastest.toFixed(2)})`
   })
-  console.log(`${name}: ${row.join(' | ')}`)
+  console.log(`${name}: ${row.join(' | ')}; load ${loadavg()[0]!.toFixed(1)}`)
   await engine.dispose()
 }
 
