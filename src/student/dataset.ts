@@ -66,7 +66,7 @@ export async function loadDataset(options: {
   const images = imagesOf(source, { skip: manifest.source.skipped.length > 0, signal })
   const rowBytes = bytes / rows
   try {
-    for await (const chunk of targets.chunks({ signal })) {
+    for await (const chunk of targets.chunks({ signal, verify: true })) {
       logits.set(chunk.logits, chunk.first * classes)
       labels.set(chunk.labels, chunk.first)
       for (let i = 0; i < chunk.rows; i++) {

@@ -1,3 +1,5 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { idAt, idColumn } from '../../src/cache/index.js'
@@ -51,6 +53,15 @@ describe('loadDataset', () => {
     await expect(loadDataset({ targets: example.targets, source: swapped })).rejects.toThrow(
       /row 0 has the id '0', the source's row has '255'/,
     )
+  })
+
+  it('refuses a shard whose bytes are not those that were written', async () => {
+    const { dir, targets, source } = await makeExample(10)
+    const path = join(dir, 'targets/data/00000.arrow')
+    const bytes = await readFile(path)
+    bytes[bytes.indexOf(Buffer.from(Float32Array.from(logitsOf(0)).buffer))]! ^= 1
+    await writeFile(path, bytes)
+    await expect(loadDataset({ targets, source })).rejects.toThrow(/00000\.arrow: damaged or altered: expected SHA-256/)
   })
 
   it('leaves out the rows that the export left out', async () => {
