@@ -7,6 +7,8 @@ import { openOnWebgpu } from './open-session.js'
 import { createRowRunner, type TeacherOutput } from './run-rows.js'
 
 const port = parentPort!
+/** What goes wrong in a run is thrown, and memory that runs out is dealt with: the runtime need not print it too. */
+const quiet = { logSeverityLevel: 4 } as const
 const { provider, model, options, shape, encode } = workerData as DeviceInit
 const reply = (message: DeviceReply, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer)
 
@@ -15,6 +17,12 @@ function words(tensor: Tensor): Float32Array | Uint16Array {
   const data = tensor.data as Float32Array
   return tensor.type === 'float16' ? new Uint16Array(data.buffer, data.byteOffset, data.length) : data
 }
+
+/** The runtime's words in one line. */
+const reasonOf = (error: unknown) =>
+  String((error as Error)?.message ?? error)
+    .trim()
+    .replace(/\s+/g, ' ')
 
 async function start() {
   const session =
@@ -25,7 +33,7 @@ async function start() {
         : await InferenceSession.create(model, options)
   const runner = createRowRunner(
     async (pixels, rows): Promise<TeacherOutput> => {
-      const output = await session.run({ pixels: new Tensor('uint8', pixels, [rows, ...shape]) })
+      const output = await session.run({ pixels: new Tensor('uint8', pixels, [rows, ...shape]) }, quiet)
       const rowSum = output.row_sum!.data as Float32Array
       const logits = words(output.logits!)
       if (!encode) return { rows, logits, rowSum, shift: output.shift?.data as Float32Array | undefined }
@@ -42,10 +50,10 @@ async function start() {
         )
         reply({ kind: 'output', id: request.id, output }, [...new Set(buffers)])
       },
-      (error: unknown) => reply({ kind: 'failed', id: request.id, reason: String((error as Error)?.message ?? error) }),
+      (error: unknown) => reply({ kind: 'failed', id: request.id, reason: reasonOf(error) }),
     )
   })
   reply({ kind: 'ready' })
 }
 
-start().catch((error: unknown) => reply({ kind: 'refused', reason: String((error as Error)?.message ?? error) }))
+start().catch((error: unknown) => reply({ kind: 'refused', reason: reasonOf(error) }))

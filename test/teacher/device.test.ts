@@ -4,19 +4,20 @@ import { describe, expect, it } from 'vitest'
 import { describeModel, encodeModel, fuseTeacher, readModel } from '../../src/onnx/index.js'
 import { openDevice } from '../../src/teacher/device.js'
 import { temporaryFolder } from '../helpers/folder.js'
-import { writeLinearTeacher } from '../helpers/teachers.js'
+import { type LinearTeacherOptions, writeLinearTeacher } from '../helpers/teachers.js'
 
 const side = 32
 const classes = 1000
 
-async function open() {
+async function open(extend?: LinearTeacherOptions['extend']) {
   const path = join(temporaryFolder(), 'teacher.onnx')
-  writeLinearTeacher(path, { side, classes })
+  writeLinearTeacher(path, { side, classes, ...(extend && { extend }) })
   const model = await readModel(path)
   const input = describeModel(model).inputs[0]!.name
   const ones = Float32Array.of(1)
   const image = { height: side, width: side, channels: 1, layout: 'NCHW', multiply: ones, add: ones } as const
-  const { proto } = fuseTeacher(model.proto, { input, output: 'logits', target: 'f32', image })
+  const output = extend ? 'z' : 'logits'
+  const { proto } = fuseTeacher(model.proto, { input, output, target: 'f32', image })
   return openDevice({ provider: 'cpu', device: 0, model: encodeModel(proto), shape: [side, side, 1], encode: false })
 }
 
@@ -27,6 +28,16 @@ describe('a device', () => {
     const runs = [0, 1].map(() => device.run(new Uint8Array(rows * side * side), rows))
     await device.close()
     expect((await Promise.all(runs)).map((output) => output.logits.length)).toEqual([rows * classes, rows * classes])
+  })
+
+  it('passes on what the runtime says of a run that fails, in one line', async () => {
+    const device = await open((graph, logits) =>
+      graph.output('z', 'float32', ['N', classes], graph.node('Reshape', [logits, graph.i64([7, classes])])),
+    )
+    const error: Error = await device.run(new Uint8Array(side * side), 1).catch((error) => error)
+    expect(error.message).toMatch(/^the teacher failed on cpu:0: .*cannot be reshaped to the requested shape.*\S$/)
+    expect((await device.run(new Uint8Array(7 * side * side), 7)).rows).toBe(7)
+    await device.close()
   })
 
   it('passes on the words of a runtime that refuses the model', async () => {
