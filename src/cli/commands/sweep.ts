@@ -39,7 +39,7 @@ export function sweepCommand(): Command {
     .option('-T, --temperature <T...>', 'temperatures', list(temperature))
     .option(
       '--alpha <share...>',
-      "the teacher's shares of the loss; 0 is the control (default: 0 and 0.9)",
+      "the teacher's shares of the loss; 0 is the control (default: 0, where there are labels, and 0.9)",
       list(number(0, 1)),
     )
     .option('--method <name...>', 'methods', list(String))
@@ -68,7 +68,7 @@ async function run(dir: string, flags: Flags): Promise<void> {
           grid: {
             student: flags.student ?? ['mlp:128'],
             temperature: flags.temperature ?? [4],
-            alpha: flags.alpha ?? [0, 0.9],
+            alpha: flags.alpha ?? (data.source.topLabel < 0 ? [0.9] : [0, 0.9]), // the control learns from labels
             ...(flags.method && { method: flags.method }),
             seed: flags.seed ?? [1, 2, 3],
           },

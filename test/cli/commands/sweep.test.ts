@@ -1,6 +1,9 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { openSource } from '../../../src/source/index.js'
+import { exportTargets } from '../../../src/teacher/index.js'
+import { writeLinearTeacher } from '../../helpers/teachers.js'
 import { makeExample, temporaryFolder } from '../../student/fixtures.js'
 import { eventsOf, runCommand } from '../output.js'
 
@@ -49,6 +52,18 @@ describe('decant sweep', () => {
       students: [{ student: 'linear', seed: 1 }],
       table: [{ seeds: [1] }],
     })
+  })
+
+  it('has no control where there are no labels', async () => {
+    const { dir, source } = await makeExample(60)
+    await rm(source.uri.replace('images-idx3', 'labels-idx1'))
+    const unlabelled = await openSource(source.uri)
+    writeLinearTeacher(join(dir, 'teacher.onnx'), { side: 6, classes: 3 })
+    await exportTargets({ source: unlabelled, teacher: join(dir, 'teacher.onnx'), out: join(dir, 'own'), batch: 32 })
+    await unlabelled.close()
+    const { out } = await runCommand('sweep', join(dir, 'own'), ...small, '--seed', '1', '--jobs', '1', '--json')
+    expect(eventsOf(out)[0]).toMatchObject({ students: ['linear-kd-T4-a0.9-s1'] })
+    expect(eventsOf(out).at(-1)).toMatchObject({ table: [{ measures: { agreement: { n: 1 } } }] })
   })
 
   it('says at once that the CSV cannot be written, not after the training', async () => {
