@@ -64,16 +64,16 @@ async function compare(name: string, source: Source, teacher: string, preprocess
   )
 }
 
-function writeOneLayerTeacher(path: string): void {
+function writeOneLayerTeacher(path: string, classes: number): void {
   const stream = random('one-layer')
   const graph = new GraphBuilder()
   const image = graph.input('image', 'float32', ['N', 1, 28, 28])
   const flat = graph.node('Reshape', [image, graph.i64([-1, 784])])
   const weights = graph.f32(
-    Float32Array.from({ length: 7840 }, () => stream.normal() / 28),
-    [784, 10],
+    Float32Array.from({ length: 784 * classes }, () => stream.normal() / 28),
+    [784, classes],
   )
-  graph.output('logits', 'float32', ['N', 10], graph.node('MatMul', [flat, weights]))
+  graph.output('logits', 'float32', ['N', classes], graph.node('MatMul', [flat, weights]))
   writeFileSync(path, encodeModel(graph.model({ name: 'one-layer' })))
 }
 
@@ -93,11 +93,17 @@ try {
   const example = await openSource('data/t10k-images-idx3-ubyte.gz', { preprocess })
   await compare("the example's teacher", example, 'data/teacher.onnx', preprocess, 64)
 
-  const many = join(folder, 'many-images-idx3-ubyte')
-  writeManyRows(many, 1_600_000)
-  writeOneLayerTeacher(join(folder, 'one-layer.onnx'))
-  const source = await openSource(many, { preprocess })
-  await compare('a one-layer teacher', source, join(folder, 'one-layer.onnx'), preprocess, 1024)
+  for (const [classes, rows] of [
+    [10, 800_000],
+    [1000, 100_000],
+  ] as const) {
+    const many = join(folder, `${rows}-images-idx3-ubyte`)
+    writeManyRows(many, rows)
+    const source = await openSource(many, { preprocess })
+    const teacher = join(folder, `one-layer-${classes}.onnx`)
+    writeOneLayerTeacher(teacher, classes)
+    await compare(`a one-layer teacher of ${classes} classes`, source, teacher, preprocess, 1024)
+  }
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

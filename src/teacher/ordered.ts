@@ -1,12 +1,12 @@
 import type { Device } from './device.js'
 import type { TeacherOutput } from './run-rows.js'
 
-/** Batches kept with each device: one runs, one waits, so that the device never idles while its last output is written. */
-const IN_FLIGHT = 2
+/** Batches kept with each device: one runs and one waits; more of them where they are small, so that the device never idles while the writer flushes. */
+const IN_FLIGHT = { least: 2, most: 8, bytes: 4 * 2 ** 20 }
 
 /**
  * Runs every batch on whichever device has the least to do and yields the outputs in the order of the batches.
- * At most 2 batches a device are in flight, so memory does not grow with the source.
+ * At most 8 batches of together 4 MiB a device, or 2 larger ones, are in flight, so memory does not grow with the source.
  */
 export async function* runInOrder<B extends { inputs: Uint8Array; rows: number }>(
   batches: AsyncIterable<B>,
@@ -20,11 +20,12 @@ export async function* runInOrder<B extends { inputs: Uint8Array; rows: number }
     }
   }
   for await (const batch of batches) {
+    const depth = Math.floor(IN_FLIGHT.bytes / Math.max(1, batch.inputs.length)) // before the bytes are moved away
     // A batch whose rows were all left out still takes its place: shards are counted in source rows.
     const output = batch.rows > 0 ? leastBusy(devices).run(batch.inputs, batch.rows) : undefined
     output?.catch(() => {}) // reported where it is awaited, in its turn
     queue.push({ batch, output })
-    yield* settle(devices.length * IN_FLIGHT - 1)
+    yield* settle(devices.length * Math.min(Math.max(depth, IN_FLIGHT.least), IN_FLIGHT.most) - 1)
   }
   yield* settle(0)
 }

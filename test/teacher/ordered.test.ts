@@ -43,11 +43,16 @@ describe('running batches on several devices', () => {
     expect(devices.every((each) => each.calls > 0)).toBe(true)
   })
 
-  it('keeps at most two batches with a device, however slow the reader is', async () => {
+  it.each([
+    ['two large batches', 3 * 2 ** 20, 2],
+    ['eight small ones', 1, 8],
+  ])('keeps at most %s with a device, however slow the reader is', async (_, bytes, most) => {
     const slow = device(() => 1)
-    for await (const _ of runInOrder(batches(Array(10).fill(1)), [slow]))
-      await new Promise((done) => setTimeout(done, 3))
-    expect(slow.most).toBe(2)
+    async function* source() {
+      for (let index = 0; index < 20; index++) yield { index, rows: 1, inputs: new Uint8Array(bytes) }
+    }
+    for await (const _ of runInOrder(source(), [slow])) await new Promise((done) => setTimeout(done, 3))
+    expect(slow.most).toBe(most)
   })
 
   it('lets a batch without rows keep its place', async () => {
