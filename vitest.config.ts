@@ -8,6 +8,7 @@ const project = (name: string, include: string[], testTimeout: number) => ({
 
 export default defineConfig({
   test: {
+    maxWorkers: 2, // the tests' work is on one core at a time
     projects: [
       project('fast', ['test/**/*.test.ts', '!test/**/*.{slow,interop,webgpu,tensorflow}.test.ts'], 20_000),
       project('slow', ['test/**/*.slow.test.ts'], 170_000),

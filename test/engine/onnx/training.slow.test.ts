@@ -14,6 +14,6 @@ beforeAll(async () => {
 })
 
 test.each(Object.keys(optimizers))(
-  '20 steps of a residual network with %s are those of tfjs on its cpu backend',
-  (optimizer) => expectSameTraining(engine, { student: 'residual', optimizer, steps: 20, weights: false }),
+  '10 steps of a residual network with %s are those of tfjs on its cpu backend',
+  (optimizer) => expectSameTraining(engine, { student: 'residual', optimizer, steps: 10, weights: false }),
 )
