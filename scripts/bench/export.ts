@@ -92,6 +92,7 @@ try {
   const preprocess = await readPreprocess('data/preprocess.json')
   const example = await openSource('data/t10k-images-idx3-ubyte.gz', { preprocess })
   await compare("the example's teacher", example, 'data/teacher.onnx', preprocess, 64)
+  await example.close()
 
   for (const [classes, rows] of [
     [10, 800_000],
@@ -103,6 +104,7 @@ try {
     const teacher = join(folder, `one-layer-${classes}.onnx`)
     writeOneLayerTeacher(teacher, classes)
     await compare(`a one-layer teacher of ${classes} classes`, source, teacher, preprocess, 1024)
+    await source.close()
   }
 } finally {
   rmSync(folder, { recursive: true, force: true })
