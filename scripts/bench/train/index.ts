@@ -116,4 +116,7 @@ setThreadsCount(threads)
 await tf.setBackend('cpu')
 console.log(`milliseconds a step, batch ${batch}, Adam, ${threads} threads`)
 const wanted = process.argv.slice(2)
+for (const name of wanted) {
+  if (!students[name]) throw new Error(`student '${name}': expected ${Object.keys(students).join(' or ')}`)
+}
 for (const name of wanted.length > 0 ? wanted : Object.keys(students)) await measure(name)
