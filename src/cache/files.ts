@@ -42,12 +42,16 @@ export async function syncFolder(dir: string): Promise<void> {
 }
 
 /** Replaces `path` by `content` in one step: at any moment there is the old file or the new one, whole. */
-export async function replaceFile(path: string, content: string, open: OpenFile): Promise<void> {
+export async function replaceFile(
+  path: string,
+  content: string | Uint8Array,
+  open: OpenFile = openFile,
+): Promise<void> {
   const temporary = `${path}.tmp`
   try {
     const file = await open(temporary, 'w')
     try {
-      await writeFully(file, [Buffer.from(content)])
+      await writeFully(file, [typeof content === 'string' ? Buffer.from(content) : content])
       await file.sync()
     } finally {
       await file.close()

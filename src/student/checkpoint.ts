@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
+import { replaceFile } from '../cache/files.js'
 import { FormatError } from '../errors.js'
-import { checkProvenance, type Provenance, writeWhole } from './folder.js'
+import { checkProvenance, type Provenance } from './folder.js'
 import { decodeSafetensors, encodeSafetensors, type NamedTensor } from './safetensors.js'
 
 /** One epoch as the history keeps it. */
@@ -55,7 +56,7 @@ export async function writeCheckpoint(path: string, checkpoint: Checkpoint, prov
     progress: JSON.stringify(checkpoint.progress),
     provenance: JSON.stringify(provenance),
   }
-  await writeWhole(path, encodeSafetensors(checkpoint.tensors, metadata))
+  await replaceFile(path, encodeSafetensors(checkpoint.tensors, metadata))
 }
 
 /** @throws MismatchError where the checkpoint is of another student; FormatError where it is none */

@@ -1,7 +1,7 @@
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { diffJson } from '../cache/diff.js'
-import { diskError, openFile, syncFolder, writeFully } from '../cache/files.js'
+import { diskError } from '../cache/files.js'
 import { DecantError, FormatError, MismatchError } from '../errors.js'
 import type { StudentConfig } from './config.js'
 
@@ -53,25 +53,6 @@ export async function readJson(path: string): Promise<unknown> {
     return JSON.parse(text)
   } catch (error) {
     throw new FormatError(`${path}: not JSON: ${(error as Error).message}`)
-  }
-}
-
-/** Replaces a file in one step: at any moment there is the old one or the new one, whole and on disk. */
-export async function writeWhole(path: string, content: Uint8Array | string): Promise<void> {
-  const temporary = `${path}.tmp`
-  try {
-    const file = await openFile(temporary, 'w')
-    try {
-      await writeFully(file, [typeof content === 'string' ? Buffer.from(content) : content])
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(temporary, path)
-    await syncFolder(dirname(path))
-  } catch (error) {
-    await rm(temporary, { force: true })
-    throw diskError(error, path)
   }
 }
 

@@ -3,12 +3,13 @@ import { join } from 'node:path'
 import { io } from '@tensorflow/tfjs-core'
 import { type LayersModel, loadLayersModel } from '@tensorflow/tfjs-layers'
 import { z } from 'zod'
+import { replaceFile } from '../cache/files.js'
 import { FormatError } from '../errors.js'
 import { version } from '../version.js'
 import { type EpochRecord, epochSchema } from './checkpoint.js'
 import type { Dataset } from './dataset.js'
 import { exportStudent } from './export-student.js'
-import { type Provenance, readJson, SUMMARY, writeWhole } from './folder.js'
+import { type Provenance, readJson, SUMMARY } from './folder.js'
 import type { Metrics } from './metrics.js'
 
 /** What student.json and metrics.json say of a student. */
@@ -30,11 +31,11 @@ type Saved = Omit<Summary, 'provenance'> & { provenance: Provenance; model: Laye
 export async function saveStudent(dir: string, student: Saved, dataset: Dataset): Promise<void> {
   const { model, provenance, parameters, history, seconds, metrics, measuredOn } = student
   const { classes, names, shape, preprocess } = dataset
-  const write = (file: string, value: unknown) => writeWhole(join(dir, file), `${JSON.stringify(value, null, 2)}\n`)
+  const write = (file: string, value: unknown) => replaceFile(join(dir, file), `${JSON.stringify(value, null, 2)}\n`)
   await model.save(
     io.withSaveHandler(async (artifacts) => {
       const { modelTopology, weightSpecs, weightData } = artifacts
-      await writeWhole(join(dir, 'weights.bin'), new Uint8Array(io.CompositeArrayBuffer.join(weightData)))
+      await replaceFile(join(dir, 'weights.bin'), new Uint8Array(io.CompositeArrayBuffer.join(weightData)))
       await write('model.json', {
         format: 'layers-model',
         generatedBy: `decant ${version}`,
@@ -45,7 +46,7 @@ export async function saveStudent(dir: string, student: Saved, dataset: Dataset)
       return { modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: 'JSON' } }
     }),
   )
-  await writeWhole(join(dir, 'student.onnx'), await exportStudent(model, dataset, provenance))
+  await replaceFile(join(dir, 'student.onnx'), await exportStudent(model, dataset, provenance))
   await write('preprocess.json', { ...preprocess, layout: 'NHWC' })
   await write('metrics.json', { measuredOn, metrics, history })
   await write(SUMMARY, {

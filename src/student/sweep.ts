@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { replaceFile } from '../cache/files.js'
 import type { Targets } from '../cache/index.js'
 import type { EngineName, EngineOptions } from '../engine/engine.js'
 import { DecantError, InterruptedError } from '../errors.js'
@@ -7,7 +8,7 @@ import { startThread } from '../thread.js'
 import type { EpochRecord } from './checkpoint.js'
 import type { StudentConfig } from './config.js'
 import { type Dataset, loadDataset } from './dataset.js'
-import { openParent, writeWhole } from './folder.js'
+import { openParent } from './folder.js'
 import type { Metrics } from './metrics.js'
 import { type Grid, planSweep, studentName } from './sweep-plan.js'
 import { formatCsv, type SweepRow, type SweepStudent, tabulate } from './sweep-table.js'
@@ -103,11 +104,11 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
   }
   const result: SweepResult = { students, table: tabulate(students), seconds: (performance.now() - began) / 1000 }
   if (out !== undefined) {
-    await writeWhole(
+    await replaceFile(
       join(out, 'sweep.json'),
       `${JSON.stringify({ format: 'decant-sweep', version: 1, ...result }, null, 2)}\n`,
     )
-    await writeWhole(join(out, 'sweep.csv'), formatCsv(students))
+    await replaceFile(join(out, 'sweep.csv'), formatCsv(students))
   }
   return result
 }
