@@ -2,21 +2,21 @@ import type { InferenceSession } from 'onnxruntime-node'
 import { DecantError, UnavailableError } from '../errors.js'
 import { startThread } from '../thread.js'
 import { type Provider, sessionOptions } from './provider.js'
-import type { TeacherOutput } from './run-rows.js'
+import type { FeedSpec, Feeds, TeacherOutput } from './run-rows.js'
 
 export interface DeviceInit {
   provider: Provider
   /** The fused teacher: bytes, or the path of a model whose weights lie in files beside it. */
   model: Uint8Array | string
   options: InferenceSession.SessionOptions
-  /** Of one input: height, width, channels. */
-  shape: number[]
+  /** What the fused teacher is fed. */
+  inputs: readonly FeedSpec[]
   /** The graph gives float32 logits, and the worker makes codec f16 of them. */
   encode: boolean
 }
 export interface DeviceRequest {
   id: number
-  pixels: Uint8Array
+  feeds: Feeds
   rows: number
 }
 export type DeviceReply =
@@ -31,7 +31,7 @@ export interface DeviceOptions {
   device: number
   model: Uint8Array | string
   sessionOptions?: InferenceSession.SessionOptions
-  shape: number[]
+  inputs: readonly FeedSpec[]
   encode: boolean
   /** Memory ran out; at most `limit` rows are run at once from now on. */
   onHalved?: (limit: number) => void
@@ -40,18 +40,18 @@ export interface DeviceOptions {
 /** One device with the fused teacher loaded, in a thread of its own. */
 export interface Device {
   readonly pending: number
-  /** Runs pixels uint8 [rows, height, width, channels]; their buffer is moved to the thread and is no longer usable here. */
-  run(pixels: Uint8Array, rows: number): Promise<TeacherOutput>
+  /** Runs `rows` rows; the arrays' buffers are moved to the thread and are no longer usable here. */
+  run(feeds: Feeds, rows: number): Promise<TeacherOutput>
   /** Waits for what is running: a thread that is ended inside ONNX Runtime takes the whole process with it. */
   close(): Promise<void>
 }
 
 /** Loads the teacher on a device. Throws UnavailableError with the runtime's own words where the provider refuses. */
 export async function openDevice(options: DeviceOptions): Promise<Device> {
-  const { provider, device, model, shape, encode } = options
+  const { provider, device, model, inputs, encode } = options
   const base = sessionOptions(provider, device)
   const extra = { ...base.extra, ...options.sessionOptions?.extra }
-  const init: DeviceInit = { provider, model, shape, encode, options: { ...base, ...options.sessionOptions, extra } }
+  const init: DeviceInit = { provider, model, inputs, encode, options: { ...base, ...options.sessionOptions, extra } }
   const worker = startThread('./device-worker', import.meta.url, init)
   const waiting = new Map<number, { resolve(output: TeacherOutput): void; reject(error: Error): void }>()
   let next = 0
@@ -91,11 +91,12 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
     get pending() {
       return waiting.size
     },
-    run(pixels, rows) {
+    run(feeds, rows) {
       const id = next++
       return new Promise((resolve, reject) => {
         waiting.set(id, { resolve, reject })
-        worker.postMessage({ id, pixels, rows } satisfies DeviceRequest, [pixels.buffer as ArrayBuffer])
+        const moved = Object.values(feeds).map(({ buffer }) => buffer as ArrayBuffer)
+        worker.postMessage({ id, feeds, rows } satisfies DeviceRequest, moved)
       })
     },
     async close() {

@@ -30,7 +30,8 @@ export async function estimateExport(options: ExportOptions): Promise<ExportEsti
     const { batch, provider } = plan.runtime
     const started = performance.now()
     let rows = 0
-    for await (const each of runInOrder(source.batches({ size: batch, onError: options.onError ?? 'fail' }), devices)) {
+    const batches = source.batches({ size: batch, onError: options.onError ?? 'fail' })
+    for await (const each of runInOrder(batches, devices, prepared.feed)) {
       rows += each.batch.rows
       if (performance.now() - started > LEAST_MS) break
     }

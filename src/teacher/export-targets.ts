@@ -62,7 +62,7 @@ async function writeShards({ source, options, prepared, writer, onEvent }: Write
   let done = from
   // rowsPerShard is a multiple of the batch, so no batch lies in two shards
   const batches = source.batches({ from, size: plan.runtime.batch, onError: options.onError ?? 'fail' })
-  for await (const { batch, output } of runInOrder(batches, devices)) {
+  for await (const { batch, output } of runInOrder(batches, devices, prepared.feed)) {
     if (batch.first === shard * plan.rowsPerShard) await writer.beginShard(shard)
     for (const skipped of batch.skipped) onEvent({ type: 'skipped', ...skipped })
     if (output) checkRows(batch, output)
@@ -70,8 +70,9 @@ async function writeShards({ source, options, prepared, writer, onEvent }: Write
       rows: batch.rows,
       ids: batch.ids,
       labels: batch.labels,
-      logits: output?.logits ?? (plan.codec === 'f16' ? new Uint16Array() : new Float32Array()),
-      ...(output?.shift && { shift: output.shift }),
+      logits: (output?.columns.logits ??
+        (plan.codec === 'f16' ? new Uint16Array() : new Float32Array())) as Float32Array,
+      ...(output?.columns.shift && { shift: output.columns.shift as Float32Array }),
       skipped: batch.skipped,
     })
     done = Math.min(batch.first + plan.runtime.batch, source.rows)

@@ -3,6 +3,7 @@ import type { InferenceSession } from 'onnxruntime-node'
 import { DecantError } from '../errors.js'
 import { describeModel, findLogits, fuseTeacher, readModel, sessionSource } from '../onnx/index.js'
 import { affine, type Preprocess, type Source } from '../source/index.js'
+import type { FeedSpec } from './run-rows.js'
 
 export interface TeacherOptions {
   /** Path of the ONNX classifier. */
@@ -19,6 +20,8 @@ export interface TeacherOptions {
 export interface LoadedTeacher {
   model: Uint8Array | string
   sessionOptions: InferenceSession.SessionOptions
+  /** What it is fed: the source's data first. */
+  inputs: readonly FeedSpec[]
   /** Known here only where the model declares it. */
   classes: number | undefined
   precision: 'float32' | 'float16'
@@ -52,6 +55,7 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
   return {
     model: session.model,
     sessionOptions: session.options,
+    inputs: [{ name: 'pixels', dtype: 'uint8', shape: source.shape }],
     classes: found.classes,
     precision: input.dtype === 'float16' ? 'float16' : 'float32',
     origin: {

@@ -3,27 +3,33 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { explainWebgpu, isFallback, withoutFallback } from '../onnx/webgpu.js'
+import type { Provider } from './provider.js'
+import type { FeedSpec } from './run-rows.js'
 
 type Model = Uint8Array | string
 type Options = InferenceSession.SessionOptions
 
+export interface OpenSession {
+  provider: Provider
+  model: Model
+  options: Options
+  inputs: readonly FeedSpec[]
+}
+
 /**
- * Loads a teacher on WebGPU with all its arithmetic on the device. The runtime would give operators that the provider has no
- * kernel for to the processor and say nothing; here only arithmetic on shapes may run there.
+ * Loads a teacher with all its arithmetic on the provider's device. The runtime would give operators that the provider has no
+ * kernel for to the processor and say nothing; here only arithmetic on shapes and integers may run there.
  * @throws Error that names the others
  */
-export async function openOnWebgpu(
-  model: Model,
-  options: Options,
-  shape: readonly number[],
-): Promise<InferenceSession> {
+export async function openSession({ provider, model, options, inputs }: OpenSession): Promise<InferenceSession> {
+  if (provider === 'cpu') return create(model, options)
   try {
     return await create(model, withoutFallback(options))
   } catch (error) {
     const { message } = error as Error
-    if (!isFallback(message)) throw new Error(explainWebgpu(message))
+    if (!isFallback(message)) throw provider === 'webgpu' ? new Error(explainWebgpu(message)) : error
   }
-  const elsewhere = await findOnProcessor(model, options, shape)
+  const elsewhere = await findOnProcessor(model, options, inputs)
   if (elsewhere.length === 0) return create(model, options)
   throw new Error(`it has no kernel for the teacher's ${elsewhere.join(', ')}; use --provider cpu`)
 }
@@ -39,13 +45,12 @@ interface ProfiledNode {
 }
 
 /** The operators of floating point that ran on the processor for one row, `Op (node)`. */
-async function findOnProcessor(model: Model, options: Options, shape: readonly number[]): Promise<string[]> {
+async function findOnProcessor(model: Model, options: Options, inputs: readonly FeedSpec[]): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), 'decant-profile-'))
   try {
     const profileFilePrefix = join(folder, 'profile')
     const session = await create(model, { ...options, enableProfiling: true, profileFilePrefix })
-    const size = shape.reduce((product, n) => product * n, 1)
-    await session.run({ pixels: new Tensor('uint8', new Uint8Array(size), [1, ...shape]) })
+    await session.run(Object.fromEntries(inputs.map((input) => [input.name, emptyRow(input)])))
     session.endProfiling()
     await session.release()
     const nodes = JSON.parse(readFileSync(join(folder, readdirSync(folder)[0]!), 'utf8')) as ProfiledNode[]
@@ -59,4 +64,11 @@ async function findOnProcessor(model: Model, options: Options, shape: readonly n
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+const arrays = { uint8: Uint8Array, float32: Float32Array, int32: Int32Array }
+
+function emptyRow({ dtype, shape }: FeedSpec): Tensor {
+  const size = shape.reduce((product, n) => product * n, 1)
+  return new Tensor(dtype, new arrays[dtype](size), [1, ...shape]) as Tensor
 }

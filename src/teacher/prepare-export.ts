@@ -8,12 +8,15 @@ import { type Device, openDevice } from './device.js'
 import { loadTeacher } from './load-teacher.js'
 import type { ExportEvent, ExportOptions } from './options.js'
 import { chooseProvider } from './provider.js'
+import type { Feeds } from './run-rows.js'
 import { tuneBatch } from './tune-batch.js'
 
 export interface PreparedExport {
   plan: Plan
   classes: number
   devices: Device[]
+  /** What the fused teacher is fed of a batch; the batch's inputs are moved to it. */
+  feed: (batch: Batch) => Feeds
   close(): Promise<void>
 }
 
@@ -49,14 +52,15 @@ export async function prepareExport(
           device,
           model: teacher.model,
           sessionOptions: teacher.sessionOptions,
-          shape: source.shape,
+          inputs: teacher.inputs,
           encode,
           onHalved: (batch) => onEvent({ type: 'out-of-memory', device, batch }),
         }),
       )
     }
-    const output = await devices[0]!.run(first.inputs.slice(), first.rows)
-    const classes = output.logits.length / output.rows
+    const feed = ({ inputs }: Pick<Batch, 'inputs'>): Feeds => ({ [teacher.inputs[0]!.name]: inputs })
+    const output = await devices[0]!.run(feed({ inputs: first.inputs.slice() }), first.rows)
+    const classes = output.columns.logits!.length / output.rows
     onEvent({
       type: 'teacher',
       file: teacher.origin.file,
@@ -67,7 +71,7 @@ export async function prepareExport(
     const names = classNames(options, classes)
     checkRows(first, output)
 
-    const batch = await chooseBatch({ options, device: devices[0]!, first, onEvent })
+    const batch = await chooseBatch({ options, device: devices[0]!, first, feed, onEvent })
     const rows = chooseRows({ codec, classes, shardBytes: (options.shardMb ?? 128) * 2 ** 20 })
     const plan: Plan = {
       classes,
@@ -89,7 +93,7 @@ export async function prepareExport(
       },
       license: options.license ?? null,
     }
-    return { plan, classes, devices, close }
+    return { plan, classes, devices, feed, close }
   } catch (error) {
     await close()
     throw error
@@ -129,11 +133,12 @@ interface ChooseBatch {
   options: ExportOptions
   device: Device
   first: Batch
+  feed: (batch: Pick<Batch, 'inputs'>) => Feeds
   onEvent: (event: ExportEvent) => void
 }
 
 /** Given, else as the unfinished export in the folder has it (its shards must come out the same), else measured. */
-async function chooseBatch({ options, device, first, onEvent }: ChooseBatch): Promise<number> {
+async function chooseBatch({ options, device, first, feed, onEvent }: ChooseBatch): Promise<number> {
   if (options.batch !== undefined) {
     onEvent({ type: 'batch', batch: options.batch, why: 'given' })
     return options.batch
@@ -146,7 +151,7 @@ async function chooseBatch({ options, device, first, onEvent }: ChooseBatch): Pr
   const width = first.inputs.length / first.rows
   const { batch, timings } = await tuneBatch({
     most: Math.min(options.source.rows, Math.max(1, Math.floor(MAX_BATCH_BYTES / width))),
-    run: (rows) => device.run(repeat(first.inputs, rows * width), rows),
+    run: (rows) => device.run(feed({ inputs: repeat(first.inputs, rows * width) }), rows),
   })
   onEvent({ type: 'batch', batch, why: 'measured', timings })
   return batch

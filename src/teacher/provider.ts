@@ -70,12 +70,18 @@ export function chooseProvider(wanted: Provider | 'auto', devices: number[] = [0
 
 /** The session options that run on `provider`. */
 export function sessionOptions(provider: Provider, device: number): InferenceSession.SessionOptions {
-  const executionProviders: InferenceSession.ExecutionProviderConfig[] =
-    provider === 'cuda' || provider === 'tensorrt'
-      ? [{ name: provider, deviceId: device }]
-      : [provider === 'webgpu' ? webgpu : provider]
+  const executionProviders: Record<Provider, InferenceSession.ExecutionProviderConfig[]> = {
+    cuda: [{ name: 'cuda', deviceId: device }],
+    // what TensorRT has no kernel for stays on the same GPU
+    tensorrt: [
+      { name: 'tensorrt', deviceId: device },
+      { name: 'cuda', deviceId: device },
+    ],
+    webgpu: [webgpu],
+    cpu: ['cpu'],
+  }
   return {
-    executionProviders,
+    executionProviders: executionProviders[provider],
     graphOptimizationLevel: 'all',
     logSeverityLevel: provider === 'webgpu' ? 4 : 3, // its refusals are explained
     // threads that wait by spinning take the core that decodes and writes beside them

@@ -1,16 +1,29 @@
-/** Fused teacher outputs for `rows` rows: logits [rows, C] (float32, or float16 bits), row_sum [rows], and shift [rows] with float16. */
-export interface TeacherOutput {
-  rows: number
-  logits: Float32Array | Uint16Array
-  rowSum: Float32Array
-  shift: Float32Array | undefined
+/** An input of the fused teacher: an array of [rows, ...shape]. */
+export interface FeedSpec {
+  name: string
+  dtype: 'uint8' | 'float32' | 'int32'
+  shape: readonly number[]
 }
 
-/** Runs `rows` rows of uint8 pixels at once. */
-export type RunOnce = (pixels: Uint8Array, rows: number) => Promise<TeacherOutput>
+/** The fused teacher's inputs by name, each [rows, ...], row-major. */
+export type Feeds = Record<string, Uint8Array | Float32Array | Int32Array>
+
+/** What a fused teacher gives, row-major; float16 as its bits. */
+export type Words = Float32Array | Uint16Array | Int32Array | Uint8Array
+
+/** The fused teacher's outputs for `rows` rows: the codec's columns by name, and row_sum, which is finite where the row's logits are. */
+export interface TeacherOutput {
+  rows: number
+  columns: Record<string, Words>
+  /** [rows, positions] */
+  rowSum: Float32Array
+}
+
+/** Runs `rows` rows at once. */
+export type RunOnce = (feeds: Feeds, rows: number) => Promise<TeacherOutput>
 
 export interface RowRunner {
-  run(pixels: Uint8Array, rows: number): Promise<TeacherOutput>
+  run(feeds: Feeds, rows: number): Promise<TeacherOutput>
   /** The most rows that are tried at once; falls by halves when memory runs out. */
   readonly limit: number
 }
@@ -22,21 +35,20 @@ const outOfMemory =
 /** Runs rows, and where the device's memory runs out halves the rows of one call until they fit; a single row that does not fit fails. */
 export function createRowRunner(runOnce: RunOnce, onHalved: (limit: number) => void): RowRunner {
   let limit = Number.POSITIVE_INFINITY
-  async function run(pixels: Uint8Array, rows: number): Promise<TeacherOutput> {
+  async function run(feeds: Feeds, rows: number): Promise<TeacherOutput> {
     if (rows <= limit) {
       try {
-        return await runOnce(pixels, rows)
+        return await runOnce(feeds, rows)
       } catch (error) {
         if (rows === 1 || !outOfMemory.test(String(error))) throw error
         limit = Math.ceil(rows / 2)
         onHalved(limit)
       }
     }
-    const width = pixels.length / rows
     const parts: TeacherOutput[] = []
     for (let at = 0; at < rows; ) {
       const size = Math.min(limit, rows - at)
-      parts.push(await run(pixels.subarray(at * width, (at + size) * width), size))
+      parts.push(await run(slice(feeds, rows, { at, size }), size))
       at += size
     }
     return join(parts, rows)
@@ -49,19 +61,27 @@ export function createRowRunner(runOnce: RunOnce, onHalved: (limit: number) => v
   }
 }
 
+function slice(feeds: Feeds, rows: number, { at, size }: { at: number; size: number }): Feeds {
+  return Object.fromEntries(
+    Object.entries(feeds).map(([name, array]) => {
+      const width = array.length / rows
+      return [name, array.subarray(at * width, (at + size) * width)]
+    }),
+  )
+}
+
 function join(parts: TeacherOutput[], rows: number): TeacherOutput {
-  const first = parts[0]!
-  const classes = first.logits.length / first.rows
-  const logits =
-    first.logits instanceof Uint16Array ? new Uint16Array(rows * classes) : new Float32Array(rows * classes)
-  const rowSum = new Float32Array(rows)
-  const shift = first.shift && new Float32Array(rows)
+  const columns = Object.keys(parts[0]!.columns).map((name) => [name, concat(parts.map((part) => part.columns[name]!))])
+  return { rows, columns: Object.fromEntries(columns), rowSum: concat(parts.map((part) => part.rowSum)) }
+}
+
+function concat<T extends Words>(parts: readonly T[]): T {
+  const length = parts.reduce((sum, part) => sum + part.length, 0)
+  const joined = new (parts[0]!.constructor as new (length: number) => T)(length)
   let at = 0
   for (const part of parts) {
-    logits.set(part.logits, at * classes)
-    rowSum.set(part.rowSum, at)
-    if (shift && part.shift) shift.set(part.shift, at)
-    at += part.rows
+    joined.set(part, at)
+    at += part.length
   }
-  return { rows, logits, rowSum, shift }
+  return joined
 }

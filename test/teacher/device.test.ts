@@ -8,6 +8,7 @@ import { type LinearTeacherOptions, writeLinearTeacher } from '../helpers/teache
 
 const side = 32
 const classes = 1000
+const inputs = [{ name: 'pixels', dtype: 'uint8', shape: [side, side, 1] }] as const
 
 async function open(extend?: LinearTeacherOptions['extend']) {
   const path = join(temporaryFolder(), 'teacher.onnx')
@@ -18,25 +19,28 @@ async function open(extend?: LinearTeacherOptions['extend']) {
   const image = { height: side, width: side, channels: 1, layout: 'NCHW', multiply: ones, add: ones } as const
   const output = extend ? 'z' : 'logits'
   const { proto } = fuseTeacher(model.proto, { input, output, target: 'f32', image })
-  return openDevice({ provider: 'cpu', device: 0, model: encodeModel(proto), shape: [side, side, 1], encode: false })
+  return openDevice({ provider: 'cpu', device: 0, model: encodeModel(proto), inputs, encode: false })
 }
 
 describe('a device', () => {
   it('ends only after what it is running: ended inside ONNX Runtime, a thread aborts the process', async () => {
     const device = await open()
     const rows = 2048
-    const runs = [0, 1].map(() => device.run(new Uint8Array(rows * side * side), rows))
+    const runs = [0, 1].map(() => device.run({ pixels: new Uint8Array(rows * side * side) }, rows))
     await device.close()
-    expect((await Promise.all(runs)).map((output) => output.logits.length)).toEqual([rows * classes, rows * classes])
+    expect((await Promise.all(runs)).map((output) => output.columns.logits!.length)).toEqual([
+      rows * classes,
+      rows * classes,
+    ])
   })
 
   it('passes on what the runtime says of a run that fails, in one line', async () => {
     const device = await open((graph, logits) =>
       graph.output('z', 'float32', ['N', classes], graph.node('Reshape', [logits, graph.i64([7, classes])])),
     )
-    const error: Error = await device.run(new Uint8Array(side * side), 1).catch((error) => error)
+    const error: Error = await device.run({ pixels: new Uint8Array(side * side) }, 1).catch((error) => error)
     expect(error.message).toMatch(/^the teacher failed on cpu:0: .*cannot be reshaped to the requested shape.*\S$/)
-    expect((await device.run(new Uint8Array(7 * side * side), 7)).rows).toBe(7)
+    expect((await device.run({ pixels: new Uint8Array(7 * side * side) }, 7)).rows).toBe(7)
     await device.close()
   })
 
@@ -45,7 +49,7 @@ describe('a device', () => {
       provider: 'cpu',
       device: 0,
       model: readFileSync('package.json'),
-      shape: [side, side, 1],
+      inputs,
       encode: false,
     })
     await expect(broken).rejects.toThrow(/^provider cpu, device 0: .*protobuf/i)

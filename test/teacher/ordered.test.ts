@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import type { Device } from '../../src/teacher/device.js'
 import { runInOrder } from '../../src/teacher/ordered.js'
-import type { TeacherOutput } from '../../src/teacher/run-rows.js'
+import type { Feeds, TeacherOutput } from '../../src/teacher/run-rows.js'
 
 const output = (rows: number): TeacherOutput => ({
   rows,
-  logits: new Float32Array(rows),
+  columns: { logits: new Float32Array(rows) },
   rowSum: new Float32Array(rows),
-  shift: undefined,
 })
+const feed = ({ inputs }: { inputs: Uint8Array }) => ({ pixels: inputs })
 
 /** A device that needs `ms(call)` for a call. */
 function device(ms: (call: number) => number): Device & { most: number; calls: number } {
@@ -19,7 +19,7 @@ function device(ms: (call: number) => number): Device & { most: number; calls: n
     get pending() {
       return pending
     },
-    async run(_: Uint8Array, rows: number) {
+    async run(_: Feeds, rows: number) {
       self.most = Math.max(self.most, ++pending)
       await new Promise((done) => setTimeout(done, ms(self.calls++)))
       pending--
@@ -38,7 +38,7 @@ describe('running batches on several devices', () => {
   it('yields in the order of the source, whichever device ends first', async () => {
     const devices = [device((call) => (call % 2 ? 1 : 9)), device(() => 2), device((call) => 7 - (call % 7))]
     const seen: number[] = []
-    for await (const { batch } of runInOrder(batches(Array(30).fill(1)), devices)) seen.push(batch.index)
+    for await (const { batch } of runInOrder(batches(Array(30).fill(1)), devices, feed)) seen.push(batch.index)
     expect(seen).toEqual(Array.from({ length: 30 }, (_, i) => i))
     expect(devices.every((each) => each.calls > 0)).toBe(true)
   })
@@ -51,13 +51,13 @@ describe('running batches on several devices', () => {
     async function* source() {
       for (let index = 0; index < 20; index++) yield { index, rows: 1, inputs: new Uint8Array(bytes) }
     }
-    for await (const _ of runInOrder(source(), [slow])) await new Promise((done) => setTimeout(done, 3))
+    for await (const _ of runInOrder(source(), [slow], feed)) await new Promise((done) => setTimeout(done, 3))
     expect(slow.most).toBe(most)
   })
 
   it('lets a batch without rows keep its place', async () => {
     const seen: [number, number | undefined][] = []
-    for await (const { batch, output } of runInOrder(batches([2, 0, 3]), [device(() => 1)]))
+    for await (const { batch, output } of runInOrder(batches([2, 0, 3]), [device(() => 1)], feed))
       seen.push([batch.index, output?.rows])
     expect(seen).toEqual([
       [0, 2],
@@ -77,7 +77,7 @@ describe('running batches on several devices', () => {
     }
     const seen: number[] = []
     const run = async () => {
-      for await (const { batch } of runInOrder(batches([1, 1, 3, 1]), [failing])) seen.push(batch.index)
+      for await (const { batch } of runInOrder(batches([1, 1, 3, 1]), [failing], feed)) seen.push(batch.index)
     }
     await expect(run()).rejects.toThrow('batch of three')
     expect(seen).toEqual([0, 1])

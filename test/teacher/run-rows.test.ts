@@ -1,17 +1,19 @@
 import { describe, expect, it } from 'vitest'
-import { createRowRunner, type TeacherOutput } from '../../src/teacher/run-rows.js'
+import { createRowRunner, type Feeds, type TeacherOutput } from '../../src/teacher/run-rows.js'
 
 /** A teacher with 2 classes whose logits are the row's pixel and its double; it holds at most `memory` rows. */
 const teacher = (memory: number, calls: number[] = []) => ({
   calls,
-  async run(pixels: Uint8Array, rows: number): Promise<TeacherOutput> {
+  async run({ pixels }: Feeds, rows: number): Promise<TeacherOutput> {
     calls.push(rows)
     if (rows > memory) throw new Error('[ONNXRuntimeError] BFCArena::AllocateRawInternal Failed to allocate memory')
     return {
       rows,
-      logits: Float32Array.from({ length: rows * 2 }, (_, i) => pixels[i >> 1]! * (1 + (i & 1))),
-      rowSum: Float32Array.from({ length: rows }, (_, i) => pixels[i]! * 3),
-      shift: Float32Array.from({ length: rows }, (_, i) => pixels[i]! * 2),
+      columns: {
+        logits: Uint16Array.from({ length: rows * 2 }, (_, i) => pixels![i >> 1]! * (1 + (i & 1))),
+        shift: Float32Array.from({ length: rows }, (_, i) => pixels![i]! * 2),
+      },
+      rowSum: Float32Array.from({ length: rows }, (_, i) => pixels![i]! * 3),
     }
   },
 })
@@ -20,29 +22,29 @@ const pixels = Uint8Array.from({ length: 13 }, (_, i) => i)
 describe('running rows on a device whose memory may run out', () => {
   it('runs all rows at once where they fit', async () => {
     const device = teacher(13)
-    await createRowRunner(device.run, () => {}).run(pixels, 13)
+    await createRowRunner(device.run, () => {}).run({ pixels }, 13)
     expect(device.calls).toEqual([13])
   })
 
   it('halves until they fit, keeps the order, and says so', async () => {
     const device = teacher(3)
     const said: number[] = []
-    const output = await createRowRunner(device.run, (limit) => said.push(limit)).run(pixels, 13)
-    expect(output).toEqual(await teacher(13).run(pixels, 13))
+    const output = await createRowRunner(device.run, (limit) => said.push(limit)).run({ pixels }, 13)
+    expect(output).toEqual(await teacher(13).run({ pixels }, 13))
     expect(said).toEqual([7, 4, 2])
   })
 
   it('remembers the size that fits', async () => {
     const device = teacher(4)
     const runner = createRowRunner(device.run, () => {})
-    await runner.run(pixels.slice(0, 8), 8)
+    await runner.run({ pixels: pixels.slice(0, 8) }, 8)
     device.calls.length = 0
-    await runner.run(pixels.slice(0, 8), 8)
+    await runner.run({ pixels: pixels.slice(0, 8) }, 8)
     expect(device.calls).toEqual([4, 4])
   })
 
   it('fails where a single row does not fit', async () => {
-    await expect(createRowRunner(teacher(0).run, () => {}).run(pixels, 13)).rejects.toThrow('Failed to allocate')
+    await expect(createRowRunner(teacher(0).run, () => {}).run({ pixels }, 13)).rejects.toThrow('Failed to allocate')
   })
 
   it('passes other errors on at once', async () => {
@@ -54,7 +56,7 @@ describe('running rows on a device whose memory may run out', () => {
       },
       () => {},
     )
-    await expect(runner.run(pixels, 13)).rejects.toThrow('Invalid input shape')
+    await expect(runner.run({ pixels }, 13)).rejects.toThrow('Invalid input shape')
     expect(calls).toEqual([13])
   })
 })
