@@ -6,6 +6,7 @@ import { type Emit, emitCast } from './emit-ops.js'
 import { type Dimension, makeValueInfo } from './graph-builder.js'
 
 export interface ImageInput {
+  kind: 'image'
   height: number
   width: number
   channels: number
@@ -16,8 +17,8 @@ export interface ImageInput {
   add: Float32Array
 }
 
-const floats = ['float32', 'float16', 'bfloat16', 'float64']
-const integers = ['uint8', 'int8', 'uint16', 'int16', 'uint32', 'int32', 'uint64', 'int64']
+export const floats = ['float32', 'float16', 'bfloat16', 'float64']
+export const integers = ['uint8', 'int8', 'uint16', 'int16', 'uint32', 'int32', 'uint64', 'int64']
 
 /**
  * In front of the teacher: 'pixels', uint8 [N, height, width, channels], normalised and laid out as its input. Returns the
@@ -92,7 +93,8 @@ function arrange(image: ImageInput, batch: string, input: ValueInfo): Dimension[
   )
 }
 
-function fits(given: readonly Dimension[], taken: readonly Dimension[]): boolean {
+/** Can an array of the one shape be fed where the other is taken? The batch aside. */
+export function fits(given: readonly Dimension[], taken: readonly Dimension[]): boolean {
   const free = (dim: Dimension | undefined) => typeof dim !== 'number'
   return given.length === taken.length && given.every((dim, i) => i === 0 || free(taken[i]) || taken[i] === dim)
 }

@@ -10,7 +10,7 @@ import { copyWith, valueNames } from './walk-graph.js'
 export type LogitsKind = 'logits' | 'softmax removed' | 'log-softmax removed' | 'log of probabilities'
 
 export interface Logits {
-  /** An edited copy whose only output is the logits, float32 [N, C]. Weights are shared with the model, not copied. */
+  /** An edited copy whose only output is the logits, float32 [N, C], or [N, L, C] where `positions`. Weights are shared with the model, not copied. */
   proto: ModelProto
   /** That output's name in the copy. */
   output: string
@@ -18,6 +18,8 @@ export interface Logits {
   from: string
   /** C, where the model declares it. */
   classes: number | undefined
+  /** The logits are by position of a sequence. */
+  positions: boolean
   kind: LogitsKind
 }
 
@@ -35,17 +37,21 @@ interface Candidate {
  * holds probabilities by other means (sigmoid, division by the sum, an average of softmaxes), their logarithm comes out,
  * with probabilities raised to `tiny` at least.
  *
- * `output` names an output or any value inside the graph. Throws DecantError where that is missing, where no output is
+ * `output` names an output or any value inside the graph. With `tokens`, what the teacher takes are sequences, and logits may
+ * also be [N, L, C]. Throws DecantError where that is missing, where no output is
  * floats of shape [N, C], or where several are.
  */
-export function findLogits(model: { proto: ModelProto; path?: string }, options: { output?: string } = {}): Logits {
+export function findLogits(
+  model: { proto: ModelProto; path?: string },
+  options: { output?: string; tokens?: boolean } = {},
+): Logits {
   const { proto, path = 'the model' } = model
   const graph = proto.graph!
   const opset = requireOpset(proto, path)
-  const search = { index: new GraphIndex(graph), opset }
-  const found = candidates(graph, search.index, path, options.output).map((candidate) => ({
+  const index = new GraphIndex(graph)
+  const found = candidates({ graph, index, path, ...options }).map((candidate) => ({
     candidate,
-    origin: findOrigin(search, candidate.value),
+    origin: findOrigin({ index, opset, positions: hasPositions(candidate) }, candidate.value),
   }))
   const [chosen] = found
   if (new Set(found.map(identityOf)).size > 1) {
@@ -67,7 +73,16 @@ function identityOf({ candidate, origin }: Found): string {
     : candidate.value
 }
 
-function candidates(graph: GraphProto, index: GraphIndex, path: string, wanted: string | undefined): Candidate[] {
+interface Wanted {
+  graph: GraphProto
+  index: GraphIndex
+  path: string
+  output?: string
+  tokens?: boolean
+}
+
+function candidates({ graph, index, path, output: wanted, tokens = false }: Wanted): Candidate[] {
+  const form = tokens ? '[N, C] or [N, L, C]' : '[N, C]'
   const all = graph.output.map((output) => behindZipMap(index, describeValue(output)))
   const list = graph.output.map((output) => printValueInfo(describeValue(output))).join(', ')
   if (wanted !== undefined) {
@@ -75,12 +90,12 @@ function candidates(graph: GraphProto, index: GraphIndex, path: string, wanted: 
       index.producer(wanted) && (index.info(wanted) ?? { name: wanted, dtype: 'unknown', shape: undefined })
     const one = all.find(({ name }) => name === wanted) ?? (inside && { value: wanted, name: wanted, info: inside })
     if (!one) throw new DecantError(`${path}: no output '${wanted}'; it has ${list}, and the values inside its graph`)
-    if (fits(one.info) || one.info.dtype === 'unknown') return [one]
-    throw new DecantError(`${path}: expected logits [N, C] of floats, found ${printValueInfo(one.info)}`)
+    if (fits(one.info, tokens) || one.info.dtype === 'unknown') return [one]
+    throw new DecantError(`${path}: expected logits ${form} of floats, found ${printValueInfo(one.info)}`)
   }
-  const fitting = all.filter(({ info }) => fits(info))
+  const fitting = all.filter(({ info }) => fits(info, tokens))
   const declared = fitting.filter(({ info }) => info.shape)
-  if (fitting.length === 0) throw new DecantError(`${path}: no output is floats of shape [N, C]; it has ${list}`)
+  if (fitting.length === 0) throw new DecantError(`${path}: no output is floats of shape ${form}; it has ${list}`)
   return declared.length > 0 ? declared : fitting
 }
 
@@ -92,11 +107,17 @@ function behindZipMap(index: GraphIndex, info: ValueInfo): Candidate {
   return { value, name: info.name, info: index.info(value) ?? { name: info.name, dtype: 'float32', shape: undefined } }
 }
 
-/** Floats [N, C] with C > 1, or [N, C, 1, 1] as convolutional classifiers give it; an unknown shape may be that. */
-function fits({ dtype, shape }: ValueInfo): boolean {
+/**
+ * Floats [N, C] with C > 1, or [N, C, 1, 1] as convolutional classifiers give it; an unknown shape may be that. Of tokens also
+ * [N, L, C].
+ */
+function fits({ dtype, shape }: ValueInfo, tokens: boolean): boolean {
   if (!['float32', 'float16', 'bfloat16', 'float64'].includes(dtype)) return false
+  if (tokens && shape?.length === 3) return shape[2] !== 1
   return !shape || (shape.length >= 2 && shape[1] !== 1 && shape.slice(2).every((dim) => dim === 1))
 }
+
+const hasPositions = ({ info }: Candidate) => info.shape?.length === 3 && info.shape[2] !== 1
 
 function rewrite(proto: ModelProto, opset: number, { candidate, origin }: Found): Logits {
   const graph = proto.graph!
@@ -105,7 +126,8 @@ function rewrite(proto: ModelProto, opset: number, { candidate, origin }: Found)
   let value = origin.kind === 'other' ? candidate.value : origin.of
   if ('reshapes' in origin) for (const node of origin.reshapes) value = repeatOn(builder, node, value)
   const shape = candidate.info.shape
-  if (shape && shape.length > 2) value = builder.node('Flatten', [value], { axis: 1 })
+  const positions = hasPositions(candidate)
+  if (shape && shape.length > 2 && !positions) value = builder.node('Flatten', [value], { axis: 1 })
   const declared = new GraphIndex(graph).info(value)?.dtype
   if (declared !== 'float32') value = emitCast(emit, value, 'float32')
   if (origin.kind === 'probabilities') {
@@ -114,16 +136,18 @@ function rewrite(proto: ModelProto, opset: number, { candidate, origin }: Found)
   // log σ(z) = -log(1 + exp(-z)), which is exact where σ(z) itself has no digits left.
   if (origin.kind === 'sigmoid') value = builder.node('Neg', [builder.node('Softplus', [builder.node('Neg', [value])])])
   const replace = 'replace' in origin ? origin.replace : undefined
-  const classes: Dimension = shape?.[1] ?? null
+  const classes: Dimension = shape?.[positions ? 2 : 1] ?? null
+  const front = [shape?.[0] ?? null, ...(positions ? [shape?.[1] ?? null] : [])]
   const edited = copyWith(graph, {
     node: [...graph.node.map((node) => (node === replace?.node ? replace.by : node)), ...builtNodes(builder)],
-    output: [makeValueInfo(value, 'float32', [shape?.[0] ?? null, classes])],
+    output: [makeValueInfo(value, 'float32', [...front, classes])],
   })
   return {
     proto: copyWith(proto, { graph: pruneGraph(edited) }),
     output: value,
     from: candidate.name,
     classes: typeof classes === 'number' ? classes : undefined,
+    positions,
     kind: kinds[origin.kind],
   }
 }

@@ -16,6 +16,8 @@ export type Origin =
 export interface Search {
   index: GraphIndex
   opset: number
+  /** The value is [N, L, C], a row of C for each position. */
+  positions?: boolean
 }
 
 /** Shapes change, values and their order do not. */
@@ -88,12 +90,19 @@ function coversRow(search: Search, node: NodeProto, reshaped: boolean): boolean 
   const coerced = search.opset < 13 // Softmax-1 and -11 treat their input as 2-D: [d0·…, d_axis·…]
   const axis = integerOf(node, 'axis') ?? (coerced ? 1 : -1)
   const shape = search.index.info(node.output[0])?.shape ?? search.index.info(node.input[0])?.shape
-  if (!shape && reshaped) return coerced && axis === 1
-  return coversAxis(shape ?? [null, null], axis, coerced)
+  if (!shape && reshaped) return coerced && axis === 1 && !search.positions
+  return coversAxis(search, shape, axis, coerced)
 }
 
-function coversAxis(shape: readonly Dimension[], axis: number, coerced = false): boolean {
+function coversAxis(
+  { positions }: Search,
+  known: readonly Dimension[] | undefined,
+  axis: number,
+  coerced = false,
+): boolean {
+  const shape = known ?? (positions ? [null, null, null] : [null, null])
   const at = axis < 0 ? axis + shape.length : axis
+  if (positions) return shape.length === 3 && at === 2
   const alone = (dim: Dimension, i: number) => i === 0 || i === at || dim === 1 || (coerced && i > at)
   return at >= 1 && at < shape.length && shape.every(alone)
 }
@@ -143,14 +152,15 @@ function reciprocal(index: GraphIndex, value: string | undefined): string | unde
 }
 
 function isRowReduction(
-  { index }: Search,
+  search: Search,
   node: NodeProto | undefined,
   ops: readonly string[],
   of: string | undefined,
 ): boolean {
   if (!node || !ops.includes(operatorOf(node)) || node.input[0] !== of) return false
+  const { index } = search
   const axes = integersOf(node, 'axes') ?? index.integers(node.input[1])
-  return axes?.length === 1 && coversAxis(index.info(of)?.shape ?? [null, null], axes[0]!)
+  return axes?.length === 1 && coversAxis(search, index.info(of)?.shape, axes[0]!)
 }
 
 /** Softmax does not change when a row is shifted: x for x - max(x), else the value itself. */

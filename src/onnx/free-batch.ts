@@ -17,19 +17,19 @@ interface Rows {
  * operator that it meets must treat rows alike and keep them in front, and a Reshape to constant sizes gets its first
  * one left open. Throws DecantError at what is not known to be safe, since rows would be mixed silently.
  */
-export function freeBatch(graph: GraphProto, options: { input: string; batch: string }): GraphProto {
-  const { input, batch } = options
+export function freeBatch(graph: GraphProto, options: { inputs: readonly string[]; batch: string }): GraphProto {
+  const { inputs, batch } = options
   const index = new GraphIndex(graph)
   const builder = new GraphBuilder({ prefix: 'decant/', taken: valueNames(graph) })
-  const shape = index.info(input)?.shape ?? []
-  const fixed = Number(shape[0])
-  const rows = new Map<string, Rows>([[input, { rank: shape.length, exact: true }]])
+  const shapes = inputs.map((input) => index.info(input)?.shape ?? [])
+  const fixed = Number(shapes[0]?.[0])
+  const rows = new Map<string, Rows>(inputs.map((input, i) => [input, { rank: shapes[i]!.length, exact: true }]))
   const node = graph.node.map((current) => {
     if (!readBy(current).some((name) => rows.has(name))) return current
     const followed = follow({ index, rows, fixed }, current)
     if (typeof followed === 'string') {
       throw new DecantError(
-        `the teacher's input '${input}' has a fixed batch of ${fixed} that cannot be made dynamic: node '${current.output[0]}' (${operatorOf(current)}) ${followed}; export the teacher with a dynamic batch axis`,
+        `the teacher's input '${inputs[0]}' has a fixed batch of ${fixed} that cannot be made dynamic: node '${current.output[0]}' (${operatorOf(current)}) ${followed}; export the teacher with a dynamic batch axis`,
       )
     }
     const { sizes, ...carried } = followed
@@ -98,6 +98,9 @@ function follow({ index, rows, fixed }: Walk, node: NodeProto): (Rows & { sizes?
   }
   if (op === 'Concat' && (carried.length < inputs.length || carried.some((r) => r.rank !== carried[0]!.rank)))
     return mixes
+  // rows of ids pick rows of a table
+  const embeds = op === 'Gather' && index.isConstant(first) && (integerOf(node, 'axis') ?? 0) === 0
+  if (embeds) return { ...carried[0]!, rank: carried[0]!.rank + index.constantShape(first)!.length - 1 }
   if (!data || (op !== 'Concat' && carried.length > 1)) return mixes
   const behindFirst = (axis: number, rank = data.rank) => (axis < 0 ? axis + rank : axis) > 0
 

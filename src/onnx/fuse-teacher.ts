@@ -1,125 +1,166 @@
-import type { GraphProto, ModelProto } from 'onnx-buf'
+import type { GraphProto, ModelProto, ValueInfoProto } from 'onnx-buf'
 import { DecantError } from '../errors.js'
 import { describeValue, fedInputs, printValueInfo, type ValueInfo } from './describe-model.js'
 import { builtNodes, GraphIndex, pruneGraph, renameValues } from './edit-graph.js'
+import { emitFeatures, type FeaturesInput } from './emit-features.js'
 import { type Emit, emitAtLeast, emitCast, emitRowReduce, requireOpset } from './emit-ops.js'
 import { emitPixels, type ImageInput } from './emit-pixels.js'
+import { emitTokens, type TokensInput } from './emit-tokens.js'
 import { freeBatch } from './free-batch.js'
-import { GraphBuilder, makeValueInfo } from './graph-builder.js'
+import { type Dimension, GraphBuilder, makeValueInfo } from './graph-builder.js'
 import { copyWith, valueNames } from './walk-graph.js'
 
-export type { ImageInput }
+export type { FeaturesInput, ImageInput, TokensInput }
 
 export interface FuseOptions {
-  /** The teacher's input that gets the data. */
-  input: string
-  /** Value of its raw logits, [N, C], as `findLogits` returns it. */
+  /** Value of the raw logits, [N, C], or with `positions` [N, L, C], as `findLogits` returns it. */
   output: string
-  /** Takes pixels as they are decoded; without it the teacher's own input stays as it is. */
-  image?: ImageInput
+  /** What the source gives; without it the teacher's one input stays as it is. */
+  front?: ImageInput | FeaturesInput | TokensInput
+  /** The logits are by position of the tokens. */
+  positions?: boolean
   target: 'f32' | 'f16'
 }
 
 export interface FusedTeacher {
   proto: ModelProto
-  /** With `image`: 'pixels', uint8 [N, height, width, channels]; else the teacher's own input. */
+  /**
+   * By `front`: 'pixels', uint8 [N, height, width, channels]; 'features', float32 [N, ...shape]; 'tokens', int32 [N, L], -1 = padding.
+   * Else the teacher's own input.
+   */
   inputs: ValueInfo[]
   /**
-   * 'logits' [N, C]: float32 z, or for f16 float16 max(z - shift, -65504) with 'shift' float32 [N], the row's maximum of z.
-   * 'row_sum' float32 [N]: 2⁻³²·Σz over C. Not finite exactly where the row holds NaN or Inf: the factor keeps the sum of
+   * M = N rows, or with `positions` M = N·L, position-major.
+   * 'logits' [M, C]: float32 z, or for f16 float16 max(z - shift, -65504) with 'shift' float32 [M], the row's maximum of z.
+   * 'row_sum' float32 [M]: 2⁻³²·Σz over C. Not finite exactly where the row holds NaN or Inf: the factor keeps the sum of
    * 2²⁴ finite logits, the most that a dataset has, from overflowing.
+   * With `positions` 'length' int32 [N]: tokens of the row; at padding z counts as 0.
    */
   outputs: ValueInfo[]
 }
 
 /**
- * Puts what surrounds the teacher into its graph: in front the way from uint8 NHWC pixels to what it takes, behind it
- * what is kept of its logits. Written in the model's own operator set; its IR version and other operator sets stay.
- * Throws DecantError where the image does not fit its input, with both shapes, or where its batch is fixed for good.
+ * Puts what surrounds the teacher into its graph: in front the way from the source's pixels, features or tokens to what it
+ * takes, behind it what is kept of its logits. Written in the model's own operator set; its IR version and other operator sets
+ * stay. Throws DecantError where the source does not fit its inputs, with both shapes, or where its batch is fixed for good.
  */
 export function fuseTeacher(proto: ModelProto, options: FuseOptions): FusedTeacher {
-  const { image, target } = options
+  const { front, positions = false, target } = options
   const opset = requireOpset(proto, 'the teacher')
-  const teacher = isolate(proto.graph!, options)
-  const names = ['logits', 'row_sum', ...(target === 'f16' ? ['shift'] : []), ...(image ? ['pixels'] : [])]
-  const { graph, input, output, batch } = makeRoom(teacher, names)
+  const names = ['logits', 'row_sum', 'shift', 'length', 'pixels', 'features', 'tokens']
+  const { graph, inputs, output, batch } = makeRoom(isolate(proto.graph!, options), front ? names : names.slice(0, 4))
 
   const taken = valueNames(graph)
-  const front = new GraphBuilder({ prefix: 'decant/in/', taken })
-  const back = new GraphBuilder({ prefix: 'decant/out/', taken })
-  const feed = image
-    ? emitPixels({ builder: front, opset }, { image, batch, input })
-    : graph.input.find(({ name }) => name === input.name)!
-  emitTargets({ builder: back, opset }, { output, batch, target })
+  const before: Emit = { builder: new GraphBuilder({ prefix: 'decant/in/', taken }), opset }
+  const behind: Emit = { builder: new GraphBuilder({ prefix: 'decant/out/', taken }), opset }
+  const { feeds, valid } = emitFront(before, { front, graph, inputs, batch })
+  const raw = output.dtype === 'float32' ? output.name : emitCast(behind, output.name, 'float32')
+  const z = positions ? emitPositions(behind, { z: raw, valid: valid!, batch }) : raw
+  const classes = output.shape?.at(-1) ?? null
+  emitTargets(behind, { z, classes, batch: positions ? null : batch, target })
 
   const fused = copyWith(graph, {
-    node: [...builtNodes(front), ...graph.node, ...builtNodes(back)],
-    input: [feed, ...graph.input.filter(({ name }) => name !== input.name)],
-    output: back.outputs,
+    node: [...builtNodes(before.builder), ...graph.node, ...builtNodes(behind.builder)],
+    input: feeds,
+    output: behind.builder.outputs,
   })
   return {
     proto: copyWith(proto, { graph: fused }),
-    inputs: [describeValue(feed)],
-    outputs: back.outputs.map(describeValue),
+    inputs: feeds.map(describeValue),
+    outputs: behind.builder.outputs.map(describeValue),
   }
 }
 
 interface Isolated {
   graph: GraphProto
-  input: ValueInfo
+  inputs: ValueInfo[]
   output: ValueInfo
   /** Name of the batch axis. */
   batch: string
 }
 
-/** The part of the graph between the one input and the one output, its batch axis dynamic. */
-function isolate(graph: GraphProto, options: FuseOptions): Isolated {
-  const inputs = fedInputs(graph).map(describeValue)
-  const input = inputs.find(({ name }) => name === options.input)
-  const list = inputs.map(printValueInfo).join(', ')
-  if (!input) throw new DecantError(`the teacher has no input '${options.input}'; it has ${list}`)
+/** The part of the graph between the inputs and the one output, its batch axis dynamic. */
+function isolate(graph: GraphProto, { output: name, front, positions }: FuseOptions): Isolated {
   const index = new GraphIndex(graph)
-  const output = index.info(options.output) ?? { name: options.output, dtype: 'unknown', shape: undefined }
-  if (!index.producer(output.name)) throw new DecantError(`the teacher computes no value '${output.name}'`)
-  if (output.shape && output.shape.length !== 2) {
-    throw new DecantError(`expected logits [N, C] from the teacher, found ${printValueInfo(output)}`)
+  const output = index.info(name) ?? { name, dtype: 'unknown', shape: undefined }
+  if (!index.producer(name)) throw new DecantError(`the teacher computes no value '${name}'`)
+  if (positions ? !fitsPositions(output, front) : output.shape && output.shape.length !== 2) {
+    const expected = positions ? `[N, ${front?.kind === 'tokens' ? front.length : 'L'}, C]` : '[N, C]'
+    throw new DecantError(`expected logits ${expected} from the teacher, found ${printValueInfo(output)}`)
   }
-  const pruned = pruneGraph(copyWith(graph, { output: [makeValueInfo(output.name, 'float32', [])] }))
-  const others = fedInputs(pruned).filter(({ name }) => name !== input.name)
-  if (others.length > 0) {
-    throw new DecantError(
-      `expected a teacher with one input, found ${fedInputs(pruned)
-        .map(({ name }) => `'${name}'`)
-        .join(', ')}`,
-    )
+  const pruned = pruneGraph(copyWith(graph, { output: [makeValueInfo(name, 'float32', [])] }))
+  const inputs = fedInputs(pruned).map(describeValue)
+  if (inputs.length === 0) throw new DecantError(`the teacher's '${name}' depends on no input`)
+  if (inputs.length > 1 && front?.kind !== 'tokens') {
+    const list = inputs.map(printValueInfo).join(', ')
+    throw new DecantError(`expected a teacher with one input, found ${list}`)
   }
-  const [size] = input.shape ?? []
-  const batch = typeof size === 'string' ? size : 'batch'
+  const sizes = inputs.map(({ shape }) => shape?.[0])
+  const batch = sizes.find((size) => typeof size === 'string') ?? 'batch'
+  const fixed = inputs.filter((_, i) => typeof sizes[i] === 'number').map(({ name }) => name)
   return {
-    graph: typeof size === 'number' ? freeBatch(pruned, { input: input.name, batch }) : pruned,
-    input: { ...input, shape: input.shape && [batch, ...input.shape.slice(1)] },
+    graph: fixed.length > 0 ? freeBatch(pruned, { inputs: fixed, batch }) : pruned,
+    inputs: inputs.map((input) => ({ ...input, shape: input.shape && [batch, ...input.shape.slice(1)] })),
     output,
     batch,
   }
 }
 
+function fitsPositions({ shape }: ValueInfo, front: FuseOptions['front']): boolean {
+  if (front?.kind !== 'tokens') return false
+  return !shape || (shape.length === 3 && (typeof shape[1] !== 'number' || shape[1] === front.length))
+}
+
 /** Gives the graph's own values other names where they have one of `names`. */
-function makeRoom({ graph, input, output, batch }: Isolated, names: string[]): Isolated {
+function makeRoom({ graph, inputs, output, batch }: Isolated, names: string[]): Isolated {
   const builder = new GraphBuilder({ taken: [...valueNames(graph), ...names] })
   const taken = valueNames(graph)
   const renamed = new Map(
     names.filter((name) => taken.has(name)).map((name) => [name, builder.fresh(`teacher/${name}`)]),
   )
   const rename = (info: ValueInfo): ValueInfo => ({ ...info, name: renamed.get(info.name) ?? info.name })
-  return { graph: renameValues(graph, renamed), input: rename(input), output: rename(output), batch }
+  return { graph: renameValues(graph, renamed), inputs: inputs.map(rename), output: rename(output), batch }
+}
+
+interface Front {
+  front: FuseOptions['front']
+  graph: GraphProto
+  inputs: ValueInfo[]
+  batch: string
+}
+
+function emitFront(emit: Emit, { front, graph, inputs, batch }: Front): { feeds: ValueInfoProto[]; valid?: string } {
+  const [input] = inputs as [ValueInfo]
+  switch (front?.kind) {
+    case 'image':
+      return { feeds: [emitPixels(emit, { image: front, batch, input })] }
+    case 'features':
+      return { feeds: [emitFeatures(emit, { features: front, batch, input })] }
+    case 'tokens': {
+      const { feed, valid } = emitTokens(emit, { tokens: front, batch, inputs })
+      return { feeds: [feed], valid }
+    }
+    default:
+      return { feeds: graph.input.filter(({ name }) => name === input.name) }
+  }
+}
+
+/** Logits [N, L, C] as rows [N·L, C], 0 at padding: what a teacher says there may be anything, NaN too. Declares 'length'. */
+function emitPositions(emit: Emit, { z, valid, batch }: { z: string; valid: string; batch: string }): string {
+  const { builder } = emit
+  const length = emitRowReduce(emit, 'ReduceSum', emitCast(emit, valid, 'int32'), { keepdims: false })
+  builder.output('length', 'int32', [batch], length)
+  const mask = builder.node('Reshape', [valid, builder.i64([0, 0, 1])])
+  return builder.node('Flatten', [builder.node('Where', [mask, z, builder.f32(0)])], { axis: 2 })
 }
 
 /** Behind the teacher, from its logits z: what is kept of them. */
-function emitTargets(emit: Emit, options: { output: ValueInfo; batch: string; target: 'f32' | 'f16' }): void {
-  const { output, batch, target } = options
+function emitTargets(
+  emit: Emit,
+  options: { z: string; classes: Dimension; batch: Dimension; target: 'f32' | 'f16' },
+): void {
+  const { z, classes, batch, target } = options
   const { builder } = emit
-  const classes = output.shape?.[1] ?? null
-  const z = output.dtype === 'float32' ? output.name : emitCast(emit, output.name, 'float32')
   if (target === 'f32') {
     builder.output('logits', 'float32', [batch, classes], z)
   } else {

@@ -38,18 +38,18 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
   const { source, preprocess = { version: 1 }, codec } = options
   const model = await readModel(options.teacher)
   const description = describeModel(model)
-  if (description.inputs.length !== 1) {
-    const names = description.inputs.map((input) => `'${input.name}'`).join(', ') || 'none'
-    throw new DecantError(
-      `${options.teacher}: a teacher takes one input, this model takes ${description.inputs.length}: ${names}`,
-    )
-  }
-  const input = description.inputs[0]!
   const found = findLogits(model, options.output === undefined ? {} : { output: options.output })
   const [height, width, channels] = source.shape
-  const image = { height, width, channels, layout: preprocess.layout ?? 'NCHW', ...affine(preprocess, channels) }
+  const front = {
+    kind: 'image' as const,
+    height,
+    width,
+    channels,
+    layout: preprocess.layout ?? 'NCHW',
+    ...affine(preprocess, channels),
+  }
   const fused = naming(options.teacher, () =>
-    fuseTeacher(found.proto, { input: input.name, output: found.output, target: codec, image }),
+    fuseTeacher(found.proto, { output: found.output, positions: found.positions, target: codec, front }),
   )
   const session = sessionSource(model, fused.proto)
   return {
@@ -57,7 +57,7 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
     sessionOptions: session.options,
     inputs: [{ name: 'pixels', dtype: 'uint8', shape: source.shape }],
     classes: found.classes,
-    precision: input.dtype === 'float16' ? 'float16' : 'float32',
+    precision: description.inputs.some(({ dtype }) => dtype === 'float16') ? 'float16' : 'float32',
     origin: {
       file: basename(options.teacher),
       sha256: model.sha256,

@@ -17,8 +17,7 @@ function fixed(body: Body, batch: number, options: BuildOptions = {}) {
   }, options)
 }
 
-const free = (body: Body, batch = 1) =>
-  fuseTeacher(fixed(body, batch), { input: 'x', output: 'z', target: 'f32' }).proto
+const free = (body: Body, batch = 1) => fuseTeacher(fixed(body, batch), { output: 'z', target: 'f32' }).proto
 const conv = (g: GraphBuilder, x: string, stride = 1) =>
   g.node('Conv', [x, g.f32(noise(4 * 4 * 9, 0.3), [4, 4, 3, 3]), g.f32(noise(4))], {
     pads: [1, 1, 1, 1],

@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
-import { describeModel } from '../../src/onnx/describe-model.js'
 import { sessionSource } from '../../src/onnx/external-data.js'
 import { findLogits, type LogitsKind } from '../../src/onnx/find-logits.js'
 import { fuseTeacher } from '../../src/onnx/fuse-teacher.js'
@@ -46,6 +45,7 @@ describe.skipIf(!exported)('teachers from PyTorch give the logits that PyTorch g
   const { pixels, shape, classes, cases } = exported ?? { pixels: [], shape: [0, 0, 0, 0], classes: 0, cases: [] }
   const [rows, height, width, channels] = shape as [number, number, number, number]
   const image = {
+    kind: 'image' as const,
     height,
     width,
     channels,
@@ -59,8 +59,7 @@ describe.skipIf(!exported)('teachers from PyTorch give the logits that PyTorch g
     const found = findLogits(model)
     expect(found).toMatchObject({ kind: kinds[head], classes, from: 'y' })
     for (const target of ['f32', 'f16'] as const) {
-      const input = describeModel(model).inputs[0]!.name
-      const fuse = () => fuseTeacher(found.proto, { input, output: found.output, image, target })
+      const fuse = () => fuseTeacher(found.proto, { output: found.output, front: image, target })
       if (refused) {
         // Its sizes were computed, or its class token repeated, for that one row.
         expect(fuse).toThrow(/fixed batch of 1 that cannot be made dynamic/)

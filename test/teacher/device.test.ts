@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { describeModel, encodeModel, fuseTeacher, readModel } from '../../src/onnx/index.js'
+import { encodeModel, fuseTeacher, readModel } from '../../src/onnx/index.js'
 import { openDevice } from '../../src/teacher/device.js'
 import { temporaryFolder } from '../helpers/folder.js'
 import { type LinearTeacherOptions, writeLinearTeacher } from '../helpers/teachers.js'
@@ -14,11 +14,18 @@ async function open(extend?: LinearTeacherOptions['extend']) {
   const path = join(temporaryFolder(), 'teacher.onnx')
   writeLinearTeacher(path, { side, classes, ...(extend && { extend }) })
   const model = await readModel(path)
-  const input = describeModel(model).inputs[0]!.name
   const ones = Float32Array.of(1)
-  const image = { height: side, width: side, channels: 1, layout: 'NCHW', multiply: ones, add: ones } as const
+  const image = {
+    kind: 'image',
+    height: side,
+    width: side,
+    channels: 1,
+    layout: 'NCHW',
+    multiply: ones,
+    add: ones,
+  } as const
   const output = extend ? 'z' : 'logits'
-  const { proto } = fuseTeacher(model.proto, { input, output, target: 'f32', image })
+  const { proto } = fuseTeacher(model.proto, { output, target: 'f32', front: image })
   return openDevice({ provider: 'cpu', device: 0, model: encodeModel(proto), inputs, encode: false })
 }
 
