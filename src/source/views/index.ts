@@ -1,0 +1,11 @@
+export type { ImageShape } from './augmentation.js'
+export {
+  applyView,
+  augmentations,
+  createApply,
+  drawView,
+  faultOf,
+  PIPELINE_VERSION,
+  parseAugment,
+  type ViewPipeline,
+} from './pipeline.js'
