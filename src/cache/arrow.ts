@@ -2,9 +2,9 @@ import { MessageHeader, MetadataVersion, Precision } from 'apache-arrow/enum'
 import { FileBlock, Footer } from 'apache-arrow/ipc/metadata/file'
 import { BufferRegion, FieldNode, Message, RecordBatch } from 'apache-arrow/ipc/metadata/message'
 import { Field, Schema } from 'apache-arrow/schema'
-import { type DataType, FixedSizeList, Float, Int32, Utf8 } from 'apache-arrow/type'
-import { codecs, type TargetColumn } from './codecs/codec.js'
-import type { CodecName } from './manifest.js'
+import { type DataType, FixedSizeList, Float, Int32, Uint8, Uint16, Utf8 } from 'apache-arrow/type'
+import type { CodecName } from './codecs/codec.js'
+import { type Column, type ColumnType, columnsOf, type RowKind } from './columns.js'
 
 // The Arrow IPC file format (https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format). apache-arrow encodes the
 // metadata; the layout is here, because its writer aligns to 8 bytes, leaves the schema message out of files and has no backpressure.
@@ -28,17 +28,25 @@ export interface Block {
   bodyBytes: number
 }
 
-export function arrowSchema(codec: CodecName, classes: number): Schema {
-  const number = ({ type, width, list }: TargetColumn): DataType => {
-    const value = new Float(type === 'float32' ? Precision.SINGLE : Precision.HALF)
+const arrowTypes: Record<ColumnType, () => DataType> = {
+  float32: () => new Float(Precision.SINGLE),
+  float16: () => new Float(Precision.HALF),
+  int32: () => new Int32(),
+  uint16: () => new Uint16(),
+  uint8: () => new Uint8(),
+}
+
+export function arrowSchema(kind: RowKind): Schema {
+  const typeOf = ({ type, width, list }: Column): DataType => {
+    const value = arrowTypes[type]()
     return list ? new FixedSizeList(width, new Field('item', value, false)) : value
   }
   const fields = [
     new Field('id', new Utf8(), false),
     new Field('label', new Int32(), true),
-    ...codecs[codec].columns(classes).map((column) => new Field(column.name, number(column), false)),
+    ...columnsOf(kind).map((column) => new Field(column.name, typeOf(column), false)),
   ]
-  return new Schema(fields, new Map(Object.entries(schemaMetadata(codec))), undefined, MetadataVersion.V5)
+  return new Schema(fields, new Map(Object.entries(schemaMetadata(kind.codec))), undefined, MetadataVersion.V5)
 }
 
 /** What a shard says of itself, so that one that got separated from its manifest can still be read. */

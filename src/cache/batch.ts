@@ -1,8 +1,8 @@
 import { DecantError } from '../errors.js'
 import type { BatchColumn } from './arrow.js'
-import { codecs, type Stored } from './codecs/codec.js'
+import { allocateColumn, type Column, type Stored } from './columns.js'
 import { idAt } from './ids.js'
-import { type CodecName, MAX_ID_BYTES } from './manifest.js'
+import { MAX_ID_BYTES } from './manifest.js'
 import type { Rows } from './writer.js'
 
 /**
@@ -16,33 +16,26 @@ export class Batch {
   private readonly labels: Int32Array
   private readonly validity: Uint8Array
   private nulls = 0
-  private readonly targets: Stored[]
-  private readonly widths: number[]
-  private readonly lists: boolean[]
+  private readonly values: Stored[]
 
   constructor(
     readonly capacity: number,
-    codec: CodecName,
+    private readonly kinds: Column[],
     private readonly classes: number,
   ) {
-    const columns = codecs[codec].columns(classes)
     this.offsets = new Int32Array(capacity + 1)
     this.labels = new Int32Array(capacity)
     this.validity = new Uint8Array(Math.ceil(capacity / 8))
-    this.targets = columns.map(({ type, width }) =>
-      type === 'float32' ? new Float32Array(capacity * width) : new Uint16Array(capacity * width),
-    )
-    this.widths = columns.map(({ width }) => width)
-    this.lists = columns.map(({ list }) => list)
+    this.values = kinds.map((column) => allocateColumn(column, capacity))
   }
 
-  /** Copies rows [from, to) of `rows`, whose targets are `stored` in column order; there must be room for them. */
+  /** Copies rows [from, to) of `rows`, whose columns are `stored` in their order; there must be room for them. */
   add(rows: Rows, stored: Stored[], from: number, to: number): void {
     this.addIds(rows, from, to)
     this.addLabels(rows, from, to)
     stored.forEach((values, i) => {
-      const width = this.widths[i]!
-      this.targets[i]!.set(values.subarray(from * width, to * width), this.rows * width)
+      const { width } = this.kinds[i]!
+      this.values[i]!.set(values.subarray(from * width, to * width), this.rows * width)
     })
     this.rows += to - from
   }
@@ -63,13 +56,11 @@ export class Batch {
         buffers: [NONE, bytesOf(this.offsets, rows + 1), this.ids.subarray(0, this.offsets[rows])],
       },
       { nodes: [{ length: rows, nulls }], buffers: [validity, bytesOf(this.labels, rows)] },
-      ...this.targets.map((values, i) => {
+      ...this.kinds.map(({ width, list }, i) => {
         const node = { length: rows, nulls: 0 }
-        const data = bytesOf(values, rows * this.widths[i]!)
-        const child = { length: rows * this.widths[i]!, nulls: 0 }
-        return this.lists[i]
-          ? { nodes: [node, child], buffers: [NONE, NONE, data] }
-          : { nodes: [node], buffers: [NONE, data] }
+        const data = bytesOf(this.values[i]!, rows * width)
+        const child = { length: rows * width, nulls: 0 }
+        return list ? { nodes: [node, child], buffers: [NONE, NONE, data] } : { nodes: [node], buffers: [NONE, data] }
       }),
     ]
   }
@@ -114,5 +105,5 @@ export class Batch {
 
 const NONE = new Uint8Array(0)
 
-const bytesOf = (values: Int32Array | Stored, length: number): Uint8Array =>
+const bytesOf = (values: Stored, length: number): Uint8Array =>
   new Uint8Array(values.buffer, values.byteOffset, length * values.BYTES_PER_ELEMENT)

@@ -1,7 +1,18 @@
-export { codecs } from './codecs/codec.js'
+export { type Codec, type CodecName, codecOf } from './codecs/codec.js'
+export {
+  type Column,
+  type Columns,
+  type ColumnType,
+  columnsOf,
+  type RowKind,
+  type Stored,
+  type StoredInputs,
+  targetColumns,
+  viewsOf,
+} from './columns.js'
 export { type IdColumn, idAt, idColumn } from './ids.js'
 export { bytesPerRow, chooseRows } from './layout.js'
-export { type CodecName, type Manifest, type Plan, parseManifest, type ShardEntry, type Skipped } from './manifest.js'
+export { type Fidelity, type Manifest, type Plan, parseManifest, type ShardEntry, type Skipped } from './manifest.js'
 export { type Chunk, type ChunkOptions, openTargets, type Row, type Targets } from './reader.js'
 export { softTargets } from './soften.js'
 export { createTargets, type Rows, readPlan, type TargetsWriter } from './writer.js'

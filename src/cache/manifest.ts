@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { FormatError } from '../errors.js'
+import { columnBytes, columnsOf, viewsOf } from './columns.js'
 
 // Limits. A manifest may come from anyone: each limit bounds what reading it, or acting on it, can cost.
 /** A manifest of 100,000 shards is 16 MB; its list of skipped rows may be as long again. Read whole into memory. */
@@ -13,15 +14,22 @@ export const MAX_ID_BYTES = 1024
 export const MAX_SHARDS = 1_000_000
 /** More unreadable rows than this is a broken source, and the list is held in memory. */
 export const MAX_SKIPPED = 1_000_000
-/** Preprocessing is a handful of numbers per channel. */
-export const MAX_PREPROCESS_BYTES = 64 * 2 ** 10
+/** Preprocessing and augmentation are a handful of numbers each. */
+export const MAX_SETTINGS_BYTES = 64 * 2 ** 10
+/** The most views that a study has used is 10⁴ (Beyer et al. 2022); a view has a handful of parameters. */
+export const MAX_VIEWS = 2 ** 16
+export const MAX_PARAMETERS = 64
+/** Longer contexts exist, but a row is read whole: L·C is bounded too. */
+export const MAX_POSITIONS = 2 ** 20
+/** Values that a row holds in one column: 256 MiB of float32, which still fits an Arrow list's int32 width. */
+export const MAX_ROW_VALUES = 2 ** 26
 
 const text = (max: number) => z.string().max(max)
 const count = z.int().min(0)
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected a SHA-256 in lower-case hexadecimal')
-const preprocess = z
+const settings = z
   .record(z.string(), z.json())
-  .refine((value) => JSON.stringify(value).length <= MAX_PREPROCESS_BYTES, `longer than ${MAX_PREPROCESS_BYTES} bytes`)
+  .refine((value) => JSON.stringify(value).length <= MAX_SETTINGS_BYTES, `longer than ${MAX_SETTINGS_BYTES} bytes`)
 
 const skipped = z.strictObject({ id: text(MAX_ID_BYTES), reason: text(1000) })
 
@@ -59,6 +67,25 @@ const runtime = z.strictObject({
   decoder: text(200).optional(),
 })
 
+const measure = z.strictObject({ mean: z.number(), worst: z.number() })
+
+const views = z.strictObject({
+  count: z.int().min(1).max(MAX_VIEWS),
+  // the names of what `view_params` holds of each view
+  parameters: z.array(text(100)).max(MAX_PARAMETERS),
+  augment: settings,
+  seed: z.int().min(0),
+})
+
+const inputs = z.strictObject({
+  kind: z.enum(['image', 'features', 'tokens']),
+  shape: z
+    .array(z.int().min(1))
+    .min(1)
+    .max(8)
+    .refine((shape) => shape.reduce((all, n) => all * n, 1) <= MAX_ROW_VALUES, `more than ${MAX_ROW_VALUES} values`),
+})
+
 const described = {
   classes: z.int().min(1).max(MAX_CLASSES),
   names: z.array(text(1000)).max(MAX_CLASSES).nullable(),
@@ -66,12 +93,22 @@ const described = {
   rowsPerShard: z.int().min(1),
   rowsPerBatch: z.int().min(1).max(MAX_BATCH_ROWS),
   teacher,
-  preprocess: preprocess.nullable(),
+  preprocess: settings.nullable(),
   runtime,
   license: z.string().max(100).nullable(),
+  // Left out where there is nothing to say: datasets of before these keys, and equal plans, stay as they are.
+  positions: z.int().min(2).max(MAX_POSITIONS).optional(),
+  inputs: inputs.nullable().optional(),
 }
 
-export const planSchema = z.strictObject({ ...described, source })
+const perTemperature = z.strictObject({
+  temperature: z.number().positive(),
+  klBuckets: measure,
+  klClasses: measure,
+  tailError: measure.nullable(),
+})
+
+export const planSchema = z.strictObject({ ...described, views: views.optional(), source })
 export const shardSchema = shard
 export const skippedSchema = skipped
 
@@ -81,13 +118,13 @@ const manifestSchema = z.strictObject({
   kind: z.literal('logits'),
   ...described,
   rows: count,
-  views: z.literal(1),
+  views: z.union([z.literal(1), views]),
   source: source.extend({ skipped: z.array(skipped).max(MAX_SKIPPED) }),
   created: z.iso.datetime(),
+  fidelity: z.strictObject({ rows: z.int().min(1), temperatures: z.array(perTemperature).min(1).max(100) }).optional(),
   shards: z.array(shard).max(MAX_SHARDS),
 })
 
-export type CodecName = 'f32' | 'f16'
 /** One shard as the manifest lists it: `bytes` and `sha256` are of the whole file. */
 export type ShardEntry = z.infer<typeof shard>
 /** A row of the source that the export left out, and why. */
@@ -102,11 +139,14 @@ export type Plan = Omit<z.infer<typeof planSchema>, 'preprocess'> & { preprocess
 /** manifest.json: what a soft-target dataset is and which files make it up (FORMAT.md, "manifest.json"). */
 export type Manifest = Omit<z.infer<typeof manifestSchema>, 'preprocess'> & { preprocess: object | null }
 
+/** How far a codec's targets are from the teacher's, measured when they were written. */
+export type Fidelity = NonNullable<Manifest['fidelity']>
+
 /** The plan that wrote a dataset. */
 export function planOf(manifest: Manifest): Plan {
-  const { classes, names, codec, rowsPerShard, rowsPerBatch, teacher, preprocess, runtime, license } = manifest
+  const { format, version, kind, rows, views, created, shards, fidelity, ...described } = manifest
   const { skipped: _, ...source } = manifest.source
-  return { classes, names, codec, rowsPerShard, rowsPerBatch, teacher, preprocess, runtime, license, source }
+  return { ...described, ...(views !== 1 && { views }), source }
 }
 
 /**
@@ -154,27 +194,37 @@ export function validate<T>(schema: z.ZodType<T>, value: unknown, path: string):
 }
 
 function checkCounts(manifest: Manifest, path: string): void {
-  const { classes, codec, names, rows, shards, source, rowsPerShard } = manifest
+  const { classes, names, positions = 1, rows, shards, source, rowsPerShard } = manifest
+  const views = viewsOf(manifest)
   const expect = (what: string, expected: number, found: number) => {
     if (expected !== found) throw new FormatError(`${path}: ${what}: expected ${expected}, found ${found}`)
   }
+  if (positions * classes > MAX_ROW_VALUES)
+    throw new FormatError(
+      `${path}: ${positions} positions of ${classes} classes are more than ${MAX_ROW_VALUES} values`,
+    )
   if (names) expect('names, one per class', classes, names.length)
   expect(
     "rows, the sum of the shards' rows",
     shards.reduce((sum, shard) => sum + shard.rows, 0),
     rows,
   )
-  expect('rows and skipped rows, together the rows of the source', source.rows, rows + source.skipped.length)
+  expect(
+    `rows and skipped rows, together the rows of the source${views > 1 ? `, ${views} views each` : ''}`,
+    source.rows * views,
+    rows + source.skipped.length * views,
+  )
+  const rowBytes = columnBytes(columnsOf(manifest))
   const files = new Set<string>()
   for (const { file, rows, bytes } of shards) {
     if (files.has(file)) throw new FormatError(`${path}: shards: ${file} is listed twice`)
-    if (rows > rowsPerShard)
+    if (rows > rowsPerShard * views)
       throw new FormatError(
-        `${path}: shards: ${file} has ${rows} rows, expected at most rowsPerShard = ${rowsPerShard}`,
+        `${path}: shards: ${file} has ${rows} rows, expected at most rowsPerShard = ${rowsPerShard * views}`,
       )
-    if (bytes < rows * classes * (codec === 'f32' ? 4 : 2))
+    if (bytes < rows * rowBytes)
       throw new FormatError(
-        `${path}: shards: ${file} has ${bytes} bytes, expected at least its ${rows} rows of ${classes} logits`,
+        `${path}: shards: ${file} has ${bytes} bytes, expected at least its ${rows} rows of ${rowBytes} bytes`,
       )
     files.add(file)
   }

@@ -2,6 +2,8 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
 import { DecantError } from '../errors.js'
+import { codecOf } from './codecs/codec.js'
+import { allocateColumn, type Column, type Columns, columnBytes, columnsOf, type Stored } from './columns.js'
 import { MANIFEST, readManifest } from './folder.js'
 import { concatIds, type IdColumn, idAt } from './ids.js'
 import { JOURNAL } from './journal.js'
@@ -18,8 +20,10 @@ export interface Chunk {
   rows: number
   /** [n], -1 = no label */
   labels: Int32Array
-  /** [n, C], raw logits (T = 1) */
-  logits: Float32Array
+  /** Every column behind id and label as it lies, row-major: the targets by codec, `view`, `input`, … (FORMAT.md). */
+  columns: Columns
+  /** [n, C] raw logits (T = 1), of a sequence [n, L, C]; decoded when it is first asked for */
+  readonly logits: Float32Array
   idColumn: IdColumn
   /** [n]; made at each call */
   ids(): string[]
@@ -30,8 +34,10 @@ export interface Row {
   index: number
   id: string
   label: number | null
-  /** [C], raw logits (T = 1) */
-  logits: Float32Array
+  /** Every column behind id and label, of this row. */
+  columns: Columns
+  /** [C], raw logits (T = 1); of a sequence [L, C] */
+  readonly logits: Float32Array
 }
 
 export interface ChunkOptions {
@@ -59,7 +65,7 @@ export interface Targets {
   row(index: number): Promise<Row>
   /** The first row of this id. Reads through the ids (about 20 bytes a row) until it is found; there is no index. */
   byId(id: string): Promise<Row | undefined>
-  /** All rows in one chunk: 4·C bytes a row of memory. */
+  /** All rows in one chunk: memory for what lies on disk, and for the logits once they are asked for. */
   load(): Promise<Chunk>
   close(): Promise<void>
 }
@@ -91,6 +97,7 @@ class OpenTargets implements Targets {
   readonly classes: number
   readonly names: string[] | null
   readonly rows: number
+  private readonly columns: Column[]
   private readonly pool: ShardPool
   private readonly limit = pLimit(ROWS_IN_FLIGHT)
   /** starts[i]: index of shard i's first row; one more than there are shards */
@@ -103,7 +110,8 @@ class OpenTargets implements Targets {
     this.classes = manifest.classes
     this.names = manifest.names
     this.rows = manifest.rows
-    this.pool = new ShardPool(dir, manifest)
+    this.columns = columnsOf(manifest)
+    this.pool = new ShardPool(dir, manifest, this.columns)
     this.starts = new Float64Array(manifest.shards.length + 1)
     manifest.shards.forEach(({ rows }, i) => {
       this.starts[i + 1] = this.starts[i]! + rows
@@ -134,8 +142,7 @@ class OpenTargets implements Targets {
   async row(index: number): Promise<Row> {
     if (!isIndex(index) || index >= this.rows) throw this.outside(`row ${index}`)
     return this.limit(async () => {
-      const { labels, logits, idAt } = await this.read(index, index + 1)
-      return { index, id: idAt(0), label: labels[0]! < 0 ? null : labels[0]!, logits }
+      return new ReadRow(index, await this.read(index, index + 1))
     })
   }
 
@@ -161,14 +168,17 @@ class OpenTargets implements Targets {
     to: number,
     options: { verified?: Set<number>; signal?: AbortSignal } = {},
   ): Promise<Chunk> {
-    const { labels, logits } = this.allocate(to - from)
+    const { labels, columns } = this.allocate(to - from)
     const ids: IdColumn[] = []
     for (let row = from, shard = this.shardOf(from); row < to; shard++) {
       const start = this.starts[shard]!
       const end = Math.min(to, this.starts[shard + 1]!)
       const part = {
         labels: labels.subarray(row - from, end - from),
-        logits: logits.subarray((row - from) * this.classes, (end - from) * this.classes),
+        columns: columns.map((values, i) => {
+          const { width } = this.columns[i]!
+          return values.subarray((row - from) * width, (end - from) * width)
+        }),
       }
       const read = await this.pool.use(shard, async (file) => {
         await this.verify(shard, file, options)
@@ -177,7 +187,8 @@ class OpenTargets implements Targets {
       ids.push(...read)
       row = end
     }
-    return makeChunk({ first: from, labels, logits, idColumn: concatIds(ids) })
+    const named = Object.fromEntries(this.columns.map(({ name }, i) => [name, columns[i]!]))
+    return new ReadChunk(from, labels, concatIds(ids), named, this.manifest)
   }
 
   private async verify(
@@ -190,15 +201,14 @@ class OpenTargets implements Targets {
     options.verified.add(shard)
   }
 
-  private allocate(rows: number): { labels: Int32Array; logits: Float32Array } {
+  private allocate(rows: number): { labels: Int32Array; columns: Stored[] } {
     try {
-      return { labels: new Int32Array(rows), logits: new Float32Array(rows * this.classes) }
+      return { labels: new Int32Array(rows), columns: this.columns.map((column) => allocateColumn(column, rows)) }
     } catch (error) {
-      const gigabytes = (rows * this.classes * 4) / 1e9
-      throw new DecantError(
-        `${this.dir}: ${rows} rows of ${this.classes} classes need ${gigabytes.toFixed(1)} GB at once: read them in chunks`,
-        { cause: error },
-      )
+      const gigabytes = (rows * columnBytes(this.columns)) / 1e9
+      throw new DecantError(`${this.dir}: ${rows} rows need ${gigabytes.toFixed(1)} GB at once: read them in chunks`, {
+        cause: error,
+      })
     }
   }
 
@@ -218,13 +228,55 @@ class OpenTargets implements Targets {
   }
 }
 
-function makeChunk(parts: Pick<Chunk, 'first' | 'labels' | 'logits' | 'idColumn'>): Chunk {
-  const rows = parts.labels.length
-  return {
-    ...parts,
-    rows,
-    ids: () => Array.from({ length: rows }, (_, i) => idAt(parts.idColumn, i)),
-    idAt: (index) => idAt(parts.idColumn, index),
+class ReadChunk implements Chunk {
+  readonly rows: number
+  #decoded: Float32Array | undefined
+  readonly #manifest: Manifest
+
+  constructor(
+    readonly first: number,
+    readonly labels: Int32Array,
+    readonly idColumn: IdColumn,
+    readonly columns: Columns,
+    manifest: Manifest,
+  ) {
+    this.#manifest = manifest
+    this.rows = labels.length
+  }
+
+  get logits(): Float32Array {
+    this.#decoded ??= codecOf(this.#manifest.codec).decode(this.columns, this.#manifest.classes)
+    return this.#decoded
+  }
+
+  ids(): string[] {
+    return Array.from({ length: this.rows }, (_, i) => this.idAt(i))
+  }
+
+  idAt(index: number): string {
+    return idAt(this.idColumn, index)
+  }
+}
+
+class ReadRow implements Row {
+  readonly id: string
+  readonly label: number | null
+  readonly columns: Columns
+  readonly #chunk: Chunk
+
+  constructor(
+    readonly index: number,
+    chunk: Chunk,
+  ) {
+    this.#chunk = chunk
+    const label = chunk.labels[0]!
+    this.id = chunk.idAt(0)
+    this.label = label < 0 ? null : label
+    this.columns = chunk.columns
+  }
+
+  get logits(): Float32Array {
+    return this.#chunk.logits
   }
 }
 

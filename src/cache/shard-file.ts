@@ -1,7 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { FormatError } from '../errors.js'
 import type { Block } from './arrow.js'
-import { codecs } from './codecs/codec.js'
+import { outOfRange, type Stored } from './columns.js'
 import { diskError, hashFile } from './files.js'
 import type { IdColumn } from './ids.js'
 import { MAX_ID_BYTES } from './manifest.js'
@@ -53,10 +53,9 @@ export class ShardFile {
       throw new FormatError(`${this.path}: damaged or altered: expected SHA-256 ${sha256}, found ${found}`)
   }
 
-  /** Rows [from, to) of the shard into `labels` [to - from] and `logits` [to - from, C]; gives their ids. */
-  async read(options: { from: number; to: number; labels: Int32Array; logits: Float32Array }): Promise<IdColumn[]> {
-    const { from, to, labels, logits } = options
-    const { classes } = this.shape
+  /** Rows [from, to) of the shard into `labels` [to - from] and `columns`, behind id and label; gives their ids. */
+  async read(options: { from: number; to: number; labels: Int32Array; columns: Stored[] }): Promise<IdColumn[]> {
+    const { from, to, labels, columns } = options
     const ids: IdColumn[] = []
     for await (const { batch, first, last, at } of this.parts(from, to)) {
       const end = at + last - first
@@ -64,7 +63,10 @@ export class ShardFile {
         Promise.all([
           this.readIds(batch, first, last),
           this.readLabels(batch, first, labels.subarray(at, end)),
-          this.readTargets(batch, first, logits.subarray(at * classes, end * classes)),
+          ...columns.map((values, column) => {
+            const { width } = this.shape.columns[column]!
+            return this.readColumn(batch, { column, first, into: values.subarray(at * width, end * width) })
+          }),
         ]),
       )
       ids.push(column)
@@ -142,14 +144,14 @@ export class ShardFile {
     }
   }
 
-  private async readTargets(batch: BatchLayout, first: number, logits: Float32Array): Promise<void> {
-    const { classes, codec } = this.shape
-    const rows = logits.length / classes
-    const stored = codecs[codec].allocate(logits, classes)
-    await Promise.all(
-      stored.map((values, i) => readInto(this.file, batch.targets[i]!.at + (first * values.byteLength) / rows, values)),
-    )
-    codecs[codec].decode(stored, logits, classes)
+  private async readColumn(
+    batch: BatchLayout,
+    { column, first, into }: { column: number; first: number; into: Stored },
+  ): Promise<void> {
+    const kind = this.shape.columns[column]!
+    await readInto(this.file, batch.columns[column]!.at + first * kind.width * into.BYTES_PER_ELEMENT, into)
+    const wrong = outOfRange(into, kind)
+    if (wrong !== undefined) throw new Error(`${kind.name} ${wrong}, expected 0 to ${kind.below! - 1}`)
   }
 }
 

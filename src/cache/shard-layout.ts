@@ -1,7 +1,6 @@
 import { type Block, MAGIC } from './arrow.js'
-import { codecs } from './codecs/codec.js'
+import { type Column, columnTypes, describeColumn } from './columns.js'
 import { Table } from './flatbuffer.js'
-import type { CodecName } from './manifest.js'
 
 // Where things lie in a shard, checked. Pure functions over metadata bytes; anything wrong throws an Error, to which the caller
 // adds the file's name. Slot numbers are the order of fields in Arrow's File.fbs, Schema.fbs and Message.fbs.
@@ -15,8 +14,9 @@ export const MAX_METADATA_BYTES = 64 * 2 ** 10
 export const MAX_FIELDS = 32
 
 export interface ShardShape {
-  codec: CodecName
   classes: number
+  /** behind id and label */
+  columns: Column[]
   rows: number
   rowsPerBatch: number
   bytes: number
@@ -36,8 +36,8 @@ export interface BatchLayout {
   /** undefined where no label is null */
   labelValidity: Region | undefined
   labels: Region
-  /** by target column */
-  targets: Region[]
+  /** by column, behind id and label */
+  columns: Region[]
 }
 
 const [V4, LITTLE, RECORD_BATCH] = [3, 0, 3]
@@ -78,19 +78,13 @@ export function parseFooter(bytes: Uint8Array, shape: ShardShape): Block[] {
   return blocks
 }
 
-function checkSchema(footer: Table, { codec, classes }: ShardShape): void {
+function checkSchema(footer: Table, { columns }: ShardShape): void {
   const schema = footer.table(1)
   if (!schema || footer.int16(0) < V4) throw new Error('no schema, or metadata older than version 4')
   expect('endianness (0 is little)', LITTLE, schema.int16(0))
   const fields = schema.tables(1, MAX_FIELDS)
-  const wanted = [
-    'id: utf8',
-    'label: int32',
-    ...codecs[codec]
-      .columns(classes)
-      .map(({ name, type, width, list }) => `${name}: ${list ? `${type}[${width}]` : type}`),
-  ]
-  expect(`columns of codec ${codec} with ${classes} classes`, wanted.join(', '), fields.map(describe).join(', '))
+  const wanted = ['id: utf8', 'label: int32', ...columns.map(describeColumn)]
+  expect("the manifest's columns", wanted.join(', '), fields.map(describe).join(', '))
 }
 
 /** A field as `name: type`; types that no codec has are shown by their number. */
@@ -123,7 +117,7 @@ export function parseBatch(
   bytes: Uint8Array,
   { block, index, shape }: { block: Block; index: number; shape: ShardShape },
 ): BatchLayout {
-  const { codec, classes, rowsPerBatch } = shape
+  const { columns, rowsPerBatch } = shape
   const rows = Math.min(rowsPerBatch, shape.rows - index * rowsPerBatch)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   expect('continuation marker', -1, view.getInt32(0, true))
@@ -135,7 +129,6 @@ export function parseBatch(
 
   const nodes = batch.structs(1, 16, (node) => ({ length: node.int64(0), nulls: node.int64(8) }))
   const buffers = batch.structs(2, 16, (buffer) => ({ at: buffer.int64(0), bytes: buffer.int64(8) }))
-  const columns = codecs[codec].columns(classes)
   expect('field nodes', 2 + columns.reduce((sum, { list }) => sum + (list ? 2 : 1), 0), nodes.length)
   expect('buffers', 5 + columns.reduce((sum, { list }) => sum + (list ? 3 : 2), 0), buffers.length)
 
@@ -162,16 +155,16 @@ export function parseBatch(
   const nulls = nextNode(rows, true)
   const labelValidity = nextBuffer(nulls ? Math.ceil(rows / 8) : 0)
   const labels = nextBuffer(4 * rows)
-  const targets = columns.map(({ type, width, list }) => {
+  const regions = columns.map(({ type, width, list }) => {
     nextNode(rows)
     nextBuffer()
     if (list) {
       nextNode(rows * width)
       nextBuffer()
     }
-    return nextBuffer(rows * width * (type === 'float32' ? 4 : 2))
+    return nextBuffer(rows * width * columnTypes[type].bytes)
   })
-  return { rows, idOffsets, idBytes, labelValidity: nulls ? labelValidity : undefined, labels, targets }
+  return { rows, idOffsets, idBytes, labelValidity: nulls ? labelValidity : undefined, labels, columns: regions }
 }
 
 function expect(what: string, expected: number | string, found: number | string): void {

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { DecantError } from '../errors.js'
+import type { Column } from './columns.js'
 import type { Manifest } from './manifest.js'
 import { ShardFile } from './shard-file.js'
 
@@ -14,6 +15,7 @@ export class ShardPool {
   constructor(
     private readonly dir: string,
     private readonly manifest: Manifest,
+    private readonly columns: Column[],
   ) {}
 
   async use<T>(index: number, work: (shard: ShardFile) => Promise<T>): Promise<T> {
@@ -36,9 +38,9 @@ export class ShardPool {
   }
 
   private open(index: number): Promise<ShardFile> {
-    const { codec, classes, rowsPerBatch, shards } = this.manifest
+    const { classes, rowsPerBatch, shards } = this.manifest
     const { file, rows, bytes } = shards[index]!
-    const opened = ShardFile.open(join(this.dir, file), { codec, classes, rowsPerBatch, rows, bytes })
+    const opened = ShardFile.open(join(this.dir, file), { classes, columns: this.columns, rowsPerBatch, rows, bytes })
     opened.catch(() => this.shards.delete(index)) // thrown to the users; the next one tries again
     return opened
   }

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import type { Schema } from 'apache-arrow/schema'
 import { arrowSchema, type Block, encodeBatch, encodeHead, encodeTail } from './arrow.js'
 import { Batch } from './batch.js'
-import { codecs, type Stored } from './codecs/codec.js'
+import { type Column, columnsOf, type Stored, viewsOf } from './columns.js'
 import { diskError, type OpenFile, type OutputFile, syncFolder, writeFully } from './files.js'
 import type { Plan, ShardEntry } from './manifest.js'
 import type { Rows } from './writer.js'
@@ -13,6 +13,7 @@ import type { Rows } from './writer.js'
 export class ShardWriter {
   private readonly hash = createHash('sha256')
   private readonly schema: Schema
+  private readonly columns: Column[]
   private readonly blocks: Block[] = []
   private bytes = 0
   private rows = 0
@@ -28,7 +29,8 @@ export class ShardWriter {
     private readonly file: OutputFile,
     private filling: Batch,
   ) {
-    this.schema = arrowSchema(plan.codec, plan.classes)
+    this.schema = arrowSchema(plan)
+    this.columns = columnsOf(plan)
   }
 
   static async open(options: { dir: string; name: string; plan: Plan; open: OpenFile }): Promise<ShardWriter> {
@@ -37,8 +39,8 @@ export class ShardWriter {
     const file = await open(`${path}.tmp`, 'w').catch((error) => {
       throw diskError(error, path)
     })
-    const capacity = Math.min(plan.rowsPerBatch, plan.rowsPerShard)
-    const writer = new ShardWriter(dir, name, plan, file, new Batch(capacity, plan.codec, plan.classes))
+    const capacity = Math.min(plan.rowsPerBatch, plan.rowsPerShard * viewsOf(plan))
+    const writer = new ShardWriter(dir, name, plan, file, new Batch(capacity, columnsOf(plan), plan.classes))
     writer.write(encodeHead(writer.schema))
     return writer
   }
@@ -85,7 +87,7 @@ export class ShardWriter {
     const { bytes, block } = encodeBatch(full.columns(), full.rows, this.bytes)
     this.blocks.push(block)
     this.write(bytes)
-    this.filling = this.spare ?? new Batch(full.capacity, this.plan.codec, this.plan.classes)
+    this.filling = this.spare ?? new Batch(full.capacity, this.columns, this.plan.classes)
     this.filling.clear()
     this.spare = full
   }
@@ -106,8 +108,3 @@ export class ShardWriter {
     if (this.failure !== undefined) throw this.failure
   }
 }
-
-export const encodeTargets = (rows: Rows, plan: Plan): Stored[] =>
-  rows.logits instanceof Float32Array
-    ? codecs[plan.codec].encode(rows.logits, plan.classes)
-    : [rows.logits, rows.shift!]

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { DecantError } from '../errors.js'
 import { formatCard } from './card.js'
+import { type Columns, viewsOf } from './columns.js'
 import { diskError, type OpenFile, openFile, replaceFile } from './files.js'
 import {
   CARD,
@@ -18,6 +19,7 @@ import type { IdColumn } from './ids.js'
 import { appendJournal, type JournalLine, shardName } from './journal.js'
 import { takeLock } from './lock.js'
 import {
+  type Fidelity,
   formatManifest,
   MAX_SHARDS,
   type Manifest,
@@ -29,7 +31,8 @@ import {
   type Skipped,
   validate,
 } from './manifest.js'
-import { encodeTargets, ShardWriter } from './shard-writer.js'
+import { ShardWriter } from './shard-writer.js'
+import { storedColumns } from './stored-columns.js'
 
 /** n rows of targets, as the teacher gives them. They are copied: the arrays are the caller's again once `append` resolves. */
 export interface Rows {
@@ -37,10 +40,10 @@ export interface Rows {
   ids: IdColumn
   /** [n], -1 = no label */
   labels: Int32Array
-  /** [n, C]. Float32Array: raw logits, encoded by the codec. Uint16Array: the bits of float16 logits less their row's `shift` (codec f16). */
-  logits: Float32Array | Uint16Array
-  /** [n], each row's top logit; with Uint16Array logits only */
-  shift?: Float32Array
+  /** [n, C] raw logits (of a sequence [n, L, C]), which the codec encodes here. Without them `columns` holds its columns too. */
+  logits?: Float32Array | undefined
+  /** The columns behind id and label by name, as they will lie on disk (FORMAT.md): float16 as its bits, [n, width] each. */
+  columns?: Columns | undefined
   /** rows of the same stretch of the source that were left out; kept in the journal and listed in the manifest */
   skipped?: Skipped[]
 }
@@ -58,7 +61,7 @@ export interface TargetsWriter {
   /** Drops the shard in hand and its temporary file; `beginShard` may start it again. */
   abortShard(): Promise<void>
   /** Writes the card and, last, the manifest; then removes journal and lock. */
-  finish(extra: { created: string }): Promise<Manifest>
+  finish(extra: { created: string; fidelity?: Fidelity | undefined }): Promise<Manifest>
   /** Drops a shard in hand and releases the lock. Where no shard is finished, all that was written goes, the folder too if it was made. */
   withdraw(): Promise<void>
   /** Drops a shard in hand and releases the lock. Without `finish`, what is on disk stays and can be resumed. */
@@ -159,10 +162,10 @@ class Writer implements TargetsWriter {
   async append(rows: Rows): Promise<void> {
     const shard = this.inHand()
     await this.orAbort(async () => {
-      checkRows(rows, this.plan)
-      await shard.append(rows, encodeTargets(rows, this.plan))
-      if (rows.skipped) this.skipped.push(...rows.skipped)
-      this.seen += rows.rows + (rows.skipped?.length ?? 0)
+      await shard.append(rows, storedColumns(rows, this.plan))
+      const skipped = rows.skipped ?? []
+      this.skipped.push(...skipped)
+      this.seen += rows.rows + skipped.length * viewsOf(this.plan)
     })
   }
 
@@ -170,7 +173,7 @@ class Writer implements TargetsWriter {
     const shard = this.inHand()
     const { source, rowsPerShard } = this.plan
     const first = this.lines.length * rowsPerShard
-    const expected = Math.min(rowsPerShard, source.rows - first)
+    const expected = Math.min(rowsPerShard, source.rows - first) * viewsOf(this.plan)
     return this.orAbort(async () => {
       if (this.seen !== expected)
         throw new DecantError(
@@ -189,9 +192,9 @@ class Writer implements TargetsWriter {
     this.shard = undefined
   }
 
-  async finish({ created }: { created: string }): Promise<Manifest> {
+  async finish({ created, fidelity }: { created: string; fidelity?: Fidelity | undefined }): Promise<Manifest> {
     if (this.finished) return this.finished
-    const { source, ...described } = this.plan
+    const { source, views = 1, ...described } = this.plan
     const shards = this.lines.map((line) => line.shard)
     const manifest: Manifest = {
       format: 'decant',
@@ -199,9 +202,10 @@ class Writer implements TargetsWriter {
       kind: 'logits',
       ...described,
       rows: shards.reduce((sum, { rows }) => sum + rows, 0),
-      views: 1,
+      views,
       source: { ...source, skipped: this.lines.flatMap((line) => line.skipped) },
       created,
+      ...(fidelity && { fidelity }),
       shards,
     }
     const text = formatManifest(manifest)
@@ -240,19 +244,6 @@ class Writer implements TargetsWriter {
       throw error
     }
   }
-}
-
-function checkRows({ rows, ids, labels, logits, shift }: Rows, { codec, classes }: Plan): void {
-  const expect = (what: string, expected: number, found: number) => {
-    if (expected !== found) throw new DecantError(`append: ${what}: expected ${expected}, found ${found}`)
-  }
-  expect('labels', rows, labels.length)
-  expect('ids', rows, ids.offsets.length - 1)
-  expect('bytes of ids', ids.offsets[rows]!, ids.bytes.length)
-  expect(`logits (${rows} rows of ${classes} classes)`, rows * classes, logits.length)
-  if (logits instanceof Float32Array) return
-  if (codec !== 'f16') throw new DecantError(`append: float16 logits, but the codec is ${codec}`)
-  expect('shift', rows, shift?.length ?? 0)
 }
 
 export { readPlan } from './folder.js'

@@ -1,7 +1,7 @@
 /** The thread of one device. `session.run` of onnxruntime-node blocks the thread that calls it, so each device has its own. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { Tensor } from 'onnxruntime-node'
-import { codecs } from '../cache/index.js'
+import { codecOf } from '../cache/index.js'
 import type { DeviceInit, DeviceReply, DeviceRequest } from './device.js'
 import { openSession } from './open-session.js'
 import { createRowRunner, type Feeds, type TeacherOutput, type Words } from './run-rows.js'
@@ -53,8 +53,7 @@ async function start() {
 
 /** What the graph does elsewhere. */
 function encodeColumns({ logits }: Record<string, Words>, rows: number): Record<string, Words> {
-  const [halves, shift] = codecs.f16.encode(logits as Float32Array, logits!.length / rows)
-  return { logits: halves!, shift: shift! }
+  return codecOf('f16').encode(logits as Float32Array, logits!.length / rows)
 }
 
 start().catch((error: unknown) => reply({ kind: 'refused', reason: reasonOf(error) }))

@@ -36,7 +36,7 @@ export async function estimateExport(options: ExportOptions): Promise<ExportEsti
       if (performance.now() - started > LEAST_MS) break
     }
     const rowsPerSecond = (rows / (performance.now() - started)) * 1000
-    const row = bytesPerRow(plan.codec, classes)
+    const row = bytesPerRow(plan)
     return {
       rows: source.rows,
       classes,

@@ -70,9 +70,7 @@ async function writeShards({ source, options, prepared, writer, onEvent }: Write
       rows: batch.rows,
       ids: batch.ids,
       labels: batch.labels,
-      logits: (output?.columns.logits ??
-        (plan.codec === 'f16' ? new Uint16Array() : new Float32Array())) as Float32Array,
-      ...(output?.columns.shift && { shift: output.columns.shift as Float32Array }),
+      columns: output?.columns ?? {},
       skipped: batch.skipped,
     })
     done = Math.min(batch.first + plan.runtime.batch, source.rows)

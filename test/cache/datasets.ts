@@ -48,7 +48,7 @@ export function logitsOf(row: number, classes: number): number[] {
   return Array.from({ length: classes }, () => Math.fround(normal() * 5))
 }
 
-export function makeRows(plan: Plan, from: number, to: number): Rows {
+export function makeRows(plan: Plan, from: number, to: number): Rows & { logits: Float32Array } {
   const index = Array.from({ length: to - from }, (_, i) => from + i)
   return {
     rows: index.length,

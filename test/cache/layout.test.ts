@@ -14,7 +14,7 @@ test.each([
   '%s, %i classes, shards of %i bytes: batches of at most 4 MiB, shards of whole batches near their size',
   (codec, classes, shardBytes) => {
     const { rowsPerBatch, rowsPerShard } = chooseRows({ codec, classes, shardBytes })
-    const row = bytesPerRow(codec, classes)
+    const row = bytesPerRow({ codec, classes })
     expect(rowsPerBatch * row).toBeLessThanOrEqual(4 * MIB)
     expect(rowsPerShard % rowsPerBatch).toBe(0)
     expect(Math.abs(rowsPerShard * row - shardBytes)).toBeLessThanOrEqual((rowsPerBatch * row) / 2 + 1)

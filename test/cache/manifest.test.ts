@@ -40,6 +40,27 @@ test('a manifest is read as it was written', () => {
   expect(parseManifest(formatManifest(makeManifest()))).toEqual(makeManifest())
 })
 
+test('views, positions, stored inputs and fidelity are read as they were written', () => {
+  const manifest: Manifest = {
+    ...makeManifest(),
+    rows: 198,
+    views: { count: 2, parameters: ['left'], augment: { crop: 28 }, seed: 1 },
+    positions: 4,
+    inputs: { kind: 'image', shape: [2, 2, 3] },
+    fidelity: {
+      rows: 64,
+      temperatures: [
+        { temperature: 1, klBuckets: { mean: 1e-7, worst: 1e-6 }, klClasses: { mean: 0, worst: 0 }, tailError: null },
+      ],
+    },
+  }
+  manifest.shards.forEach((shard) => {
+    Object.assign(shard, { rows: 2 * shard.rows, bytes: 10_000 })
+  })
+  expect(parseManifest(formatManifest(manifest))).toEqual(manifest)
+})
+
+const views = { count: 2, parameters: [], augment: {}, seed: 0 }
 const attacks: [string, string, RegExp][] = [
   ['no JSON', 'ARROW1', /manifest\.json: not readable as JSON/],
   ['cut short', formatManifest(makeManifest()).slice(0, 300), /not readable as JSON/],
@@ -49,6 +70,22 @@ const attacks: [string, string, RegExp][] = [
   ['an unknown version', changed('version', 2), /version 2 is unknown, expected 1/],
   ['an unknown key', changed('extra', 1), /Unrecognized key: "extra"/],
   ['an unknown key inside', changed('shards.1.url', 'http://x'), /shards\[1\]: Unrecognized key: "url"/],
+  ['no views', changed('views', 0), /views: /],
+  ['views without their number', changed('views', { parameters: [], augment: {}, seed: 0 }), /views/],
+  ['rows that differ from the views', changed('views', views), /, 2 views each: expected 200, found 101/],
+  ['a single position', changed('positions', 1), /positions: /],
+  [
+    'rows too large in all',
+    changed('positions', 2 ** 20).replace('"classes":3', '"classes":100'),
+    /1048576 positions of 100/,
+  ],
+  ['inputs of an unknown kind', changed('inputs', { kind: 'sound', shape: [1] }), /inputs\.kind/],
+  [
+    'inputs without end',
+    changed('inputs', { kind: 'image', shape: [2 ** 20, 2 ** 20, 3] }),
+    /inputs\.shape: more than/,
+  ],
+  ['a fidelity of no rows', changed('fidelity', { rows: 0, temperatures: [] }), /fidelity\.rows/],
   ['a missing key', changed('teacher', undefined), /teacher: /],
   ['an unknown codec', changed('codec', 'zip'), /codec: /],
   ['a path up', changed('shards.0.file', '../../etc/passwd'), /shards\[0\]\.file: expected data\//],

@@ -25,8 +25,7 @@ for (let shard = 0; shard * plan.rowsPerShard < rows; shard++) {
       rows: n,
       ids: part,
       labels: labels.subarray(0, n),
-      logits: logits.subarray(0, n * classes),
-      shift: shift.subarray(0, n),
+      columns: { logits: logits.subarray(0, n * classes), shift: shift.subarray(0, n) },
     })
   }
   await writer.endShard()

@@ -52,7 +52,14 @@ test('float16 logits with their shift, as the fused teacher gives them, are the 
   const rows = { ...makeRows(plan, 0, 2), logits: Float32Array.of(1.5, 3, 7, 6) }
   for (const [dir, given] of [
     [raw, rows],
-    [fused, { ...rows, logits: Uint16Array.of(0xbe00, 0, 0, 0xbc00), shift: Float32Array.of(3, 7) }],
+    [
+      fused,
+      {
+        ...rows,
+        logits: undefined,
+        columns: { logits: Uint16Array.of(0xbe00, 0, 0, 0xbc00), shift: Float32Array.of(3, 7) },
+      },
+    ],
   ] as const) {
     const writer = await begin(dir, plan)
     await writer.append(given)
@@ -270,8 +277,18 @@ describe('rows that cannot be are refused:', () => {
     ],
     [
       'float16 logits for codec f32',
-      { ...rows, logits: new Uint16Array(120), shift: new Float32Array(40) },
-      'float16 logits, but the codec is f32',
+      { ...rows, logits: undefined, columns: { logits: new Uint16Array(120) } },
+      "column 'logits': expected float32 (Float32Array), found Uint16Array",
+    ],
+    [
+      'a column that the plan does not have',
+      { ...rows, columns: { shift: new Float32Array(40) } },
+      "column 'shift', expected logits of codec f32",
+    ],
+    [
+      'no logits at all',
+      { ...rows, logits: undefined },
+      "column 'logits': expected float32 (Float32Array), found none",
     ],
     [
       'an id that is too long',
