@@ -36,6 +36,18 @@ export function list<T>(parse: (text: string) => T): (text: string, before?: T[]
   return (text, before = []) => [...before, ...text.split(',').map((part) => parse(part.trim()))]
 }
 
+/** Settings `name=value`, the option given once for each: by name. */
+export function settings<T>(
+  parse: (text: string) => T,
+): (text: string, before?: Record<string, T>) => Record<string, T> {
+  return (text, before = {}) => {
+    const [, name, value] = /^([a-z][\w-]*)=(.*)$/i.exec(text) ?? []
+    if (name === undefined) throw new InvalidArgumentError(`expected name=value, found '${text}'.`)
+    if (name in before) throw new InvalidArgumentError(`'${name}' is set twice.`)
+    return { ...before, [name]: parse(value!) }
+  }
+}
+
 export function oneOf<T extends string>(choices: readonly T[]): (text: string) => T {
   return (text) => {
     if (!(choices as readonly string[]).includes(text)) {

@@ -12,6 +12,7 @@ import {
   type Step,
   zeroInputs,
 } from './engine.js'
+import { widenHalves } from './float16.js'
 
 /**
  * tfjs's own backends, one kernel at a time: the reference that the other engines are compared with. Each program is
@@ -102,12 +103,19 @@ export async function useBackend(backend: string): Promise<void> {
 }
 
 function feed(specs: Record<string, InputSpec>, inputs: Inputs): Record<string, tf.Tensor> {
-  return Object.fromEntries(
-    Object.entries(specs).map(([name, { shape, dtype }]) => [
-      name,
-      tf.tensor(inputs[name] as tf.TypedArray, shape, dtype === 'uint8' ? 'int32' : dtype),
-    ]),
-  )
+  const toTensor = (values: ArrayBufferView, { shape, dtype }: InputSpec) => {
+    switch (dtype) {
+      case 'float16':
+        return tf.tensor(widenHalves(values as Uint16Array), shape, 'float32')
+      case 'uint16':
+        return tf.tensor(Int32Array.from(values as Uint16Array), shape, 'int32')
+      case 'uint8':
+        return tf.tensor(values as Uint8Array, shape, 'int32')
+      default:
+        return tf.tensor(values as tf.TypedArray, shape, dtype)
+    }
+  }
+  return Object.fromEntries(Object.entries(specs).map(([name, spec]) => [name, toTensor(inputs[name]!, spec)]))
 }
 
 /** Tries the step once on zeros and puts the variables back: the first kernel that the backend lacks, if any. */

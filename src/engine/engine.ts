@@ -2,9 +2,12 @@ import type * as tf from '@tensorflow/tfjs-core'
 import { DecantError } from '../errors.js'
 
 export type EngineName = 'eager' | 'tensorflow' | 'onnx'
-export type Dtype = 'float32' | 'int32' | 'uint8'
+export type Dtype = 'float32' | 'float16' | 'int32' | 'uint16' | 'uint8'
 
-/** One input of a step: a fixed shape, and what its bytes are. uint8 is fed as bytes and arrives in the step as int32. */
+/**
+ * One input of a step: a fixed shape, and what its bytes are. Data go to a step as they lie: uint8 and uint16 arrive in it as int32,
+ * float16 (its bits, in a Uint16Array) as float32.
+ */
 export interface InputSpec {
   shape: number[]
   dtype: Dtype
@@ -64,7 +67,14 @@ export interface EngineOptions {
   provider?: string
 }
 
-const arrays = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array }
+/** What the elements of an input are fed in. */
+export const arrays = {
+  float32: Float32Array,
+  float16: Uint16Array,
+  int32: Int32Array,
+  uint16: Uint16Array,
+  uint8: Uint8Array,
+}
 
 /**
  * A program's inputs are checked where they enter: names, element type, element count. Gives the number of steps that

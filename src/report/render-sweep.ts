@@ -26,12 +26,13 @@ export function renderSweep(rows: SweepRow[]): string {
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
     colAligns: ['left', 'left', 'right', 'right', 'right', 'right', 'right', 'right', 'right', 'right'],
   })
-  for (const { student, method, temperature, alpha, control, seeds, measures, gain } of rows) {
+  for (const row of rows) {
+    const { student, method, temperature, alpha, control, seeds, measures, gain } = row
     table.push([
       student,
-      control ? `${method} (control)` : method,
-      control ? '' : String(temperature),
-      control ? '' : String(alpha),
+      control ? `${method} (control)` : [method, ...varied(row, rows)].join(' '),
+      alpha === 0 ? '' : String(temperature),
+      alpha === 0 ? '' : String(alpha),
       String(seeds.length),
       show(measures.accuracy, 100, 2),
       show(gain.accuracy, 100, 2, true),
@@ -41,6 +42,14 @@ export function renderSweep(rows: SweepRow[]): string {
     ])
   }
   return table.toString()
+}
+
+/** The parameters that the sweep varied, as `name=value`. */
+function varied({ method, parameters }: SweepRow, rows: SweepRow[]): string[] {
+  const same = rows.filter((row) => row.method === method)
+  return Object.entries(parameters)
+    .filter(([name, value]) => same.some((row) => row.parameters[name] !== value))
+    .map(([name, value]) => `${name}=${value}`)
 }
 
 function show(value: Interval | undefined, scale: number, digits: number, signed = false): string {

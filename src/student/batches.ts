@@ -1,8 +1,12 @@
-import type { Inputs } from '../engine/engine.js'
+import { arrays, type Inputs } from '../engine/engine.js'
 import { random } from '../random.js'
 import type { StudentConfig } from './config.js'
-import { type Dataset, gather } from './dataset.js'
+import type { Dataset } from './dataset.js'
+import { gather } from './gather.js'
+import type { Method } from './method.js'
+import { trainInputs } from './program.js'
 import { learningRateAt } from './schedule.js'
+import { inputOf } from './targets.js'
 
 /** The inputs of training step 0, 1, …, as `trainInputs` declares them. */
 export interface Batches {
@@ -25,22 +29,28 @@ const BUFFER = 32 * 2 ** 20
  * Each epoch is a permutation of `rows` drawn from (seed, epoch) alone, cut into batches; what the last one lacks is filled with
  * rows of weight 0.
  */
-export function createBatches(dataset: Dataset, rows: Uint32Array, config: StudentConfig): Batches {
+export function createBatches(options: {
+  dataset: Dataset
+  rows: Uint32Array
+  config: StudentConfig
+  method: Method
+}): Batches {
+  const { dataset, rows, config, method } = options
   const { batch, seed, epochs, schedule, learningRate: base } = config
-  const { classes } = dataset
-  const width = dataset.pixels.length / dataset.rows
   const perEpoch = Math.ceil(rows.length / batch)
-  const capacity = Math.max(1, Math.min(CAPACITY, perEpoch, Math.floor(BUFFER / (batch * width))))
-  const buffers = {
-    pixels: new Uint8Array(capacity * batch * width),
-    logits: new Float32Array(capacity * batch * classes),
-    labels: new Int32Array(capacity * batch),
-    weights: new Float32Array(capacity * batch),
-    learningRate: new Float32Array(capacity),
-    temperature: new Float32Array(capacity).fill(config.temperature),
-    alpha: new Float32Array(capacity).fill(config.alpha),
-    step: new Float32Array(capacity),
-  }
+  const specs = Object.entries(trainInputs(batch, dataset, method))
+  const sizes = new Map(specs.map(([name, { shape }]) => [name, shape.reduce((product, n) => product * n, 1)]))
+  const capacity = Math.max(1, Math.min(CAPACITY, perEpoch, Math.floor(BUFFER / sizes.get('pixels')!)))
+  const buffers = Object.fromEntries(
+    specs.map(([name, { dtype }]) => [name, new arrays[dtype](capacity * sizes.get(name)!)]),
+  )
+  const tables = [
+    { name: 'pixels', values: dataset.pixels },
+    { name: 'labels', values: dataset.labels },
+    ...dataset.targets.columns.map(({ name, values }) => ({ name: inputOf(name), values })),
+  ].filter(({ name }) => buffers[name])
+  buffers.temperature!.fill(config.temperature)
+  buffers.alpha!.fill(config.alpha)
   let [epoch, order] = [-1, rows]
   return {
     perEpoch,
@@ -54,23 +64,21 @@ export function createBatches(dataset: Dataset, rows: Uint32Array, config: Stude
       }
       const start = (first % perEpoch) * batch
       const some = order.subarray(start, start + count * batch)
-      const { weights, learningRate, step } = buffers
-      gather(dataset.pixels, { width, rows: some, into: buffers.pixels })
-      gather(dataset.logits, { width: classes, rows: some, into: buffers.logits })
-      gather(dataset.labels, { width: 1, rows: some, into: buffers.labels })
-      weights.fill(1, 0, some.length).fill(0, some.length)
-      for (let i = 0; i < count; i++) {
-        learningRate[i] = learningRateAt(first + i, { schedule, base, steps: epochs * perEpoch })
-        step[i] = first + i
+      for (const { name, values } of tables) {
+        gather(values, { width: sizes.get(name)! / batch, rows: some, into: buffers[name]! })
       }
-      const filled = Object.entries(buffers).map(([name, all]) => [
-        name,
-        all.subarray(0, (all.length / capacity) * count),
-      ])
+      buffers.weights!.fill(1, 0, some.length).fill(0, some.length)
+      for (let i = 0; i < count; i++) {
+        buffers.learningRate![i] = learningRateAt(first + i, { schedule, base, steps: epochs * perEpoch })
+        buffers.step![i] = first + i
+        buffers.epoch![i] = epoch
+      }
       return {
-        inputs: Object.fromEntries(filled),
+        inputs: Object.fromEntries(
+          Object.entries(buffers).map(([name, all]) => [name, all.subarray(0, count * sizes.get(name)!)]),
+        ),
         weights: Array.from({ length: count }, (_, i) => Math.min(batch, some.length - i * batch)),
-        learningRate: learningRate[count - 1]!,
+        learningRate: buffers.learningRate![count - 1]!,
       }
     },
   }

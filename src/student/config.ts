@@ -1,5 +1,5 @@
 import { DecantError } from '../errors.js'
-import { findMethod } from './method.js'
+import { completeParameters, findMethod } from './method.js'
 import type { OptimizerConfig } from './optimizer.js'
 import type { Schedule } from './schedule.js'
 
@@ -7,10 +7,14 @@ import type { Schedule } from './schedule.js'
 export interface StudentConfig {
   /** A form of the zoo (`mlp:128`) or the path of a module. */
   student: string
+  /** A method's name (`kd`) or the path of a module. */
   method: string
+  /** Default: the method's own; 1 for one that has no temperature. */
   temperature: number
-  /** The share of the teacher in [0, 1]; 0 is the control. */
+  /** The weight of the teacher; 0 is the control. Default: the method's own. */
   alpha: number
+  /** The method's own parameters, by name. */
+  parameters: Record<string, number>
   optimizer: OptimizerConfig
   learningRate: number
   schedule: Schedule
@@ -23,11 +27,10 @@ export interface StudentConfig {
   earlyStop: { patience: number } | null
 }
 
-export const defaults: StudentConfig = {
+/** The method's temperature, alpha and parameters aside. */
+export const defaults: Omit<StudentConfig, 'temperature' | 'alpha' | 'parameters'> = {
   student: 'mlp:128',
   method: 'kd',
-  temperature: 4,
-  alpha: 0.9,
   optimizer: { name: 'adam' },
   learningRate: 1e-3,
   schedule: { kind: 'cosine', warmup: 0 },
@@ -43,8 +46,16 @@ export const defaults: StudentConfig = {
  * evaluate on, and for early stopping, which must not choose by what it is evaluated on.
  * @throws DecantError naming the option
  */
-export function completeConfig(given: Partial<StudentConfig>, { evaluated }: { evaluated: boolean }): StudentConfig {
-  const config = { ...defaults, ...definedOf(given) }
+export async function completeConfig(
+  given: Partial<StudentConfig>,
+  { evaluated }: { evaluated: boolean },
+): Promise<StudentConfig> {
+  const method = await findMethod(given.method ?? defaults.method)
+  const { temperature: usual = 1, alpha: weight = 0 } = method.parameters
+  const parameters = completeParameters(method, given.parameters ?? {})
+  const { student, method: name, ...rest } = defaults
+  const usually: StudentConfig = { student, method: name, temperature: usual, alpha: weight, parameters, ...rest }
+  const config = { ...usually, ...definedOf(given), parameters }
   if (given.holdout === undefined && evaluated && !config.earlyStop) config.holdout = 0
   const check = (
     name: keyof StudentConfig | 'warmup' | 'patience',
@@ -55,9 +66,9 @@ export function completeConfig(given: Partial<StudentConfig>, { evaluated }: { e
     if (!holds) throw new DecantError(`${name}: expected ${expected}, found ${value}`)
   }
   const { temperature, alpha, learningRate, epochs, batch, seed, holdout, earlyStop, schedule } = config
-  findMethod(config.method)
   check('temperature', temperature, 'a number above 0', temperature > 0 && Number.isFinite(temperature))
-  check('alpha', alpha, 'a number from 0 to 1', alpha >= 0 && alpha <= 1)
+  const most = method.shares ? 1 : Number.MAX_VALUE
+  check('alpha', alpha, method.shares ? 'a number from 0 to 1' : 'a number of at least 0', alpha >= 0 && alpha <= most)
   check('learningRate', learningRate, 'a number above 0', learningRate > 0 && Number.isFinite(learningRate))
   check('epochs', epochs, 'a whole number of at least 1', Number.isInteger(epochs) && epochs >= 1)
   check('batch', batch, 'a whole number of at least 1', Number.isInteger(batch) && batch >= 1)

@@ -6,6 +6,7 @@ import { idAt, type Targets } from '../cache/index.js'
 import { DecantError, FormatError, InterruptedError, MismatchError } from '../errors.js'
 import { affine, type Preprocess } from '../source/preprocess.js'
 import type { Source } from '../source/source.js'
+import { emptyTargets, type StoredTargets, storeChunk } from './targets.js'
 
 /** What students train on, in memory: n images and what the teacher said of each. Plain data, so that workers share it. */
 export interface Dataset {
@@ -15,8 +16,8 @@ export interface Dataset {
   shape: [height: number, width: number, channels: number]
   /** uint8 [n, H, W, C] */
   pixels: Uint8Array
-  /** float32 [n, classes], raw */
-  logits: Float32Array
+  /** What the teacher said, by row, as compact as it lies in the cache. */
+  targets: StoredTargets
   /** int32 [n], -1 = no label */
   labels: Int32Array
   /** uint32 [n], a hash of the row's id: which rows are held out is decided by it alone */
@@ -51,18 +52,15 @@ export async function loadDataset(options: {
     ])
   }
   if (rows === 0) throw new DecantError(`${targets.dir}: no rows to train on`)
-  const { input } = source
-  if (input.kind !== 'image')
-    throw new DecantError(`${source.uri}: students learn from images so far, the source gives ${input.kind}`)
-  const bytes = rows * input.shape.reduce((product, n) => product * n, 1)
+  const bytes = rows * source.shape.reduce((product, n) => product * n, 1)
   if (Math.max(bytes, rows * classes * 4) > constants.MAX_LENGTH) {
     throw new DecantError(
-      `${targets.dir}: ${rows} rows of ${input.shape.join('x')} pixels and ${classes} logits do not fit into memory: at most ${constants.MAX_LENGTH} bytes each`,
+      `${targets.dir}: ${rows} rows of ${source.shape.join('x')} pixels and ${classes} logits do not fit into memory: at most ${constants.MAX_LENGTH} bytes each`,
     )
   }
   const allocate = (bytes: number) => (shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes))
   const pixels = new Uint8Array(allocate(bytes))
-  const logits = new Float32Array(allocate(rows * classes * 4))
+  const stored = emptyTargets({ codec: manifest.codec, classes, rows, shared })
   const labels = new Int32Array(allocate(rows * 4))
   const hashes = new Uint32Array(allocate(rows * 4))
 
@@ -70,7 +68,7 @@ export async function loadDataset(options: {
   const rowBytes = bytes / rows
   try {
     for await (const chunk of targets.chunks({ signal, verify: true })) {
-      logits.set(chunk.logits, chunk.first * classes)
+      storeChunk(stored, chunk)
       labels.set(chunk.labels, chunk.first)
       for (let i = 0; i < chunk.rows; i++) {
         const row = chunk.first + i
@@ -99,12 +97,12 @@ export async function loadDataset(options: {
     rows,
     classes,
     names,
-    shape: input.shape,
+    shape: source.shape,
     pixels,
-    logits,
+    targets: stored,
     labels,
     hashes,
-    ...affine(preprocess, input.shape[2]),
+    ...affine(preprocess, source.shape[2]),
     preprocess,
     manifest: createHash('sha256')
       .update(await readFile(join(targets.dir, 'manifest.json')))
@@ -117,7 +115,7 @@ export async function loadDataset(options: {
 function imagesOf(source: Source, { skip, signal }: { skip: boolean; signal?: AbortSignal }) {
   const size = 256
   const batches = source.batches({ size, signal, onError: skip ? 'skip' : 'fail' })[Symbol.asyncIterator]()
-  const rowBytes = source.input.shape.reduce((product, n) => product * n, 1)
+  const rowBytes = source.shape.reduce((product, n) => product * n, 1)
   let [batch, at] = [undefined as Awaited<ReturnType<typeof batches.next>>['value'], 0]
   return {
     close: () => batches.return?.(),
@@ -129,7 +127,7 @@ function imagesOf(source: Source, { skip, signal }: { skip: boolean; signal?: Ab
         at = 0
       }
       const i = at++
-      return { id: idAt(batch.ids, i), pixels: (batch.inputs as Uint8Array).subarray(i * rowBytes, (i + 1) * rowBytes) }
+      return { id: idAt(batch.ids, i), pixels: batch.inputs.subarray(i * rowBytes, (i + 1) * rowBytes) }
     },
   }
 }
@@ -149,19 +147,3 @@ export function holdOut(dataset: Dataset, share: number): { train: Uint32Array; 
   const isHeld = (row: number) => dataset.hashes[row]! < share * 2 ** 32
   return { train: rows.filter((row) => !isHeld(row)), held: rows.filter(isHeld) }
 }
-
-/** Copies rows of a table of `width` columns into `into`, one after another. */
-export function gather<A extends Uint8Array | Float32Array | Int32Array>(
-  table: A,
-  options: { width: number; rows: Uint32Array; into: A },
-): void {
-  const { width, rows, into } = options
-  for (let i = 0; i < rows.length; i++) {
-    const [from, to] = [rows[i]! * width, i * width]
-    if (width > NARROW) into.set(table.subarray(from, from + width), to)
-    else for (let j = 0; j < width; j++) into[to + j] = table[from + j]!
-  }
-}
-
-/** Up to so many elements, a loop is faster than a view and its copy. */
-const NARROW = 32

@@ -1,8 +1,10 @@
 import type { LayersModel } from '@tensorflow/tfjs-layers'
 import type { Engine } from '../engine/engine.js'
-import { type Dataset, gather } from './dataset.js'
+import type { Dataset } from './dataset.js'
+import { gather } from './gather.js'
 import { type Metrics, measure } from './metrics.js'
 import { predictStep } from './program.js'
+import { logitsOf } from './targets.js'
 
 const BATCH = 250
 
@@ -23,7 +25,7 @@ export async function createEvaluator(options: {
   const width = dataset.shape.reduce((product, n) => product * n, 1)
   const program = await engine.compile(predictStep(model, dataset), { inputs: { pixels: { shape, dtype: 'uint8' } } })
   return {
-    async evaluate({ pixels, logits, labels, classes }, rows) {
+    async evaluate({ pixels, targets, labels, classes }, rows) {
       await engine.sync()
       const batch = new Uint8Array(BATCH * width)
       const student = new Float32Array(rows.length * classes)
@@ -33,11 +35,9 @@ export async function createEvaluator(options: {
         const outputs = await program.run({ pixels: batch })
         student.set(outputs.logits!.subarray(0, some.length * classes), at * classes)
       }
-      const teacher = new Float32Array(rows.length * classes)
       const hard = new Int32Array(rows.length)
-      gather(logits, { width: classes, rows, into: teacher })
       gather(labels, { width: 1, rows, into: hard })
-      return measure({ student, teacher, labels: hard, classes })
+      return measure({ student, teacher: logitsOf(targets, rows), labels: hard, classes })
     },
     dispose: () => program.dispose(),
   }

@@ -11,6 +11,8 @@ export interface Provenance {
   engine: string
   /** sha256 of a user's own student module */
   module?: string
+  /** sha256 of a user's own method module */
+  methodModule?: string
   /** sha256 of manifest.json of the targets trained on, and of the teacher's file */
   manifest: string
   teacher: string

@@ -10,9 +10,10 @@ export { printStep } from './print-step.js'
 export { loadStudent, readSummary } from './save.js'
 export { learningRateAt, type Schedule } from './schedule.js'
 export { type SweepEvent, type SweepOptions, type SweepResult, sweep } from './sweep.js'
-export { type Grid, planSweep } from './sweep-plan.js'
+export { type Grid, type PlannedStudent, planSweep } from './sweep-plan.js'
 export { formatCsv, type Measure, type Point, type SweepRow, type SweepStudent, tabulate } from './sweep-table.js'
 export { createTally, type Tally } from './tally.js'
+export type { TeacherTargets } from './targets.js'
 export {
   type TrainDataOptions,
   type TrainEvent,

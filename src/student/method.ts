@@ -1,55 +1,102 @@
-import * as tf from '@tensorflow/tfjs-core'
+import type * as tf from '@tensorflow/tfjs-core'
+import { codecOf } from '../cache/index.js'
 import { DecantError } from '../errors.js'
-import { crossEntropy, softTargetLoss, weightedMean } from './losses.js'
+import type { Dataset } from './dataset.js'
+import { ce } from './methods/ce.js'
+import { kd } from './methods/kd.js'
+import { findModule, isPath } from './module.js'
+import type { TeacherTargets } from './targets.js'
 
 /** One batch as a method sees it: B rows, C classes. Logits are raw (T = 1). */
 export interface LossInputs {
   /** float32 [B, C], the gradient flows into these */
   studentLogits: tf.Tensor2D
-  /** float32 [B, C] */
-  teacherLogits: tf.Tensor2D
+  teacher: TeacherTargets
   /** int32 [B], -1 = no label */
   labels: tf.Tensor1D
   /** float32 [B], 0 for the rows that pad the last batch */
   weights: tf.Tensor1D
   /** float32 [] */
   temperature: tf.Scalar
-  /** float32 [], the share of the teacher */
+  /** float32 [], the weight of the teacher; 0 leaves the cross-entropy with the labels alone */
   alpha: tf.Scalar
   /** float32 [], optimizer steps taken before this one */
   step: tf.Scalar
+  /** float32 [], 0 in the first epoch, 1 in the second, … */
+  epoch: tf.Scalar
+  /** The epochs that are asked for. */
+  epochs: number
+  /** The method's own parameters. */
+  parameters: Readonly<Record<string, number>>
 }
 
-/** A way to distil: a loss as tfjs code, a mean over rows in nats. */
+/** A way to distil: a loss as tfjs code, a mean over rows. A module of the user's own has one as its default export. */
 export interface Method {
   name: string
-  /** What the loss reads: a method that never looks at the teacher has no temperature and no alpha in a sweep. */
-  needs: { teacher: boolean; labels: boolean }
+  needs: {
+    /** What the loss reads of the teacher: nothing; log-probabilities over buckets, which every codec has; or logits of all classes. */
+    teacher: false | 'buckets' | 'dense'
+    /** No row without a label tells the student anything. */
+    labels: boolean
+  }
+  /**
+   * What can be set, by name, and its default. `temperature` and `alpha` are known to every command; a method that lacks one ignores it.
+   * The loss at alpha 0 is the cross-entropy on the labels.
+   */
+  parameters: Readonly<Record<string, number>>
+  /** alpha is a share: the rest, 1 - alpha, is the cross-entropy's. So it is at most 1. */
+  shares?: boolean
   loss(inputs: LossInputs): tf.Scalar
-}
-
-/** Hinton et al. 2015: α·T²·KL(teacher‖student at T) + (1-α)·CE(label). α = 0 is the control. */
-const kd: Method = {
-  name: 'kd',
-  needs: { teacher: true, labels: false },
-  loss({ studentLogits, teacherLogits, labels, weights, temperature, alpha }) {
-    const soft = tf.mul(alpha, softTargetLoss(studentLogits, teacherLogits, temperature))
-    const hard = tf.mul(tf.sub(1, alpha), crossEntropy(studentLogits, labels))
-    return weightedMean(tf.add(soft, hard), weights)
-  },
-}
-
-/** Cross-entropy on the labels alone: the control. */
-const ce: Method = {
-  name: 'ce',
-  needs: { teacher: false, labels: true },
-  loss: ({ studentLogits, labels, weights }) => weightedMean(crossEntropy(studentLogits, labels), weights),
 }
 
 export const methods: readonly Method[] = [kd, ce]
 
-export function findMethod(name: string): Method {
+/** @throws DecantError where there is no such method, or the module at the path has none */
+export async function findMethod(name: string): Promise<Method> {
+  if (isPath(name)) return checkMethod(name, await findModule(name))
   const method = methods.find((method) => method.name === name)
-  if (!method) throw new DecantError(`method '${name}': expected ${methods.map(({ name }) => name).join(' or ')}`)
-  return method
+  if (method) return method
+  const names = methods.map(({ name }) => name).join(', ')
+  throw new DecantError(`method '${name}': expected ${names}, or the path of a module (./my-method.ts)`)
+}
+
+function checkMethod(path: string, found: unknown): Method {
+  const { needs, parameters = {}, shares = false, loss } = (found ?? {}) as Partial<Method>
+  const fail = (expected: string) => new DecantError(`method ${path}: its default export: expected ${expected}`)
+  if (typeof loss !== 'function') throw fail('an object with a function `loss`')
+  if (!needs || ![false, 'buckets', 'dense'].includes(needs.teacher) || typeof needs.labels !== 'boolean') {
+    throw fail("`needs: { teacher: false | 'buckets' | 'dense', labels: true | false }`")
+  }
+  const wrong = Object.entries(parameters).find(([, value]) => !Number.isFinite(value))
+  if (wrong) throw fail(`numbers as \`parameters\`, found ${wrong[0]}: ${wrong[1]}`)
+  return { name: path, needs, parameters, shares, loss: (inputs) => loss(inputs) }
+}
+
+/** @throws DecantError where the method needs what the targets do not have */
+export function checkTargets({ name, needs }: Method, { targets, labels }: Pick<Dataset, 'targets' | 'labels'>): void {
+  if (needs.labels && labels.every((label) => label < 0)) {
+    throw new DecantError(`method '${name}' learns from labels, and no row of the targets has one`)
+  }
+  if (needs.teacher === 'dense' && codecOf(targets.codec).kind !== 'dense') {
+    throw new DecantError(
+      `method '${name}' reads the logits of all classes, and codec ${targets.codec} keeps some of them: export again with --codec f16, or take another method`,
+    )
+  }
+}
+
+/**
+ * A method's parameters with what was set of them.
+ * @throws DecantError naming the parameter that the method does not have, or whose value is no number
+ */
+export function completeParameters(method: Method, set: Readonly<Record<string, number>>): Record<string, number> {
+  const { temperature: _, alpha: __, ...own } = method.parameters
+  for (const [name, value] of Object.entries(set)) {
+    if (!(name in own)) {
+      const names = Object.keys(own)
+      const expected = names.length > 0 ? `expected ${names.join(', ')}` : 'it has none'
+      throw new DecantError(`parameter '${name}' of method ${method.name}: ${expected}`)
+    }
+    if (!Number.isFinite(value)) throw new DecantError(`parameter '${name}': expected a number, found ${value}`)
+  }
+  return { ...own, ...set }
 }

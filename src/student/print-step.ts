@@ -17,7 +17,7 @@ export async function printStep(options: {
   config: Partial<StudentConfig>
 }): Promise<string> {
   const { targets, source, engine } = options
-  const config = completeConfig(options.config, { evaluated: true })
+  const config = await completeConfig(options.config, { evaluated: true })
   const run = await openRun({ config, dataset: await loadDataset({ targets, source }), engine })
   try {
     if (run.program.print) return run.program.print()

@@ -3,29 +3,40 @@ import type { LayersModel } from '@tensorflow/tfjs-layers'
 import type { InputSpec, Step } from '../engine/engine.js'
 import { withLayerRandom } from '../engine/layer-random.js'
 import { randomSource } from '../engine/random.js'
+import { DecantError } from '../errors.js'
+import type { StudentConfig } from './config.js'
 import type { Dataset } from './dataset.js'
 import type { Method } from './method.js'
 import type { Optimizer } from './optimizer.js'
+import { decodeTargets, type TeacherTargets, targetInputs } from './targets.js'
 
 /** The parts of a dataset that a step's shapes and constants come from. */
-export type Domain = Pick<Dataset, 'shape' | 'classes' | 'multiply' | 'add'>
+export type Domain = Pick<Dataset, 'shape' | 'multiply' | 'add'>
 
 /** The tf.Variables of a model's weights, in the model's order. */
 export const variablesOf = (weights: LayersModel['weights']): tf.Variable[] =>
   weights.map((weight) => (weight as unknown as { val: tf.Variable }).val)
 
-/** Inputs of a training step: B rows, those that pad the last batch with weight 0, and what changes from step to step. */
-export function trainInputs(batch: number, { shape, classes }: Domain): Record<string, InputSpec> {
+/**
+ * Inputs of a training step: B rows, those that pad the last batch with weight 0, what the teacher said of them where the method looks
+ * at it, and what changes from step to step.
+ */
+export function trainInputs(
+  batch: number,
+  { shape, targets }: Pick<Dataset, 'shape' | 'targets'>,
+  { needs }: Pick<Method, 'needs'>,
+): Record<string, InputSpec> {
   const scalar: InputSpec = { shape: [], dtype: 'float32' }
   return {
     pixels: { shape: [batch, ...shape], dtype: 'uint8' },
-    logits: { shape: [batch, classes], dtype: 'float32' },
+    ...(needs.teacher && targetInputs(batch, targets)),
     labels: { shape: [batch], dtype: 'int32' },
     weights: { shape: [batch], dtype: 'float32' },
     learningRate: scalar,
     temperature: scalar,
     alpha: scalar,
     step: scalar,
+    epoch: scalar,
   }
 }
 
@@ -34,31 +45,48 @@ export function trainStep(options: {
   model: LayersModel
   method: Method
   optimizer: Optimizer
-  domain: Domain
+  dataset: Domain & Pick<Dataset, 'targets'>
+  /** The epochs of the whole training, and the method's own parameters. */
+  config: Pick<StudentConfig, 'epochs' | 'parameters'>
   /** What dropout and noise are drawn from, with the step's number. */
   seed: number
 }): Step {
-  const { model, method, optimizer, domain, seed } = options
+  const { model, method, optimizer, dataset, config, seed } = options
   const variables = variablesOf(model.trainableWeights)
   const predict = (pixels: tf.Tensor, step: tf.Tensor) =>
-    withLayerRandom(randomSource(seed, step), () => model.apply(normalise(pixels, domain), { training: true }))
-  return ({ pixels, logits, labels, weights, learningRate, temperature, alpha, step }) => {
+    withLayerRandom(randomSource(seed, step), () => model.apply(normalise(pixels, dataset), { training: true }))
+  return (inputs) => {
+    const { pixels, labels, weights, learningRate, temperature, alpha, step, epoch } = inputs
     const { value, grads } = tf.variableGrads(
       () =>
         method.loss({
           studentLogits: predict(pixels!, step!) as tf.Tensor2D,
-          teacherLogits: logits as tf.Tensor2D,
+          teacher: method.needs.teacher ? decodeTargets(dataset.targets, inputs) : nothing,
           labels: labels as tf.Tensor1D,
           weights: weights as tf.Tensor1D,
           temperature: temperature as tf.Scalar,
           alpha: alpha as tf.Scalar,
           step: step as tf.Scalar,
+          epoch: epoch as tf.Scalar,
+          epochs: config.epochs,
+          parameters: config.parameters,
         }),
       variables,
     )
     optimizer.apply(grads, learningRate as tf.Scalar)
     return { loss: value }
   }
+}
+
+/** For a method that says that it does not look at the teacher. */
+const nothing: TeacherTargets = {
+  kind: 'bucketed',
+  logits: () => refuse(),
+  logProbs: () => refuse(),
+}
+
+function refuse(): never {
+  throw new DecantError("the method reads the teacher's targets, and its `needs.teacher` says that it does not")
 }
 
 /** The student's raw logits [B, classes] for pixels [B, H, W, C]. */

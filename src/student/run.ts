@@ -29,10 +29,10 @@ export async function openRun(options: {
     assignVariables(weights, 'model', checkpoint.tensors)
     assignVariables(optimizer.state, 'optimizer', checkpoint.tensors)
   }
-  const batches = createBatches(dataset, train, config)
-  const method = findMethod(config.method)
-  const step = trainStep({ model, method, optimizer, domain: dataset, seed: config.seed })
-  const program = await engine.compile(step, { inputs: trainInputs(config.batch, dataset), stacked: true })
+  const method = await findMethod(config.method)
+  const batches = createBatches({ dataset, rows: train, config, method })
+  const step = trainStep({ model, method, optimizer, dataset, config, seed: config.seed })
+  const program = await engine.compile(step, { inputs: trainInputs(config.batch, dataset, method), stacked: true })
   const evaluator = await createEvaluator({ model, engine, dataset })
   const patience = config.earlyStop?.patience
   return {

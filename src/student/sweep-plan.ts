@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
-import { completeConfig, type StudentConfig } from './config.js'
-import { findMethod } from './method.js'
+import { DecantError } from '../errors.js'
+import { completeConfig, defaults, type StudentConfig } from './config.js'
+import { findMethod, type Method } from './method.js'
+import { isPath } from './module.js'
 
 /** Every combination is trained, less those that cannot differ. */
 export interface Grid {
@@ -8,42 +10,96 @@ export interface Grid {
   method?: string[]
   temperature?: number[]
   alpha?: number[]
+  /** Values of methods' own parameters; each is an axis of the methods that have it. */
+  parameters?: Record<string, number[]>
   seed?: number[]
 }
 
-/**
- * The students of a grid, in its order with the control first. A method that never looks at the teacher has no temperature and no
- * alpha, and kd with α = 0 is ce: all of these are the one control, written as ce, T = 1, α = 0.
- */
-export function planSweep(grid: Grid, base: Partial<StudentConfig>, options: { evaluated: boolean }): StudentConfig[] {
-  const plan = new Map<string, StudentConfig>()
-  const given = completeConfig(base, options)
-  for (const student of grid.student ?? [given.student])
-    for (const method of grid.method ?? [given.method])
-      for (const temperature of grid.temperature ?? [given.temperature])
-        for (const alpha of grid.alpha ?? [given.alpha])
-          for (const seed of grid.seed ?? [given.seed]) {
-            const control = !findMethod(method).needs.teacher || (method === 'kd' && alpha === 0)
-            const point = control
-              ? { method: method === 'kd' ? 'ce' : method, temperature: 1, alpha: 0 }
-              : { method, temperature, alpha }
-            const config = completeConfig({ ...given, student, seed, ...point }, options)
-            plan.set(studentName(config), config)
-          }
-  const configs = [...plan.values()]
-  return [...configs.filter(isControl), ...configs.filter((config) => !isControl(config))]
+export interface PlannedStudent {
+  /** A folder's name, one for each student of a sweep: `mlp-128-kd-T4-a0.9-s1`. */
+  name: string
+  config: StudentConfig
 }
 
-/** A student that never saw the teacher. */
-export const isControl = (config: { method: string }): boolean => !findMethod(config.method).needs.teacher
+/** A method with the axes that it has. */
+interface Axes {
+  method: Method
+  temperature: (number | undefined)[]
+  alpha: (number | undefined)[]
+  parameters: Record<string, number>[]
+}
 
-/** A folder's name, one for each student of a sweep: `mlp-128-kd-T4-a0.9-s1`. */
-export function studentName({ student, method, temperature, alpha, seed }: StudentConfig): string {
-  const slug = student.replace(/[^A-Za-z0-9]+/g, '-').replace(/^-/, '')
+/**
+ * The students of a grid, in its order with the control first. A method is varied in what it has: one without temperature or alpha has
+ * no axis of it. alpha = 0 is the cross-entropy on the labels whatever the method: the one control, written as ce.
+ * @throws DecantError where a parameter belongs to no method of the grid
+ */
+export async function planSweep(
+  grid: Grid,
+  base: Partial<StudentConfig>,
+  options: { evaluated: boolean },
+): Promise<PlannedStudent[]> {
+  const plan = new Map<string, PlannedStudent>()
+  const methods = await Promise.all((grid.method ?? [base.method ?? defaults.method]).map(findMethod))
+  checkNames(grid.parameters ?? {}, methods)
+  const axes = methods.map((method) => axesOf(method, grid, base))
+  for (const student of grid.student ?? [base.student ?? defaults.student])
+    for (const { method, ...axis } of axes)
+      for (const temperature of axis.temperature)
+        for (const alpha of axis.alpha)
+          for (const parameters of axis.parameters)
+            for (const seed of grid.seed ?? [base.seed ?? defaults.seed]) {
+              const point = alpha === 0 ? control : { method: method.name, temperature, alpha, parameters }
+              const config = await completeConfig({ ...base, student, seed, ...point }, options)
+              const name = nameOf(config, alpha === 0 ? {} : method.parameters)
+              plan.set(name, { name, config })
+            }
+  const students = [...plan.values()]
+  return [...students.filter(({ config }) => isControl(config)), ...students.filter(({ config }) => !isControl(config))]
+}
+
+const control = { method: 'ce', temperature: undefined, alpha: undefined, parameters: {} }
+
+/** The student that learns from the labels alone. */
+export const isControl = ({ method }: { method: string }): boolean => method === control.method
+
+function axesOf(method: Method, grid: Grid, base: Partial<StudentConfig>): Axes {
+  const has = method.parameters
+  const own = Object.entries({ ...base.parameters, ...grid.parameters }).filter(([name]) => name in has)
+  let parameters: Record<string, number>[] = [{}]
+  for (const [name, values] of own)
+    parameters = parameters.flatMap((before) => [values].flat().map((value) => ({ ...before, [name]: value })))
+  return {
+    method,
+    temperature: 'temperature' in has ? (grid.temperature ?? [base.temperature]) : [undefined],
+    alpha: 'alpha' in has ? (grid.alpha ?? [base.alpha]) : [undefined],
+    parameters,
+  }
+}
+
+function checkNames(parameters: Record<string, number[]>, methods: Method[]): void {
+  for (const name in parameters) {
+    if (methods.some((method) => name in method.parameters)) continue
+    throw new DecantError(
+      `parameter '${name}': no method of the grid has it (${methods.map(({ name }) => name).join(', ')})`,
+    )
+  }
+}
+
+/** Parameters are in the name where they are not the method's usual ones. */
+function nameOf(config: StudentConfig, usual: Method['parameters']): string {
+  const { student, method, temperature, alpha, parameters, seed } = config
+  const parts = [slug(student), slug(method)]
+  if ('temperature' in usual) parts.push(`T${temperature}`)
+  if ('alpha' in usual) parts.push(`a${alpha}`)
+  for (const [name, value] of Object.entries(parameters)) if (value !== usual[name]) parts.push(`${name}${value}`)
+  return [...parts, `s${seed}`].join('-')
+}
+
+function slug(specification: string): string {
+  const slug = specification.replace(/[^A-Za-z0-9]+/g, '-').replace(/^-/, '')
   // Two paths may have the same slug.
-  const mark = /^[./]|\.[cm]?[jt]s$/.test(student)
-    ? `-${createHash('sha256').update(student).digest('hex').slice(0, 6)}`
-    : ''
-  const point = isControl({ method }) ? method : `${method}-T${temperature}-a${alpha}`
-  return `${slug}${mark}-${point}-s${seed}`
+  return isPath(specification)
+    ? `${slug}-${createHash('sha256').update(specification).digest('hex').slice(0, 6)}`
+    : slug
 }

@@ -13,12 +13,14 @@ export interface SweepStudent extends Point {
   failed?: string
 }
 
-/** What the students of one row of the table have in common. The control has T = 1 and α = 0. */
+/** What the students of one row of the table have in common. A method without temperature has T = 1; without a teacher, α = 0. */
 export interface Point {
   student: string
   method: string
   temperature: number
   alpha: number
+  /** the method's own */
+  parameters: Record<string, number>
 }
 
 const measures = ['accuracy', 'nll', 'ece', 'agreement', 'kl'] as const
@@ -44,12 +46,13 @@ export function tabulate(students: SweepStudent[]): SweepRow[] {
   const controls = new Map<string, SweepStudent>()
   for (const student of students) if (isControl(student)) controls.set(`${student.student} ${student.seed}`, student)
   return [...groups.values()].map((group): SweepRow => {
-    const { student, method, temperature, alpha } = group[0]!
+    const { student, method, temperature, alpha, parameters } = group[0]!
     const row: SweepRow = {
       student,
       method,
       temperature,
       alpha,
+      parameters,
       control: isControl(group[0]!),
       seeds: group.map(({ seed }) => seed),
       measures: {},
@@ -70,15 +73,26 @@ export function tabulate(students: SweepStudent[]): SweepRow[] {
   })
 }
 
-const pointOf = ({ student, method, temperature, alpha }: Point) =>
-  JSON.stringify([student, method, temperature, alpha])
+const pointOf = ({ student, method, temperature, alpha, parameters }: Point) =>
+  JSON.stringify([student, method, temperature, alpha, parameters])
 
-const columns = ['student', 'method', 'temperature', 'alpha', 'seed', ...measures, 'seconds', 'failed'] as const
+const columns = [
+  'student',
+  'method',
+  'temperature',
+  'alpha',
+  'parameters',
+  'seed',
+  ...measures,
+  'seconds',
+  'failed',
+] as const
 
 /** One line a student, RFC 4180. */
 export function formatCsv(students: SweepStudent[]): string {
   const lines = students.map((student) => {
-    const values: Record<string, unknown> = { ...student, ...student.metrics }
+    const parameters = Object.entries(student.parameters).map(([name, value]) => `${name}=${value}`)
+    const values: Record<string, unknown> = { ...student, parameters: parameters.join(' '), ...student.metrics }
     return columns.map((column) => quote(values[column] ?? '')).join(',')
   })
   return [columns.join(','), ...lines, ''].join('\r\n')

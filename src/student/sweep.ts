@@ -10,7 +10,7 @@ import type { StudentConfig } from './config.js'
 import { type Dataset, loadDataset } from './dataset.js'
 import { openParent } from './folder.js'
 import type { Metrics } from './metrics.js'
-import { type Grid, planSweep, studentName } from './sweep-plan.js'
+import { type Grid, planSweep } from './sweep-plan.js'
 import { formatCsv, type SweepRow, type SweepStudent, tabulate } from './sweep-table.js'
 import type { TrainEvent } from './train.js'
 
@@ -60,7 +60,7 @@ export type FromWorker =
 export async function sweep(options: SweepOptions): Promise<SweepResult> {
   const { targets, source, evaluate, grid, base = {}, engine, out, signal, onEvent = () => {} } = options
   const began = performance.now()
-  const plan = planSweep(grid, base, { evaluated: evaluate !== undefined })
+  const plan = await planSweep(grid, base, { evaluated: evaluate !== undefined })
   if (out !== undefined) await openParent(out)
   const evaluation = evaluate && (await loadDataset({ ...evaluate, shared: true, signal }))
   const workerData: SweepWorkerData = {
@@ -69,25 +69,26 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
     engine: { threads: 1, ...engine }, // a thread each; more would only change the order of sums
   }
   const jobs = Math.min(options.jobs, plan.length)
-  onEvent({ type: 'plan', students: plan.map(studentName), jobs })
+  onEvent({ type: 'plan', students: plan.map(({ name }) => name), jobs })
 
   const students: SweepStudent[] = new Array(plan.length)
   let [next, done] = [0, 0]
   const take = (): ToWorker | undefined => {
     const index = next++
-    const config = plan[index]
-    return config && { type: 'train', index, config, out: out && join(out, 'students', studentName(config)) }
+    const planned = plan[index]
+    if (!planned) return undefined
+    const { name, config } = planned
+    return { type: 'train', index, config, out: out && join(out, 'students', name) }
   }
   const hear = (message: FromWorker) => {
-    const config = plan[message.index]!
-    const name = studentName(config)
+    const { name, config } = plan[message.index]!
     if (message.type === 'event') return onEvent({ type: 'training', name, event: message.event })
-    const { student, method, temperature, alpha, seed } = config
+    const { student, method, temperature, alpha, parameters, seed } = config
     const outcome =
       message.type === 'done'
         ? { metrics: message.metrics, history: message.history, seconds: message.seconds }
         : { metrics: null, history: [], seconds: 0, failed: message.message }
-    students[message.index] = { student, method, temperature, alpha, seed, ...outcome }
+    students[message.index] = { student, method, temperature, alpha, parameters, seed, ...outcome }
     onEvent({ type: 'student', name, done: ++done, of: plan.length, student: students[message.index]! })
   }
   // A worker that breaks stops the others: they write their checkpoints before the error is passed on.

@@ -10,11 +10,11 @@ import { type EpochRecord, readCheckpoint, writeCheckpoint } from './checkpoint.
 import { completeConfig, type StudentConfig } from './config.js'
 import { type Dataset, holdOut, loadDataset } from './dataset.js'
 import { CHECKPOINT, checkProvenance, openFolder, type Provenance } from './folder.js'
-import { findMethod } from './method.js'
+import { checkTargets, findMethod } from './method.js'
 import type { Metrics } from './metrics.js'
+import { hashModule } from './module.js'
 import { openRun } from './run.js'
 import { loadStudent, readSummary, saveStudent } from './save.js'
-import { studentSource } from './student.js'
 
 export type TrainEvent =
   | { type: 'start'; parameters: number; rows: number; held: number; steps: number; backend: string; reason?: string }
@@ -76,12 +76,15 @@ export async function trainStudent(options: TrainOptions): Promise<TrainedStuden
  */
 export async function trainOnDataset(options: TrainDataOptions): Promise<TrainedStudent> {
   const { dataset, evaluation, engine, out, checkpointEvery, signal, onEvent = () => {} } = options
-  const config = completeConfig(configOf(options), { evaluated: evaluation !== undefined })
-  checkDatasets(dataset, evaluation, config)
+  const config = await completeConfig(configOf(options), { evaluated: evaluation !== undefined })
+  const method = await findMethod(config.method)
+  checkDatasets(dataset, evaluation)
+  checkTargets(method, dataset)
   const provenance: Provenance = {
     config,
     engine: engine.name,
-    module: await studentSource(config.student),
+    module: await hashModule(config.student),
+    methodModule: await hashModule(config.method),
     manifest: dataset.manifest,
     teacher: dataset.teacher,
     evaluation: evaluation?.manifest,
@@ -170,7 +173,7 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
   }
 }
 
-function checkDatasets(dataset: Dataset, evaluation: Dataset | undefined, config: StudentConfig): void {
+function checkDatasets(dataset: Dataset, evaluation: Dataset | undefined): void {
   const form = ({ shape, classes, preprocess }: Dataset) =>
     `${shape.join('x')} pixels, ${classes} classes, preprocessing ${JSON.stringify(preprocess)}`
   if (evaluation && form(evaluation) !== form(dataset)) {
@@ -178,19 +181,17 @@ function checkDatasets(dataset: Dataset, evaluation: Dataset | undefined, config
       `the targets to evaluate on are of another kind: expected ${form(dataset)}, found ${form(evaluation)}`,
     )
   }
-  if (findMethod(config.method).needs.labels && dataset.labels.every((label) => label < 0)) {
-    throw new DecantError(`method '${config.method}' learns from labels, and no row of the targets has one`)
-  }
 }
 
 function configOf(options: Partial<StudentConfig>): Partial<StudentConfig> {
-  const { student, method, temperature, alpha, optimizer, learningRate, schedule } = options
+  const { student, method, temperature, alpha, parameters, optimizer, learningRate, schedule } = options
   const { epochs, batch, seed, holdout, earlyStop } = options
   return {
     student,
     method,
     temperature,
     alpha,
+    parameters,
     optimizer,
     learningRate,
     schedule,

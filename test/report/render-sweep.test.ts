@@ -7,6 +7,7 @@ const student = (method: string, temperature: number, seed: number, accuracy: nu
   method,
   temperature,
   alpha: method === 'ce' ? 0 : 0.9,
+  parameters: {},
   seed,
   metrics: { rows: 10, labelled: 10, accuracy, nll: accuracy, ece: accuracy, agreement: temperature / 10, kl: 0.1 },
   history: [],

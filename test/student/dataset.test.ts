@@ -5,7 +5,9 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { idAt, idColumn } from '../../src/cache/index.js'
 import { FormatError, InterruptedError, MismatchError } from '../../src/errors.js'
 import type { Batch, Source } from '../../src/source/index.js'
-import { gather, hashId, holdOut, loadDataset } from '../../src/student/dataset.js'
+import { hashId, holdOut, loadDataset } from '../../src/student/dataset.js'
+import { gather } from '../../src/student/gather.js'
+import { logitsOf as teacherLogits } from '../../src/student/targets.js'
 import { type Example, labelOf, logitsOf, makeExample, pixelsOf } from './fixtures.js'
 
 let example: Example
@@ -19,7 +21,7 @@ describe('loadDataset', () => {
     expect([dataset.rows, dataset.classes, dataset.shape]).toEqual([300, 3, [6, 6, 1]])
     for (const row of [0, 1, 255, 256, 299]) {
       expect(dataset.pixels.slice(36 * row, 36 * (row + 1))).toEqual(pixelsOf(row))
-      expect(Array.from(dataset.logits.slice(3 * row, 3 * (row + 1)))).toEqual(logitsOf(row))
+      expect(Array.from(teacherLogits(dataset.targets, Uint32Array.of(row)))).toEqual(logitsOf(row))
       expect(dataset.labels[row]).toBe(labelOf(row))
     }
   })
@@ -31,9 +33,10 @@ describe('loadDataset', () => {
 
   it('puts the tables into shared memory for workers', async () => {
     const dataset = await loadDataset({ ...example, shared: true })
-    for (const { buffer } of [dataset.pixels, dataset.logits, dataset.labels, dataset.hashes])
+    const { pixels, targets, labels, hashes } = dataset
+    for (const { buffer } of [pixels, targets.columns[0]!.values, labels, hashes])
       expect(buffer).toBeInstanceOf(SharedArrayBuffer)
-    expect(dataset.logits).toEqual(example.dataset.logits)
+    expect(dataset.targets).toEqual(example.dataset.targets)
   })
 
   it('refuses another source, naming both fingerprints', async () => {
@@ -76,7 +79,7 @@ describe('loadDataset', () => {
       async *chunks() {
         const logits = Float32Array.from(rows.flatMap(logitsOf))
         const labels = Int32Array.from(rows, labelOf)
-        yield { first: 0, rows: 4, labels, logits, idAt: (i: number) => String(rows[i]) }
+        yield { first: 0, rows: 4, labels, columns: { logits }, idAt: (i: number) => String(rows[i]) }
       },
     } as unknown as typeof targets
     const skipping: Source = { ...source, batches: () => pick(source, rows) }

@@ -74,7 +74,7 @@ describe.skipIf(!hasTorch())(`${steps} steps have the losses of PyTorch from the
         ...{ weights, torch, options, steps, batch, side: domain.shape[0], classes: domain.classes },
         ...{ multiply: domain.multiply[0], add: domain.add[0], rates: [...(given.learningRate as Float32Array)] },
         pixels: [...(given.pixels as Uint8Array)],
-        logits: [...(given.logits as Float32Array)],
+        logits: [...(given['teacher.logits'] as Float32Array)],
         labels: [...(given.labels as Int32Array)],
       }
       const output = execFileSync(python, ['-c', script], { input: JSON.stringify(job), encoding: 'utf8' })

@@ -3,14 +3,21 @@ import { expect } from 'vitest'
 import { eagerProgram } from '../../src/engine/eager.js'
 import type { Engine, Inputs } from '../../src/engine/engine.js'
 import { random } from '../../src/random.js'
-import { findMethod } from '../../src/student/method.js'
+import { kd } from '../../src/student/methods/kd.js'
 import { createOptimizer, type OptimizerConfig } from '../../src/student/optimizer.js'
 import { trainInputs, trainStep, variablesOf } from '../../src/student/program.js'
 import { buildStudent } from '../../src/student/student.js'
+import type { StoredTargets } from '../../src/student/targets.js'
 
 export const batch = 16 // divides into blocks
 const [side, classes] = [8, 4]
+const targets: StoredTargets = {
+  codec: 'f32',
+  classes,
+  columns: [{ name: 'logits', dtype: 'float32', width: classes, values: new Float32Array(0) }],
+}
 export const domain = {
+  targets,
   shape: [side, side, 1] as [number, number, number],
   classes,
   multiply: Float32Array.of(1 / 100),
@@ -29,24 +36,26 @@ export function makeInputs(steps: number, { whole = false } = {}): Inputs {
   const rows = steps * batch
   return {
     pixels: Uint8Array.from({ length: rows * side * side }, () => below(256)),
-    logits: Float32Array.from({ length: rows * classes }, () => 3 * normal()),
+    'teacher.logits': Float32Array.from({ length: rows * classes }, () => 3 * normal()),
     labels: Int32Array.from({ length: rows }, (_, i) => (!whole && i % 5 === 0 ? -1 : below(classes))),
     weights: Float32Array.from({ length: rows }, (_, i) => (!whole && i % 7 === 0 ? 0 : 1)),
     learningRate: Float32Array.from({ length: steps }, (_, i) => 1 - i / (2 * steps)),
     temperature: new Float32Array(steps).fill(4),
     alpha: new Float32Array(steps).fill(0.7),
     step: Float32Array.from({ length: steps }, (_, i) => i),
+    epoch: new Float32Array(steps),
   }
 }
 
 export async function makeStep(student: string, optimizer: OptimizerConfig) {
   const model = await buildStudent(student, { inputShape: domain.shape, classes, seed: 1 })
   const state = createOptimizer(optimizer, variablesOf(model.trainableWeights))
-  const step = trainStep({ model, optimizer: state, method: findMethod('kd'), domain, seed: 1 })
+  const config = { epochs: 1, parameters: {} }
+  const step = trainStep({ model, optimizer: state, method: kd, dataset: domain, config, seed: 1 })
   return { model, step }
 }
 
-const inputs = trainInputs(batch, domain)
+const inputs = trainInputs(batch, domain, kd)
 
 /** The losses of a student's first steps on an engine, in one call. */
 export async function lossesOn(

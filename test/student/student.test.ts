@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { beforeAll, expect, it } from 'vitest'
 import { useBackend } from '../../src/engine/eager.js'
-import { buildStudent, studentSource } from '../../src/student/student.js'
+import { hashModule } from '../../src/student/module.js'
+import { buildStudent } from '../../src/student/student.js'
 import { temporaryFolder } from './fixtures.js'
 
 beforeAll(() => useBackend('cpu'))
@@ -40,12 +41,12 @@ it.each([
 })
 
 it('refuses a module that is not there, in one line', async () => {
-  await expect(studentSource('./nowhere.ts')).rejects.toThrow(/student \.\/nowhere\.ts: ENOENT/)
+  await expect(hashModule('./nowhere.ts')).rejects.toThrow(/module \.\/nowhere\.ts: ENOENT/)
 })
 
 it('knows a module by its content, the zoo by its name alone', async () => {
-  expect(await studentSource('mlp:8')).toBeUndefined()
-  expect(await studentSource(await moduleOf('export default 1'))).not.toBe(
-    await studentSource(await moduleOf('export default 2')),
+  expect(await hashModule('mlp:8')).toBeUndefined()
+  expect(await hashModule(await moduleOf('export default 1'))).not.toBe(
+    await hashModule(await moduleOf('export default 2')),
   )
 })

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { planSweep, studentName } from '../../src/student/sweep-plan.js'
+import { planSweep } from '../../src/student/sweep-plan.js'
 import { formatCsv, type SweepStudent, tabulate } from '../../src/student/sweep-table.js'
 
-const names = (...args: Parameters<typeof planSweep>) => planSweep(...args).map(studentName)
+const names = async (...args: Parameters<typeof planSweep>) => (await planSweep(...args)).map(({ name }) => name)
 const evaluated = { evaluated: true }
 
 describe('planSweep', () => {
-  it('is every combination, the control first and once a seed', () => {
-    expect(names({ temperature: [1, 4], alpha: [0, 0.9], seed: [1, 2] }, {}, evaluated)).toEqual([
+  it('is every combination, the control first and once a seed', async () => {
+    expect(await names({ temperature: [1, 4], alpha: [0, 0.9], seed: [1, 2] }, {}, evaluated)).toEqual([
       'mlp-128-ce-s1',
       'mlp-128-ce-s2',
       'mlp-128-kd-T1-a0.9-s1',
@@ -17,26 +17,26 @@ describe('planSweep', () => {
     ])
   })
 
-  it('takes ce and kd with alpha 0 for the same student', () => {
-    expect(names({ method: ['ce', 'kd'], alpha: [0] }, {}, evaluated)).toEqual(['mlp-128-ce-s1'])
+  it('takes ce and kd with alpha 0 for the same student', async () => {
+    expect(await names({ method: ['ce', 'kd'], alpha: [0] }, {}, evaluated)).toEqual(['mlp-128-ce-s1'])
   })
 
-  it('keeps what all students have in common', () => {
-    const plan = planSweep({ student: ['linear', 'cnn:8'] }, { epochs: 7, learningRate: 0.1 }, evaluated)
-    expect(plan.map(({ student, epochs, learningRate }) => [student, epochs, learningRate])).toEqual([
+  it('keeps what all students have in common', async () => {
+    const plan = await planSweep({ student: ['linear', 'cnn:8'] }, { epochs: 7, learningRate: 0.1 }, evaluated)
+    expect(plan.map(({ config: { student, epochs, learningRate } }) => [student, epochs, learningRate])).toEqual([
       ['linear', 7, 0.1],
       ['cnn:8', 7, 0.1],
     ])
   })
 
-  it('refuses a value before anything is trained', () => {
-    expect(() => planSweep({ temperature: [1, -1] }, {}, evaluated)).toThrow(
+  it('refuses a value before anything is trained', async () => {
+    await expect(planSweep({ temperature: [1, -1] }, {}, evaluated)).rejects.toThrow(
       'temperature: expected a number above 0, found -1',
     )
   })
 
-  it('gives modules of the same name different folders', () => {
-    const [a, b] = names({ student: ['./a/net.ts', './a-net.ts'] }, {}, evaluated)
+  it('gives modules of the same name different folders', async () => {
+    const [a, b] = await names({ student: ['./a/net.ts', './a-net.ts'] }, {}, evaluated)
     expect(a).not.toBe(b)
   })
 })
@@ -46,6 +46,7 @@ const student = (changes: Partial<SweepStudent>, accuracy: number | null): Sweep
   method: 'kd',
   temperature: 4,
   alpha: 0.9,
+  parameters: {},
   seed: 1,
   history: [],
   seconds: 1,
@@ -82,9 +83,9 @@ it('formatCsv quotes what needs it and leaves empty what is absent', () => {
   const failed = student({ student: 'mlp:8,8', metrics: null, failed: 'a "bad" one' }, null)
   expect(formatCsv([student({}, 0.5), failed])).toBe(
     [
-      'student,method,temperature,alpha,seed,accuracy,nll,ece,agreement,kl,seconds,failed',
-      'linear,kd,4,0.9,1,0.5,1,0.1,0.9,0.2,1,',
-      '"mlp:8,8",kd,4,0.9,1,,,,,,1,"a ""bad"" one"',
+      'student,method,temperature,alpha,parameters,seed,accuracy,nll,ece,agreement,kl,seconds,failed',
+      'linear,kd,4,0.9,,1,0.5,1,0.1,0.9,0.2,1,',
+      '"mlp:8,8",kd,4,0.9,,1,,,,,,1,"a ""bad"" one"',
       '',
     ].join('\r\n'),
   )

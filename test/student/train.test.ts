@@ -137,7 +137,8 @@ describe('trainOnDataset', () => {
 
   it('alpha = 0 does not look at the teacher', async () => {
     const { dataset } = example
-    const silent = { ...dataset, logits: dataset.logits.map(() => 0) }
+    const columns = dataset.targets.columns.map((column) => ({ ...column, values: column.values.map(() => 0) }))
+    const silent = { ...dataset, targets: { ...dataset.targets, columns } }
     const options = { holdout: 0, alpha: 0 }
     const [a, b] = [await train(options), await train({ ...options, dataset: silent })]
     expect(weightsOf(b.model)).toEqual(weightsOf(a.model))
@@ -172,7 +173,7 @@ describe('trainOnDataset', () => {
     [{ temperature: 0 }, 'temperature: expected a number above 0, found 0'],
     [{ alpha: 1.5 }, 'alpha: expected a number from 0 to 1, found 1.5'],
     [{ epochs: 0 }, 'epochs: expected a whole number of at least 1, found 0'],
-    [{ method: 'magic' }, "method 'magic': expected kd or ce"],
+    [{ method: 'magic' }, "method 'magic': expected kd, ce"],
     [{ student: 'vgg:16' }, "student 'vgg:16': expected one of linear, mlp:"],
     [{ holdout: 0, earlyStop: { patience: 1 } }, 'holdout: expected a share above 0'],
   ])('refuses %j', async (options, message) => {

@@ -27,6 +27,9 @@ export interface StudentFlags {
   json?: boolean
 }
 
+/** For the help; to ask the library would load it. */
+export const methodNames = 'kd, ce'
+
 export function addStudentOptions(command: Command): Command {
   return command
     .option('--source <uri>', "the images, where they are not at the manifest's path any more")
@@ -105,22 +108,16 @@ export interface OpenData {
 /** Opens targets and the source that they were exported from, with the manifest's own preprocessing. */
 export async function openData(dir: string, uri?: string, flag = '--source'): Promise<OpenData> {
   const { openTargets } = await import('../../cache/index.js')
-  const { openSource, parsePreprocess, parseSourceOptions } = await import('../../source/index.js')
+  const { openSource, parsePreprocess } = await import('../../source/index.js')
   const targets = await openTargets(dir)
   try {
     const { preprocess } = targets.manifest
     const declared: Preprocess = parsePreprocess(preprocess ?? { version: 1 }, `${dir}/manifest.json: preprocess`)
     const place = uri ?? targets.manifest.source.uri
-    const { files, ...options } = parseSourceOptions(
-      targets.manifest.source.options,
-      `${dir}/manifest.json: source.options`,
-    )
-    const source = await openSource(uri ?? files ?? place, { ...options, preprocess: declared }).catch(
-      (error: unknown) => {
-        if (uri !== undefined || !(error instanceof DecantError)) throw error
-        throw new DecantError(`${error.message}; say with ${flag} where the images of ${dir} are`)
-      },
-    )
+    const source = await openSource(place, { preprocess: declared }).catch((error: unknown) => {
+      if (uri !== undefined || !(error instanceof DecantError)) throw error
+      throw new DecantError(`${error.message}; say with ${flag} where the images of ${dir} are`)
+    })
     return {
       targets,
       source,

@@ -5,15 +5,16 @@ import { Command } from 'commander'
 import type { SweepEvent } from '../../student/index.js'
 import { duration, percent } from '../format.js'
 import { interruptible } from '../interrupt.js'
-import { integer, list, number, temperature } from '../parse.js'
+import { integer, list, number, settings, temperature } from '../parse.js'
 import { openTerminal, type Terminal } from '../terminal.js'
-import { addStudentOptions, engineOf, openData, type StudentFlags, trainingOf } from './student-options.js'
+import { addStudentOptions, engineOf, methodNames, openData, type StudentFlags, trainingOf } from './student-options.js'
 
 interface Flags extends StudentFlags {
   student: string[]
   temperature?: number[]
   alpha?: number[]
   method?: string[]
+  set?: Record<string, number[]>
   seed?: number[]
   jobs: number
   out?: string
@@ -39,10 +40,15 @@ export function sweepCommand(): Command {
     .option('-T, --temperature <T...>', 'temperatures', list(temperature))
     .option(
       '--alpha <share...>',
-      "the teacher's shares of the loss; 0 is the control (default: 0, where there are labels, and 0.9)",
-      list(number(0, 1)),
+      "the teacher's weights in the loss; 0 is the control (default: the control, where there are labels, and the method's)",
+      list(number(0)),
     )
-    .option('--method <name...>', 'methods', list(String))
+    .option('--method <name...>', `methods: ${methodNames}, or modules`, list(String))
+    .option(
+      '--set <name=values>',
+      'values of a parameter of the methods, as nckd=1,4,8; give the flag again for more',
+      settings(list(number(-Number.MAX_VALUE))),
+    )
     .option('--seed <n...>', 'seeds (default: 1, 2, 3)', list(integer(0)))
     .option('--jobs <n>', 'students trained at once, a thread each', integer(1, 256), availableParallelism())
     .option('--out <dir>', 'a folder a student, sweep.json and sweep.csv (default: the table only)')
@@ -67,9 +73,11 @@ async function run(dir: string, flags: Flags): Promise<void> {
           ...(evaluation && { evaluate: evaluation }),
           grid: {
             student: flags.student ?? ['mlp:128'],
-            temperature: flags.temperature ?? [4],
-            alpha: flags.alpha ?? (data.source.topLabel < 0 ? [0.9] : [0, 0.9]), // the control learns from labels
-            ...(flags.method && { method: flags.method }),
+            // The control learns from labels.
+            method: withControl(flags, data.source.topLabel >= 0),
+            ...(flags.temperature && { temperature: flags.temperature }),
+            ...(flags.alpha && { alpha: flags.alpha }),
+            ...(flags.set && { parameters: flags.set }),
             seed: flags.seed ?? [1, 2, 3],
           },
           base: trainingOf(flags),
@@ -96,6 +104,11 @@ async function run(dir: string, flags: Flags): Promise<void> {
     await evaluation?.close()
     await data.close()
   }
+}
+
+/** The methods that are asked for; with the control, where no alpha says whether it is wanted. */
+function withControl({ method = ['kd'], alpha }: Flags, labelled: boolean): string[] {
+  return labelled && !alpha ? ['ce', ...method] : method
 }
 
 function show(event: SweepEvent, terminal: Terminal): void {

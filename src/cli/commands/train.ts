@@ -3,15 +3,16 @@ import { openEngine } from '../../engine/engine.js'
 import type { TrainEvent } from '../../student/index.js'
 import { count, duration, percent } from '../format.js'
 import { interruptible } from '../interrupt.js'
-import { integer, number, temperature } from '../parse.js'
+import { integer, number, settings, temperature } from '../parse.js'
 import { openTerminal, type Terminal } from '../terminal.js'
-import { addStudentOptions, engineOf, openData, type StudentFlags, trainingOf } from './student-options.js'
+import { addStudentOptions, engineOf, methodNames, openData, type StudentFlags, trainingOf } from './student-options.js'
 
 interface Flags extends StudentFlags {
   student: string
-  temperature: number
-  alpha: number
+  temperature?: number
+  alpha?: number
   method: string
+  set?: Record<string, number>
   seed: number
   out?: string
   printGraph?: boolean
@@ -22,6 +23,7 @@ Examples:
   $ decant train targets --student mlp:128 -T 4 --alpha 0.9 --eval test-targets --out student
   $ decant train targets --student cnn:32,64 --optimizer adamw --schedule cosine --epochs 30 --out student
   $ decant train targets --alpha 0 --out control          (no teacher: the control)
+  $ decant train targets --method dkd --set nckd=4 --out student
   $ decant train targets --student ./my-student.ts --out student
 
 A student of your own is a module whose default export is a function of { inputShape, classes, seed } that gives a
@@ -32,14 +34,18 @@ export function trainCommand(): Command {
     .description('stage 2: train a student on the soft targets of a dataset')
     .argument('<dir>', 'folder of a soft-target dataset')
     .option('--student <form>', 'linear, mlp:<units>,…, cnn:<filters>,… or a module ./my-student.ts', 'mlp:128')
-    .option('-T, --temperature <T>', 'temperature of the soft targets', temperature, 4)
+    .option('-T, --temperature <T>', "temperature of the soft targets (default: the method's; kd 4)", temperature)
     .option(
       '--alpha <share>',
-      "the teacher's share of the loss; the rest is cross-entropy on labels",
-      number(0, 1),
-      0.9,
+      "the teacher's weight in the loss beside the cross-entropy on labels; 0 is the control (default: the method's; kd 0.9)",
+      number(0),
     )
-    .option('--method <name>', 'kd or ce', 'kd')
+    .option('--method <name>', `${methodNames}, or a module ./my-method.ts`, 'kd')
+    .option(
+      '--set <name=value>',
+      "a parameter of the method's own; give the flag again for more",
+      settings(number(-Number.MAX_VALUE)),
+    )
     .option('--seed <n>', 'of weights and order', integer(0), 1)
     .option('--out <dir>', "the student's folder: tfjs model, student.onnx, metrics (default: nothing is written)")
   return addStudentOptions(command)
@@ -60,8 +66,9 @@ async function run(dir: string, flags: Flags): Promise<void> {
     ...trainingOf(flags),
     student: flags.student,
     method: flags.method,
-    temperature: flags.temperature,
-    alpha: flags.alpha,
+    ...(flags.temperature !== undefined && { temperature: flags.temperature }),
+    ...(flags.alpha !== undefined && { alpha: flags.alpha }),
+    ...(flags.set && { parameters: flags.set }),
     seed: flags.seed,
   }
   try {

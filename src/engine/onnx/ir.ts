@@ -1,7 +1,10 @@
 import type { ElementName } from '../../onnx/dtypes.js'
 
 /** Element types that values of a program have. */
-export type DType = Extract<ElementName, 'float32' | 'int32' | 'bool' | 'uint8' | 'int64' | 'uint32'>
+export type DType = Extract<
+  ElementName,
+  'float32' | 'float16' | 'int32' | 'bool' | 'uint8' | 'uint16' | 'int64' | 'uint32'
+>
 /** Sizes; in a program for any batch size, -k stands for k times the batch. */
 export type Shape = readonly number[]
 export type Data = Float32Array | Int32Array | Uint8Array | BigInt64Array | Uint32Array

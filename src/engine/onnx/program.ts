@@ -3,6 +3,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { encodeModel } from '../../onnx/graph-builder.js'
 import { printGraph } from '../../onnx/print-graph.js'
 import { type CompileOptions, checkInputs, type InputSpec, type Inputs, type Program, type Step } from '../engine.js'
+import { widenHalves } from '../float16.js'
 import type { DType } from './ir.js'
 import { type StepGraph, type WrittenModel, writeScan, writeStep } from './model.js'
 import { optimize } from './passes/optimize.js'
@@ -22,7 +23,8 @@ export interface Runtime {
 
 /** Traces a step and loads it into ONNX Runtime. */
 export async function compileProgram(step: Step, options: CompileOptions, runtime: Runtime): Promise<Program> {
-  const { inputs: specs, stacked = false } = options
+  const { stacked = false } = options
+  const specs = widened(options.inputs, runtime)
   const traced = trace(step, { inputs: specs })
   const graph = toStepGraph(traced, { specs, block: runtime.block })
   const { variables } = runtime
@@ -37,7 +39,9 @@ export async function compileProgram(step: Step, options: CompileOptions, runtim
     const fetches: Record<string, Tensor | null> = {}
     for (const [name, inModel] of model.inputs) {
       if (!session.inputNames.includes(inModel)) continue
-      feeds[inModel] = feed(inputs[name]!, specs[name]!, leading)
+      const { dtype, shape } = specs[name]!
+      const values = dtype === options.inputs[name]!.dtype ? inputs[name]! : widenHalves(inputs[name] as Uint16Array)
+      feeds[inModel] = new Tensor(dtype, values as never, [...leading, ...shape])
     }
     const variableOf = (name: string) => tfVariables.get(name) as tf.Variable
     for (const [name, inModel] of model.variables) feeds[inModel] = await variables.current(variableOf(name))
@@ -95,8 +99,14 @@ function joinSteps(steps: readonly Record<string, Float32Array>[]): Record<strin
   return Object.fromEntries(Object.keys(steps[0]!).map((name) => [name, join(name)]))
 }
 
-function feed(values: ArrayBufferView, { dtype, shape }: InputSpec, leading: readonly number[]): Tensor {
-  return new Tensor(dtype, values as never, [...leading, ...shape])
+/**
+ * The inputs as they are fed. float16 is widened in JavaScript where ONNX Runtime does not take it: on Node with a Float16Array, which
+ * onnxruntime-node refuses, and on devices, of which not every one has the type.
+ */
+function widened(specs: Record<string, InputSpec>, { backend }: Runtime): Record<string, InputSpec> {
+  if (backend === 'cpu' && !('Float16Array' in globalThis)) return specs
+  const widen = (spec: InputSpec): InputSpec => (spec.dtype === 'float16' ? { ...spec, dtype: 'float32' } : spec)
+  return Object.fromEntries(Object.entries(specs).map(([name, spec]) => [name, widen(spec)]))
 }
 
 interface StepOptions {

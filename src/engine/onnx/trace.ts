@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { DecantError } from '../../errors.js'
-import type { InputSpec, Step } from '../engine.js'
+import type { Dtype, InputSpec, Step } from '../engine.js'
 import { type OnnxBackend, openBackend } from './backend.js'
 import type { DType, Type, Value } from './ir.js'
 import { cast } from './kernels/kernel.js'
@@ -77,6 +77,15 @@ function hold(variable: tf.Variable): Hold {
   return { variable, tensor: tf.keep(tf.engine().makeTensorFromTensorInfo({ dataId, shape, dtype }, backend)) }
 }
 
+/** What an input is in the step. */
+const arrival: Record<Dtype, DType> = {
+  float32: 'float32',
+  float16: 'float32',
+  int32: 'int32',
+  uint16: 'int32',
+  uint8: 'int32',
+}
+
 interface StepContext {
   options: TraceOptions
   recorder: OnnxBackend
@@ -89,7 +98,7 @@ function recordStep(step: Step, { options, recorder, recording, holds }: StepCon
   const toTensor = (value: Value) => tf.engine().makeTensorFromTensorInfo(recorder.tensorOf(value))
   const inputs = Object.entries(options.inputs).map(([name, { shape, dtype }]) => {
     const value = graph.input('Input', name, { dtype, shape })
-    return { name, value, tensor: toTensor(dtype === 'uint8' ? cast(graph, value, 'int32') : value) }
+    return { name, value, tensor: toTensor(cast(graph, value, arrival[dtype])) }
   })
   const results = step(Object.fromEntries(inputs.map(({ name, tensor }) => [name, tensor])))
   const outputs = Object.entries(results).map(([name, tensor]) => ({

@@ -2,7 +2,8 @@ import '@tensorflow/tfjs-backend-cpu'
 import * as tf from '@tensorflow/tfjs-core'
 import '@tensorflow/tfjs-layers' // registers tfjs's gradients
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Engine } from '../../../src/engine/engine.js'
+import { eagerProgram } from '../../../src/engine/eager.js'
+import type { Engine, Step } from '../../../src/engine/engine.js'
 import { openOnnx } from '../../../src/engine/onnx/engine.js'
 
 let engine: Engine
@@ -114,6 +115,22 @@ test('uint8 and int32 inputs arrive as int32', async () => {
   const program = await engine.compile(({ a, b }) => ({ sum: tf.add(a!, b!) }), { inputs })
   const { sum } = await program.run({ a: Uint8Array.of(255, 1), b: Int32Array.of(-1, 70000) })
   expect(sum).toEqual(Float32Array.of(254, 70001))
+})
+
+test('uint16 inputs arrive as int32, float16 inputs as the float32 values that their bits are', async () => {
+  const bits = Uint16Array.from({ length: 65536 }, (_, i) => i)
+  const step: Step = ({ half, word }) => ({ half: tf.mul(half!, 1), word: tf.cast(word!, 'float32') })
+  const inputs = {
+    half: { shape: [65536], dtype: 'float16' as const },
+    word: { shape: [65536], dtype: 'uint16' as const },
+  }
+  const found = await (await engine.compile(step, { inputs })).run({ half: bits, word: bits })
+  expect(found.word).toEqual(Float32Array.from(bits))
+  const known = { 0: 0, 1: 2 ** -24, 1023: 1023 * 2 ** -24, 1024: 2 ** -14, 15360: 1, 15361: 1 + 2 ** -10 }
+  for (const [half, value] of Object.entries({ ...known, 31743: 65504, 31744: Infinity, 49152: -2 })) {
+    expect(found.half![Number(half)]).toBe(value)
+  }
+  expect(await eagerProgram(step, { inputs, backend: 'cpu' }).run({ half: bits, word: bits })).toEqual(found)
 })
 
 test('reading a value inside the step is an error that names the line', async () => {

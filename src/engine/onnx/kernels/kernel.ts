@@ -56,7 +56,7 @@ export function constant(graph: Graph, values: number | ArrayLike<number>, type:
   const data: Data =
     type.dtype === 'int64'
       ? BigInt64Array.from(typeof values === 'number' ? [values] : Array.from(values), BigInt)
-      : arrays[type.dtype].from(typeof values === 'number' ? [values] : values)
+      : arrays[type.dtype as keyof typeof arrays].from(typeof values === 'number' ? [values] : values)
   return graph.constant(data, type)
 }
 

@@ -40,7 +40,8 @@ const reduction: Local = (node, [x], { graph }) => {
 const castRule: Local = (node, [x], { graph }) => {
   const { dtype } = node.outputs[0]!
   if (x!.dtype === dtype) return x
-  const lossless = x!.node.op === 'Cast' && ['bool', 'uint8'].includes(x!.node.inputs[0]!.dtype) && x!.dtype !== 'bool'
+  const lossless =
+    x!.node.op === 'Cast' && ['bool', 'uint8', 'uint16'].includes(x!.node.inputs[0]!.dtype) && x!.dtype !== 'bool'
   if (lossless) return cast(graph, x!.node.inputs[0]!, dtype)
   const data = x!.node.data
   if (!data || dtype === 'bool' || data.length > foldedElements) return undefined

@@ -1,0 +1,10 @@
+import { crossEntropy, weightedMean } from '../losses.js'
+import type { Method } from '../method.js'
+
+/** Cross-entropy on the labels alone: the control. */
+export const ce: Method = {
+  name: 'ce',
+  needs: { teacher: false, labels: true },
+  parameters: {},
+  loss: ({ studentLogits, labels, weights }) => weightedMean(crossEntropy(studentLogits, labels), weights),
+}

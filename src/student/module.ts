@@ -1,0 +1,35 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { DecantError } from '../errors.js'
+
+// Modules of the user's own: a student or a method is a name that decant knows, or the path of one.
+
+export const isPath = (specification: string): boolean => /^[./]|\.[cm]?[jt]s$/.test(specification)
+
+/** What identifies the code of a user's module; undefined where the specification is no path. */
+export async function hashModule(specification: string): Promise<string | undefined> {
+  if (!isPath(specification)) return undefined
+  const bytes = await readFile(specification).catch((error: Error) => {
+    throw new DecantError(`module ${specification}: ${error.message}`)
+  })
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+/** The default export of a module; TypeScript too, where Node itself does not read it. @throws DecantError naming the path */
+export async function findModule(path: string): Promise<unknown> {
+  const url = pathToFileURL(resolve(path)).href
+  let module: { default?: unknown }
+  try {
+    module = await import(url)
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code !== 'ERR_UNKNOWN_FILE_EXTENSION') throw new DecantError(`module ${path}: ${message}`)
+    const { tsImport } = await import('tsx/esm/api')
+    module = await tsImport(url, import.meta.url)
+  }
+  // A module that Node takes for CommonJS (no "type": "module" near it) has its exports in `default`, the default among them.
+  const { default: outer } = module
+  return typeof outer === 'object' && outer !== null && 'default' in outer ? outer.default : outer
+}

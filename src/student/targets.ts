@@ -1,0 +1,101 @@
+import * as tf from '@tensorflow/tfjs-core'
+import { type Chunk, type CodecName, type Columns, codecOf, type Stored, targetColumns } from '../cache/index.js'
+import { arrays, type Dtype, type InputSpec } from '../engine/engine.js'
+import { gather } from './gather.js'
+import { logSoftmax } from './losses.js'
+
+/** What the teacher said of n rows, as it lies in the cache: the columns of its codec. */
+export interface StoredTargets {
+  codec: CodecName
+  classes: number
+  columns: StoredColumn[]
+}
+
+export interface StoredColumn {
+  name: string
+  /** float16 as its bits */
+  dtype: Dtype
+  /** values a row */
+  width: number
+  /** [n, width] */
+  values: Stored
+}
+
+/** What the teacher said of one batch, as a method sees it: B rows, C classes. No gradient flows into it. */
+export interface TeacherTargets {
+  /** `bucketed`: only some classes of each row are known, and what all others have together. */
+  kind: 'dense' | 'bucketed'
+  /** float32 [B, C], raw. Only for methods that need `dense`. */
+  logits(): tf.Tensor2D
+  /**
+   * log softmax(z/T) of teacher and student over the same m buckets, [B, m] each: m = C where the targets are dense, else the k known
+   * classes and, last, all others together. The gradient flows to the student's logits, float32 [B, C].
+   */
+  logProbs(studentLogits: tf.Tensor2D, temperature: tf.Scalar): { teacher: tf.Tensor2D; student: tf.Tensor2D }
+}
+
+/** Room for the targets of n rows. `allocate` gives the memory. */
+export function emptyTargets(options: {
+  codec: CodecName
+  classes: number
+  rows: number
+  /** In memory that threads share. */
+  shared?: boolean
+}): StoredTargets {
+  const { codec, classes, rows, shared = false } = options
+  const columns = targetColumns({ codec, classes }).map(({ name, type, width }): StoredColumn => {
+    const make = arrays[type]
+    const bytes = rows * width * make.BYTES_PER_ELEMENT
+    const memory = shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes)
+    return { name, dtype: type, width, values: new make(memory as ArrayBuffer) }
+  })
+  return { codec, classes, columns }
+}
+
+/** Puts the targets of a chunk where its rows belong. */
+export function storeChunk({ columns }: StoredTargets, chunk: Chunk): void {
+  for (const { name, values, width } of columns) values.set(chunk.columns[name]!, chunk.first * width)
+}
+
+/** The teacher's raw logits of some rows, float32 [rows, C]. */
+export function logitsOf({ codec, classes, columns }: StoredTargets, rows: Uint32Array): Float32Array {
+  const some: Columns = {}
+  for (const { name, values, width, dtype } of columns) {
+    some[name] = new arrays[dtype](rows.length * width)
+    gather(values, { width, rows, into: some[name] })
+  }
+  return codecOf(codec).decode(some, classes)
+}
+
+/** The inputs of a step that hold the targets of a batch: `teacher.<column>`, as they lie in the cache. */
+export function targetInputs(batch: number, { columns }: StoredTargets): Record<string, InputSpec> {
+  return Object.fromEntries(
+    columns.map(({ name, dtype, width }) => [inputOf(name), { shape: [batch, width], dtype }] as const),
+  )
+}
+
+export const inputOf = (column: string): string => `teacher.${column}`
+
+/** The targets of a batch from the inputs of a step, decoded in its graph. */
+export function decodeTargets({ codec }: StoredTargets, inputs: Record<string, tf.Tensor>): TeacherTargets {
+  const column = (name: string) => inputs[inputOf(name)] as tf.Tensor2D
+  switch (codec) {
+    case 'f32':
+      return denseTargets(column('logits'))
+    case 'f16':
+      // Without the shift, which no softmax sees: it would cost digits.
+      return denseTargets(column('logits'), column('shift'))
+  }
+}
+
+/** Targets of raw logits, or of logits less a `shift` [B, 1] of each row. */
+export function denseTargets(logits: tf.Tensor2D, shift?: tf.Tensor2D): TeacherTargets {
+  return {
+    kind: 'dense',
+    logits: () => (shift ? tf.add(logits, shift) : logits),
+    logProbs: (studentLogits, temperature) => ({
+      teacher: logSoftmax(logits, temperature),
+      student: logSoftmax(studentLogits, temperature),
+    }),
+  }
+}
