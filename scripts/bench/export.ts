@@ -38,7 +38,7 @@ async function bare(source: Source, teacher: string, preprocess: Preprocess, bat
   const workerData = {
     model: loaded.model,
     options: sessionOptions('cpu', 0),
-    shape: source.shape,
+    shape: source.input.shape,
     batch,
     rows: source.rows,
   }

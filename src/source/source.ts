@@ -3,9 +3,22 @@ import { DecantError } from '../errors.js'
 import type { IdColumn } from './ids.js'
 import { openIdx } from './idx.js'
 import { openImages } from './images.js'
+import type { SourceOptions } from './options.js'
 import { type Preprocess, parsePreprocess } from './preprocess.js'
 
 export type { IdColumn } from './ids.js'
+export type { SourceOptions } from './options.js'
+
+/**
+ * What one row is, after the source's part of preprocessing. Tokens: -1 = padding, whatever id the tokenizer pads with.
+ */
+export type SourceInput =
+  | { kind: 'image'; dtype: 'uint8'; shape: [height: number, width: number, channels: number] }
+  | { kind: 'features'; dtype: 'float32'; shape: number[] }
+  | { kind: 'tokens'; dtype: 'int32'; shape: [length: number] }
+
+/** Inputs of n rows, [n, ...shape] row-major: uint8, float32 or int32 as `SourceInput.dtype` says. */
+export type Inputs = Uint8Array | Float32Array | Int32Array
 
 /** Some rows of a source. */
 export interface Batch {
@@ -17,8 +30,8 @@ export interface Batch {
   ids: IdColumn
   /** int32 [n]; -1 = no label. */
   labels: Int32Array
-  /** uint8 [n, height, width, channels], row-major, in an ArrayBuffer of its own (it gets transferred). */
-  inputs: Uint8Array
+  /** [n, ...shape], of the source's dtype, in an ArrayBuffer of its own (it gets transferred). */
+  inputs: Inputs
   /** Rows asked for that are not present, in order. */
   skipped: { id: string; reason: string }[]
 }
@@ -37,14 +50,15 @@ export interface BatchOptions {
   onError?: 'fail' | 'skip'
 }
 
-/** A dataset: rows of images, each with a stable id and perhaps a label. */
+/** A dataset: rows of images, numbers or tokens, each with a stable id and perhaps a label. */
 export interface Source {
-  /** As the user gave it. */
+  /** As the user gave it; of several files the first, and how many more. */
   uri: string
+  options: SourceOptions
   kind: 'idx' | 'images'
   rows: number
-  /** Of one input, after the pixel part of preprocessing. */
-  shape: [height: number, width: number, channels: number]
+  /** Of one row, after the source's part of preprocessing. */
+  input: SourceInput
   /** Names by label, where the source has them (directory names, sorted by their bytes). */
   classes: string[] | undefined
   /** The largest label, known before a batch is read: what the teacher's classes are checked against. -1 = no row has a label. */
@@ -65,10 +79,21 @@ export interface Source {
  * or a folder of images (a directory per class, or flat). Reads all bytes once: the fingerprint and, for IDX, every check come from that.
  * @throws DecantError if it cannot be read or preprocessing does not fit; FormatError naming file, what was expected and what was found
  */
-export async function openSource(
-  uri: string,
-  options: { preprocess?: Preprocess; labels?: string } = {},
-): Promise<Source> {
+export async function openSource(uri: string | string[], options: OpenOptions = {}): Promise<Source> {
+  const [path, ...others] = typeof uri === 'string' ? [uri] : uri
+  if (path === undefined) throw new DecantError('no source is given: expected the path of a file or a folder')
+  if (others.length > 0)
+    throw new DecantError(
+      `${path}: an IDX file or a folder of images is one source by itself, found ${others.length} more`,
+    )
+  return openOne(path, options)
+}
+
+export interface OpenOptions extends Omit<SourceOptions, 'files'> {
+  preprocess?: Preprocess
+}
+
+async function openOne(uri: string, options: OpenOptions): Promise<Source> {
   const preprocess = options.preprocess ? parsePreprocess(options.preprocess, 'preprocess') : { version: 1 as const }
   const found = await stat(uri).catch((error: NodeJS.ErrnoException) => {
     throw new DecantError(`${uri}: cannot be read: ${error.code ?? error.message}`)

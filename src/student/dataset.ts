@@ -52,10 +52,13 @@ export async function loadDataset(options: {
     ])
   }
   if (rows === 0) throw new DecantError(`${targets.dir}: no rows to train on`)
-  const bytes = rows * source.shape.reduce((product, n) => product * n, 1)
+  const { input } = source
+  if (input.kind !== 'image')
+    throw new DecantError(`${source.uri}: students learn from images so far, the source gives ${input.kind}`)
+  const bytes = rows * input.shape.reduce((product, n) => product * n, 1)
   if (Math.max(bytes, rows * classes * 4) > constants.MAX_LENGTH) {
     throw new DecantError(
-      `${targets.dir}: ${rows} rows of ${source.shape.join('x')} pixels and ${classes} logits do not fit into memory: at most ${constants.MAX_LENGTH} bytes each`,
+      `${targets.dir}: ${rows} rows of ${input.shape.join('x')} pixels and ${classes} logits do not fit into memory: at most ${constants.MAX_LENGTH} bytes each`,
     )
   }
   const allocate = (bytes: number) => (shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes))
@@ -97,12 +100,12 @@ export async function loadDataset(options: {
     rows,
     classes,
     names,
-    shape: source.shape,
+    shape: input.shape,
     pixels,
     targets: stored,
     labels,
     hashes,
-    ...affine(preprocess, source.shape[2]),
+    ...affine(preprocess, input.shape[2]),
     preprocess,
     manifest: createHash('sha256')
       .update(await readFile(join(targets.dir, 'manifest.json')))
@@ -115,7 +118,7 @@ export async function loadDataset(options: {
 function imagesOf(source: Source, { skip, signal }: { skip: boolean; signal?: AbortSignal }) {
   const size = 256
   const batches = source.batches({ size, signal, onError: skip ? 'skip' : 'fail' })[Symbol.asyncIterator]()
-  const rowBytes = source.shape.reduce((product, n) => product * n, 1)
+  const rowBytes = source.input.shape.reduce((product, n) => product * n, 1)
   let [batch, at] = [undefined as Awaited<ReturnType<typeof batches.next>>['value'], 0]
   return {
     close: () => batches.return?.(),
@@ -127,7 +130,7 @@ function imagesOf(source: Source, { skip, signal }: { skip: boolean; signal?: Ab
         at = 0
       }
       const i = at++
-      return { id: idAt(batch.ids, i), pixels: batch.inputs.subarray(i * rowBytes, (i + 1) * rowBytes) }
+      return { id: idAt(batch.ids, i), pixels: (batch.inputs as Uint8Array).subarray(i * rowBytes, (i + 1) * rowBytes) }
     },
   }
 }

@@ -2,13 +2,13 @@ import { basename } from 'node:path'
 import type { InferenceSession } from 'onnxruntime-node'
 import { DecantError } from '../errors.js'
 import { describeModel, findLogits, fuseTeacher, readModel, sessionSource } from '../onnx/index.js'
-import { affine, type Preprocess, type Source } from '../source/index.js'
+import { affine, type Preprocess, type Source, type SourceInput } from '../source/index.js'
 import type { FeedSpec } from './run-rows.js'
 
 export interface TeacherOptions {
   /** Path of the ONNX classifier. */
   teacher: string
-  source: Pick<Source, 'shape' | 'uri'>
+  source: Pick<Source, 'input' | 'uri'>
   /** How bytes become the teacher's input. */
   preprocess?: Preprocess
   /** Name of the logits output, where the model has several candidates. */
@@ -39,23 +39,19 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
   const model = await readModel(options.teacher)
   const description = describeModel(model)
   const found = findLogits(model, options.output === undefined ? {} : { output: options.output })
-  const [height, width, channels] = source.shape
-  const front = {
-    kind: 'image' as const,
-    height,
-    width,
-    channels,
-    layout: preprocess.layout ?? 'NCHW',
-    ...affine(preprocess, channels),
-  }
   const fused = naming(options.teacher, () =>
-    fuseTeacher(found.proto, { output: found.output, positions: found.positions, target: codec, front }),
+    fuseTeacher(found.proto, {
+      output: found.output,
+      positions: found.positions,
+      target: codec,
+      front: frontOf(source.input, preprocess),
+    }),
   )
   const session = sessionSource(model, fused.proto)
   return {
     model: session.model,
     sessionOptions: session.options,
-    inputs: [{ name: 'pixels', dtype: 'uint8', shape: source.shape }],
+    inputs: [{ name: feedNames[source.input.kind], dtype: source.input.dtype, shape: source.input.shape }],
     classes: found.classes,
     precision: description.inputs.some(({ dtype }) => dtype === 'float16') ? 'float16' : 'float32',
     origin: {
@@ -77,4 +73,15 @@ function naming<T>(path: string, edit: () => T): T {
     if (!(error instanceof DecantError)) throw error
     throw new DecantError(`${path}: ${error.message}`, { cause: error })
   }
+}
+
+const feedNames = { image: 'pixels', features: 'features', tokens: 'tokens' } as const
+
+/** What comes before the teacher in its graph. */
+function frontOf(input: SourceInput, preprocess: Preprocess) {
+  if (input.kind === 'tokens') return { kind: input.kind, length: input.shape[0] }
+  if (input.kind === 'features') return { kind: input.kind, shape: input.shape }
+  const [height, width, channels] = input.shape
+  const numeric = affine(preprocess, channels)
+  return { kind: input.kind, height, width, channels, layout: preprocess.layout ?? 'NCHW', ...numeric } as const
 }

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import { chooseRows, type Plan, readPlan } from '../cache/index.js'
 import { DecantError } from '../errors.js'
-import type { Batch, Source } from '../source/index.js'
+import type { Batch, Inputs, Source } from '../source/index.js'
 import { version } from '../version.js'
 import { checkRows } from './check-rows.js'
 import { type Device, openDevice } from './device.js'
@@ -81,7 +81,13 @@ export async function prepareExport(
       // whole batches, so that what one shard holds does not depend on where a run began
       rowsPerShard: Math.max(1, Math.round(rows.rowsPerShard / batch)) * batch,
       teacher: teacher.origin,
-      source: { uri: source.uri, kind: source.kind, fingerprint: source.fingerprint, rows: source.rows },
+      source: {
+        uri: source.uri,
+        kind: source.kind,
+        fingerprint: source.fingerprint,
+        rows: source.rows,
+        ...(Object.keys(source.options).length > 0 && { options: source.options }),
+      },
       preprocess: options.preprocess ?? { version: 1 },
       runtime: {
         decant: version,
@@ -150,16 +156,20 @@ async function chooseBatch({ options, device, first, feed, onEvent }: ChooseBatc
   }
   const width = first.inputs.length / first.rows
   const { batch, timings } = await tuneBatch({
-    most: Math.min(options.source.rows, Math.max(1, Math.floor(MAX_BATCH_BYTES / width))),
+    most: Math.min(
+      options.source.rows,
+      Math.max(1, Math.floor(MAX_BATCH_BYTES / (width * first.inputs.BYTES_PER_ELEMENT))),
+    ),
     run: (rows) => device.run(feed({ inputs: repeat(first.inputs, rows * width) }), rows),
   })
   onEvent({ type: 'batch', batch, why: 'measured', timings })
   return batch
 }
 
-function repeat(bytes: Uint8Array, length: number): Uint8Array {
-  const out = new Uint8Array(length)
-  for (let at = 0; at < length; at += bytes.length) out.set(bytes.subarray(0, Math.min(bytes.length, length - at)), at)
+function repeat(inputs: Inputs, length: number): Inputs {
+  const out = new (inputs.constructor as new (length: number) => Inputs)(length)
+  for (let at = 0; at < length; at += inputs.length)
+    out.set(inputs.subarray(0, Math.min(inputs.length, length - at)), at)
   return out
 }
 

@@ -42,7 +42,13 @@ describe.each([
     const total = 23
     const { path } = await dataset(total, { gz })
     const source = await openSource(path)
-    expect(source).toMatchObject({ uri: path, kind: 'idx', rows: total, shape: [3, 2, 1], classes: undefined })
+    expect(source).toMatchObject({
+      uri: path,
+      kind: 'idx',
+      rows: total,
+      input: { kind: 'image', dtype: 'uint8', shape: [3, 2, 1] },
+      classes: undefined,
+    })
     await fc.assert(
       fc.asyncProperty(fc.nat(total), fc.nat(total), fc.integer({ min: 1, max: 30 }), async (a, b, size) => {
         const [from, to] = [Math.min(a, b), Math.max(a, b)]
@@ -137,10 +143,10 @@ describe('preprocessing', () => {
     const [inOrder] = await collect(source.batches({ size: 3 }))
     const picked = await source.read([2, 0, 1])
     await source.close()
-    const bytes = source.shape.reduce((a, b) => a * b)
+    const bytes = source.input.shape.reduce((a, b) => a * b)
     const rows = [0, 1, 2].map((r) => [...inOrder!.inputs.subarray(r * bytes, (r + 1) * bytes)])
     expect([...picked.inputs]).toEqual([2, 0, 1].flatMap((r) => rows[r]!))
-    return { shape: source.shape, rows }
+    return { shape: source.input.shape, rows }
   }
   const image = (r: number) => [...pattern(18).subarray(r * 6, r * 6 + 6)]
 
@@ -162,7 +168,7 @@ describe('preprocessing', () => {
     const source = await openSource(join(folder, 'one'), {
       preprocess: { version: 1, color: 'rgb', resize: { shorter: 32 }, crop: { width: 32, height: 30 } },
     })
-    expect(source.shape).toEqual([30, 32, 3])
+    expect(source.input.shape).toEqual([30, 32, 3])
     expect(new Set((await source.read([0])).inputs)).toEqual(new Set([77]))
     await source.close()
   })

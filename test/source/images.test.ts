@@ -40,7 +40,12 @@ describe('the list of images', () => {
     })
     await mkdir(join(root, 'aa'))
     const source = await openSource(root)
-    expect(source).toMatchObject({ kind: 'images', rows: 4, classes: ['a', 'a-', 'aa', 'b'], shape: [2, 2, 3] })
+    expect(source).toMatchObject({
+      kind: 'images',
+      rows: 4,
+      classes: ['a', 'a-', 'aa', 'b'],
+      input: { shape: [2, 2, 3] },
+    })
     const batch = await source.read([0, 1, 2, 3])
     expect(ids(batch)).toEqual(['a-/1.PNG', 'a/x/deep.png', 'b/z.png', 'b/ü.png'])
     expect([...batch.labels]).toEqual([1, 0, 3, 3])
@@ -144,7 +149,7 @@ describe('decoding', () => {
   test('EXIF rotation is applied before everything else', async () => {
     const turned = await raw([10, 20, 30, 40, 50, 60], 3, 1).withMetadata({ orientation: 6 }).png().toBuffer() // shown turned 90° clockwise
     const root = await folderOf({ 'x.png': turned })
-    expect((await openSource(root)).shape).toEqual([3, 2, 3])
+    expect((await openSource(root)).input.shape).toEqual([3, 2, 3])
     expect([...(await all(root, p({ color: 'gray' })))[0]!.inputs]).toEqual([40, 10, 50, 20, 60, 30])
     expect([...(await all(root, p({ color: 'gray', crop: { width: 2, height: 1 } })))[0]!.inputs]).toEqual([50, 20])
   })
@@ -180,7 +185,7 @@ describe('images that do not fit', () => {
       'a.png is 8×6, c.png is 10×6 after resizing',
     )
     const source = await openSource(root, { preprocess: p({ resize: { shorter: 6 }, crop: { width: 6, height: 6 } }) })
-    expect(source.shape).toEqual([6, 6, 3])
+    expect(source.input.shape).toEqual([6, 6, 3])
     expect((await source.read([0, 1, 2])).inputs.length).toBe(3 * 6 * 6 * 3)
   })
 

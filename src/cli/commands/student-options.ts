@@ -108,16 +108,22 @@ export interface OpenData {
 /** Opens targets and the source that they were exported from, with the manifest's own preprocessing. */
 export async function openData(dir: string, uri?: string, flag = '--source'): Promise<OpenData> {
   const { openTargets } = await import('../../cache/index.js')
-  const { openSource, parsePreprocess } = await import('../../source/index.js')
+  const { openSource, parsePreprocess, parseSourceOptions } = await import('../../source/index.js')
   const targets = await openTargets(dir)
   try {
     const { preprocess } = targets.manifest
     const declared: Preprocess = parsePreprocess(preprocess ?? { version: 1 }, `${dir}/manifest.json: preprocess`)
     const place = uri ?? targets.manifest.source.uri
-    const source = await openSource(place, { preprocess: declared }).catch((error: unknown) => {
-      if (uri !== undefined || !(error instanceof DecantError)) throw error
-      throw new DecantError(`${error.message}; say with ${flag} where the images of ${dir} are`)
-    })
+    const { files, ...options } = parseSourceOptions(
+      targets.manifest.source.options,
+      `${dir}/manifest.json: source.options`,
+    )
+    const source = await openSource(uri ?? files ?? place, { ...options, preprocess: declared }).catch(
+      (error: unknown) => {
+        if (uri !== undefined || !(error instanceof DecantError)) throw error
+        throw new DecantError(`${error.message}; say with ${flag} where the images of ${dir} are`)
+      },
+    )
     return {
       targets,
       source,

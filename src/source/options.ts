@@ -1,0 +1,23 @@
+import { z } from 'zod'
+import { FormatError } from '../errors.js'
+
+/** What opens the same rows again, beside the path and the preprocessing; a manifest keeps it. */
+export type SourceOptions = {
+  /** The files, in order, where there are several. */
+  files?: string[]
+  /** The file of labels of an IDX or NPY file. */
+  labels?: string
+}
+
+const schema: z.ZodType<SourceOptions> = z.strictObject({
+  files: z.array(z.string()).min(1).optional(),
+  labels: z.string().optional(),
+})
+
+/** Checks what a manifest keeps. `where` begins the message. @throws FormatError: unknown keys, wrong types */
+export function parseSourceOptions(value: unknown = {}, where: string): SourceOptions {
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const { path, message } = parsed.error.issues[0]!
+  throw new FormatError(`${where}: ${path.length > 0 ? `${path.join('.')}: ` : ''}${message}`)
+}
