@@ -27,6 +27,8 @@ export type DeviceReply =
   | { kind: 'failed'; id: number; reason: string }
 
 export interface DeviceOptions {
+  /** Path of the teacher's model, for errors. */
+  teacher: string
   provider: Provider
   device: number
   model: Uint8Array | string
@@ -80,7 +82,8 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
       if (reply.kind === 'halved') return options.onHalved?.(reply.limit)
       const job = settle(reply.id)
       if (reply.kind === 'output') job?.resolve(reply.output)
-      else job?.reject(new DecantError(`the teacher failed on ${provider}:${device}: ${reply.reason}`))
+      else
+        job?.reject(new DecantError(`${options.teacher}: the teacher failed on ${provider}:${device}: ${reply.reason}`))
     })
   }).catch(async (error: unknown) => {
     await worker.terminate()

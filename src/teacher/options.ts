@@ -27,7 +27,7 @@ export interface ExportOptions {
   onError?: 'fail' | 'skip'
   /** Licence of the dataset, an SPDX identifier. */
   license?: string
-  /** Aborting finishes the shard in hand, then throws InterruptedError. */
+  /** Aborting finishes the shard in hand, or before the first one stops at once, then throws InterruptedError. */
   signal?: AbortSignal
   onEvent?: (event: ExportEvent) => void
 }

@@ -48,6 +48,7 @@ export async function prepareExport(
     for (const device of choice.devices) {
       devices.push(
         await openDevice({
+          teacher: options.teacher,
           provider: choice.provider,
           device,
           model: teacher.model,
@@ -156,6 +157,7 @@ async function chooseBatch({ options, device, first, feed, onEvent }: ChooseBatc
   }
   const width = first.inputs.length / first.rows
   const { batch, timings } = await tuneBatch({
+    signal: options.signal,
     most: Math.min(
       options.source.rows,
       Math.max(1, Math.floor(MAX_BATCH_BYTES / (width * first.inputs.BYTES_PER_ELEMENT))),

@@ -1,3 +1,5 @@
+import { InterruptedError } from '../errors.js'
+
 /** One measured batch size. */
 export interface BatchTiming {
   batch: number
@@ -15,6 +17,8 @@ export interface TuneOptions {
   run(batch: number): Promise<unknown>
   /** The largest size tried. */
   most: number
+  /** Aborting makes the search throw InterruptedError after the call in hand. */
+  signal?: AbortSignal | undefined
   /** Milliseconds; passed in so that the search can be tested. */
   now?: () => number
 }
@@ -32,24 +36,33 @@ const GOOD_ENOUGH = 0.97
  * Finds the batch size by measuring 1, 4, 16, 32, 64, … rows a call: doubles while it gains, then takes the smallest size
  * whose rate is within 3 % of the best.
  */
-export async function tuneBatch({ run, most, now = () => performance.now() }: TuneOptions): Promise<BatchTuning> {
+export async function tuneBatch({
+  run,
+  most,
+  signal,
+  now = () => performance.now(),
+}: TuneOptions): Promise<BatchTuning> {
   const timings: BatchTiming[] = []
+  const runOnce = async (size: number) => {
+    await run(size)
+    if (signal?.aborted) throw new InterruptedError('stopped while the batch size was measured: nothing is written yet')
+  }
   let best = 0
   let worse = 0
   const sizes = [1, 4, 16, 32, 64, 128, 256, 512, 1024, 2048].filter((size) => size < most)
   for (const size of [...sizes, ...(most <= 2048 ? [most] : [])]) {
     let fastest = Number.POSITIVE_INFINITY
     try {
-      await run(size) // the first call of a shape allocates
+      await runOnce(size) // the first call of a shape allocates
       const started = now()
       for (let calls = 0; calls < 2 || now() - started < LEAST_MS; calls++) {
         const before = now()
-        await run(size)
+        await runOnce(size)
         fastest = Math.min(fastest, now() - before)
         if (now() - started > LONGEST_CALL_MS) break
       }
     } catch (error) {
-      if (timings.length === 0) throw error
+      if (timings.length === 0 || error instanceof InterruptedError) throw error
       break
     }
     const rowsPerSecond = (size / Math.max(fastest, 1e-3)) * 1000

@@ -26,7 +26,14 @@ async function open(extend?: LinearTeacherOptions['extend']) {
   } as const
   const output = extend ? 'z' : 'logits'
   const { proto } = fuseTeacher(model.proto, { output, target: 'f32', front: image })
-  return openDevice({ provider: 'cpu', device: 0, model: encodeModel(proto), inputs, encode: false })
+  return openDevice({
+    teacher: 'teacher.onnx',
+    provider: 'cpu',
+    device: 0,
+    model: encodeModel(proto),
+    inputs,
+    encode: false,
+  })
 }
 
 describe('a device', () => {
@@ -46,13 +53,16 @@ describe('a device', () => {
       graph.output('z', 'float32', ['N', classes], graph.node('Reshape', [logits, graph.i64([7, classes])])),
     )
     const error: Error = await device.run({ pixels: new Uint8Array(side * side) }, 1).catch((error) => error)
-    expect(error.message).toMatch(/^the teacher failed on cpu:0: .*cannot be reshaped to the requested shape.*\S$/)
+    expect(error.message).toMatch(
+      /^teacher\.onnx: the teacher failed on cpu:0: .*cannot be reshaped to the requested shape.*\S$/,
+    )
     expect((await device.run({ pixels: new Uint8Array(7 * side * side) }, 7)).rows).toBe(7)
     await device.close()
   })
 
   it('passes on the words of a runtime that refuses the model', async () => {
     const broken = openDevice({
+      teacher: 'package.json',
       provider: 'cpu',
       device: 0,
       model: readFileSync('package.json'),

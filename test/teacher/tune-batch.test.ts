@@ -46,6 +46,19 @@ describe('finding the batch size', () => {
     expect((await tuneBatch({ ...device({ fixed: 50, perRow: 0.1, memory: 40 }), most: 4096 })).batch).toBe(32)
   })
 
+  it('stops at once when it is told to, whatever is measured by then', async () => {
+    const controller = new AbortController()
+    const sizes: number[] = []
+    const run = async (rows: number) => {
+      sizes.push(rows)
+      if (sizes.length === 20) controller.abort()
+      await new Promise((done) => setTimeout(done, 1))
+    }
+    const tuning = tuneBatch({ run, most: 4096, signal: controller.signal })
+    await expect(tuning).rejects.toThrow('stopped while the batch size was measured: nothing is written yet')
+    expect(sizes).toHaveLength(20)
+  })
+
   it('fails where not even one row runs', async () => {
     await expect(tuneBatch({ ...device({ fixed: 1, perRow: 1, memory: 0 }), most: 4096 })).rejects.toThrow(
       'out of memory',

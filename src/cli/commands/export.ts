@@ -105,7 +105,7 @@ async function run(uri: string, flags: Flags): Promise<void> {
     if (flags.dryRun) return await dryRun(options, terminal)
     await interruptible(
       (signal) => exportTargets({ ...options, signal }),
-      () => terminal.note('stopping after the shard in hand; once more stops at once and loses it'),
+      () => terminal.note('stopping after what is in hand; once more stops at once and loses the shard'),
     )
     terminal.print(`wrote ${flags.out}; look at it with: decant inspect ${flags.out}`)
   } finally {
