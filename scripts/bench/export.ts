@@ -34,9 +34,9 @@ async function exported(source: Source, teacher: string, preprocess: Preprocess,
 }
 
 async function bare(source: Source, teacher: string, preprocess: Preprocess, batch: number): Promise<number> {
-  const loaded = await loadTeacher({ teacher, source, preprocess, codec: 'f16' })
+  const loaded = await loadTeacher({ teacher, source, preprocess })
   const workerData = {
-    model: loaded.model,
+    model: loaded.fuse('f16').model,
     options: sessionOptions('cpu', 0),
     shape: source.input.shape,
     batch,

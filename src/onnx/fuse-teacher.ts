@@ -34,7 +34,7 @@ export interface FusedTeacher {
    * 'logits' [M, C]: float32 z, or for f16 float16 max(z - shift, -65504) with 'shift' float32 [M], the row's maximum of z.
    * 'row_sum' float32 [M]: 2⁻³²·Σz over C. Not finite exactly where the row holds NaN or Inf: the factor keeps the sum of
    * 2²⁴ finite logits, the most that a dataset has, from overflowing.
-   * With `positions` 'length' int32 [N]: tokens of the row; at padding z counts as 0.
+   * With `positions` and L > 1 'length' int32 [N]: tokens of the row; at padding z counts as 0.
    */
   outputs: ValueInfo[]
 }
@@ -55,7 +55,11 @@ export function fuseTeacher(proto: ModelProto, options: FuseOptions): FusedTeach
   const behind: Emit = { builder: new GraphBuilder({ prefix: 'decant/out/', taken }), opset }
   const { feeds, valid } = emitFront(before, { front, graph, inputs, batch })
   const raw = output.dtype === 'float32' ? output.name : emitCast(behind, output.name, 'float32')
-  const z = positions ? emitPositions(behind, { z: raw, valid: valid!, batch }) : raw
+  const z = positions ? emitPositions(behind, { z: raw, valid: valid! }) : raw
+  if (front?.kind === 'tokens' && positions && front.length > 1) {
+    const length = emitRowReduce(behind, 'ReduceSum', emitCast(behind, valid!, 'int32'), { keepdims: false })
+    behind.builder.output('length', 'int32', [batch], length)
+  }
   const classes = output.shape?.at(-1) ?? null
   emitTargets(behind, { z, classes, batch: positions ? null : batch, target })
 
@@ -145,11 +149,9 @@ function emitFront(emit: Emit, { front, graph, inputs, batch }: Front): { feeds:
   }
 }
 
-/** Logits [N, L, C] as rows [N·L, C], 0 at padding: what a teacher says there may be anything, NaN too. Declares 'length'. */
-function emitPositions(emit: Emit, { z, valid, batch }: { z: string; valid: string; batch: string }): string {
+/** Logits [N, L, C] as rows [N·L, C], 0 at padding: what a teacher says there may be anything, NaN too. */
+function emitPositions(emit: Emit, { z, valid }: { z: string; valid: string }): string {
   const { builder } = emit
-  const length = emitRowReduce(emit, 'ReduceSum', emitCast(emit, valid, 'int32'), { keepdims: false })
-  builder.output('length', 'int32', [batch], length)
   const mask = builder.node('Reshape', [valid, builder.i64([0, 0, 1])])
   return builder.node('Flatten', [builder.node('Where', [mask, z, builder.f32(0)])], { axis: 2 })
 }

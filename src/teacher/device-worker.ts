@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { Tensor } from 'onnxruntime-node'
 import { codecOf } from '../cache/index.js'
-import type { DeviceInit, DeviceReply, DeviceRequest } from './device.js'
+import type { DeviceInit, DeviceReply, DeviceRequest, Encode } from './device.js'
 import { openSession } from './open-session.js'
 import { createRowRunner, type Feeds, type TeacherOutput, type Words } from './run-rows.js'
 
@@ -35,7 +35,11 @@ async function start() {
     async (feeds, rows): Promise<TeacherOutput> => {
       const { row_sum, ...outputs } = await session.run(feed(feeds, rows), quiet)
       const columns = Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, words(tensor)]))
-      return { rows, columns: encode ? encodeColumns(columns, rows) : columns, rowSum: words(row_sum!) as Float32Array }
+      return {
+        rows,
+        columns: encode ? encodeColumns(columns, encode) : columns,
+        rowSum: words(row_sum!) as Float32Array,
+      }
     },
     (limit) => reply({ kind: 'halved', limit }),
   )
@@ -52,8 +56,9 @@ async function start() {
 }
 
 /** What the graph does elsewhere. */
-function encodeColumns({ logits }: Record<string, Words>, rows: number): Record<string, Words> {
-  return codecOf('f16').encode(logits as Float32Array, logits!.length / rows)
-}
+const encodeColumns = ({ logits, ...others }: Record<string, Words>, { codec, classes }: Encode) => ({
+  ...others,
+  ...codecOf(codec).encode(logits as Float32Array, classes),
+})
 
 start().catch((error: unknown) => reply({ kind: 'refused', reason: reasonOf(error) }))

@@ -1,8 +1,14 @@
 import type { InferenceSession } from 'onnxruntime-node'
+import type { CodecName } from '../cache/index.js'
 import { DecantError, UnavailableError } from '../errors.js'
 import { startThread } from '../thread.js'
 import { type Provider, sessionOptions } from './provider.js'
 import type { FeedSpec, Feeds, TeacherOutput } from './run-rows.js'
+
+export interface Encode {
+  codec: CodecName
+  classes: number
+}
 
 export interface DeviceInit {
   provider: Provider
@@ -11,8 +17,8 @@ export interface DeviceInit {
   options: InferenceSession.SessionOptions
   /** What the fused teacher is fed. */
   inputs: readonly FeedSpec[]
-  /** The graph gives float32 logits, and the worker makes codec f16 of them. */
-  encode: boolean
+  /** The graph gives float32 logits, and the worker makes the columns of a codec of them. */
+  encode: Encode | undefined
 }
 export interface DeviceRequest {
   id: number
@@ -34,7 +40,7 @@ export interface DeviceOptions {
   model: Uint8Array | string
   sessionOptions?: InferenceSession.SessionOptions
   inputs: readonly FeedSpec[]
-  encode: boolean
+  encode?: Encode | undefined
   /** Memory ran out; at most `limit` rows are run at once from now on. */
   onHalved?: (limit: number) => void
 }

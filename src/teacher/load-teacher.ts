@@ -1,5 +1,6 @@
 import { basename } from 'node:path'
 import type { InferenceSession } from 'onnxruntime-node'
+import type { CodecName } from '../cache/index.js'
 import { DecantError } from '../errors.js'
 import { describeModel, findLogits, fuseTeacher, readModel, sessionSource } from '../onnx/index.js'
 import { affine, type Preprocess, type Source, type SourceInput } from '../source/index.js'
@@ -13,46 +14,51 @@ export interface TeacherOptions {
   preprocess?: Preprocess
   /** Name of the logits output, where the model has several candidates. */
   output?: string
-  codec: 'f32' | 'f16'
 }
 
-/** A teacher whose graph takes the source's bytes and gives what the codec keeps. */
+/** A teacher whose logits are found. */
 export interface LoadedTeacher {
-  model: Uint8Array | string
-  sessionOptions: InferenceSession.SessionOptions
-  /** What it is fed: the source's data first. */
-  inputs: readonly FeedSpec[]
-  /** Known here only where the model declares it. */
-  classes: number | undefined
+  /** Its graph with the source's data in front and what a codec keeps behind. */
+  fuse(codec: CodecName): FusedModel
+  /** L, where it gives logits for each of L positions of a sequence. */
+  positions: number | undefined
   precision: 'float32' | 'float16'
   /** As the manifest records it. */
   origin: { file: string; sha256: string; opset: number; output: string; logits: TeacherLogits; producer: string }
 }
 export type TeacherLogits = ReturnType<typeof findLogits>['kind']
 
+export interface FusedModel {
+  /** What it is fed: the source's data first. */
+  inputs: readonly FeedSpec[]
+  model: Uint8Array | string
+  sessionOptions: InferenceSession.SessionOptions
+}
+
 /**
- * Reads a teacher, finds its logits and fuses decoding of bytes in front and the codec's cast behind.
- * Throws FormatError (not an ONNX model), DecantError (several candidates for the logits; an input that does not fit the source).
+ * Reads a teacher and finds its logits. Throws FormatError (not an ONNX model), DecantError (several candidates for the logits);
+ * `fuse` throws DecantError where its inputs do not fit the source.
  */
 export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeacher> {
-  const { source, preprocess = { version: 1 }, codec } = options
+  const { source, preprocess = { version: 1 }, output } = options
+  const { input } = source
   const model = await readModel(options.teacher)
   const description = describeModel(model)
-  const found = findLogits(model, options.output === undefined ? {} : { output: options.output })
-  const fused = naming(options.teacher, () =>
-    fuseTeacher(found.proto, {
-      output: found.output,
-      positions: found.positions,
-      target: codec,
-      front: frontOf(source.input, preprocess),
-    }),
-  )
-  const session = sessionSource(model, fused.proto)
+  const found = findLogits(model, { tokens: input.kind === 'tokens', ...(output !== undefined && { output }) })
+  const front = frontOf(input, preprocess)
+  const fuse = (target: CodecName): FusedModel => {
+    const { proto, inputs } = naming(options.teacher, () =>
+      fuseTeacher(found.proto, { output: found.output, positions: found.positions, target, front }),
+    )
+    const session = sessionSource(model, proto)
+    const data: FeedSpec = { name: feedNames[input.kind], dtype: input.dtype, shape: input.shape }
+    const others = inputs.slice(1).map(({ name, dtype }) => ({ name, dtype, shape: [] }) as FeedSpec)
+    return { inputs: [data, ...others], model: session.model, sessionOptions: session.options }
+  }
   return {
-    model: session.model,
-    sessionOptions: session.options,
-    inputs: [{ name: feedNames[source.input.kind], dtype: source.input.dtype, shape: source.input.shape }],
-    classes: found.classes,
+    fuse,
+    // one position is an ordinary row
+    positions: found.positions && input.shape[0]! > 1 ? input.shape[0] : undefined,
     precision: description.inputs.some(({ dtype }) => dtype === 'float16') ? 'float16' : 'float32',
     origin: {
       file: basename(options.teacher),

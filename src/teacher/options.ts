@@ -33,7 +33,7 @@ export interface ExportOptions {
 }
 
 export type ExportEvent =
-  | { type: 'teacher'; file: string; output: string; logits: string; classes: number }
+  | { type: 'teacher'; file: string; output: string; logits: string; classes: number; positions?: number }
   | ({ type: 'provider' } & ProviderChoice)
   | { type: 'batch'; batch: number; why: 'given' | 'measured' | 'as before'; timings?: BatchTiming[] }
   | { type: 'resume'; rows: number; shards: number }

@@ -1,11 +1,11 @@
 import { createRequire } from 'node:module'
-import { chooseRows, type Plan, readPlan } from '../cache/index.js'
+import { chooseRows, type Plan, type RowKind, readPlan } from '../cache/index.js'
 import { DecantError } from '../errors.js'
 import type { Batch, Inputs, Source } from '../source/index.js'
 import { version } from '../version.js'
 import { checkRows } from './check-rows.js'
-import { type Device, openDevice } from './device.js'
-import { loadTeacher } from './load-teacher.js'
+import { type Device, type Encode, openDevice } from './device.js'
+import { type FusedModel, loadTeacher } from './load-teacher.js'
 import type { ExportEvent, ExportOptions } from './options.js'
 import { chooseProvider } from './provider.js'
 import type { Feeds } from './run-rows.js'
@@ -22,7 +22,7 @@ export interface PreparedExport {
 
 /** Rows looked at before anything is written; the batch search repeats them for larger batches. */
 const FIRST_ROWS = 256
-/** Largest batch that is tried, in bytes of input. */
+/** Largest batch that is tried, in bytes of its inputs or of its logits. */
 const MAX_BATCH_BYTES = 256 * 2 ** 20
 
 /**
@@ -35,49 +35,43 @@ export async function prepareExport(
   const { source, codec = 'f16', onEvent } = options
   const first = await firstBatch(source, options.onError ?? 'fail')
   const choice = chooseProvider(options.provider ?? 'auto', options.devices)
-  // Not every WebGPU device has float16, which the graph's cast would take: there the worker makes it.
-  const encode = codec === 'f16' && choice.provider === 'webgpu'
-  const teacher = await loadTeacher({ ...options, codec: encode ? 'f32' : codec })
+  const teacher = await loadTeacher(options)
   onEvent({ type: 'provider', ...choice })
 
   const devices: Device[] = []
   const close = async () => {
-    await Promise.all(devices.map((device) => device.close()))
+    await Promise.all(devices.splice(0).map((device) => device.close()))
+  }
+  const open = async (device: number, fused: FusedModel, encode?: Encode) => {
+    const onHalved = (batch: number) => onEvent({ type: 'out-of-memory', device, batch })
+    const { provider } = choice
+    devices.push(await openDevice({ ...fused, teacher: options.teacher, provider, device, encode, onHalved }))
   }
   try {
-    for (const device of choice.devices) {
-      devices.push(
-        await openDevice({
-          teacher: options.teacher,
-          provider: choice.provider,
-          device,
-          model: teacher.model,
-          sessionOptions: teacher.sessionOptions,
-          inputs: teacher.inputs,
-          encode,
-          onHalved: (batch) => onEvent({ type: 'out-of-memory', device, batch }),
-        }),
-      )
-    }
-    const feed = ({ inputs }: Pick<Batch, 'inputs'>): Feeds => ({ [teacher.inputs[0]!.name]: inputs })
-    const output = await devices[0]!.run(feed({ inputs: first.inputs.slice() }), first.rows)
-    const classes = output.columns.logits!.length / output.rows
-    onEvent({
-      type: 'teacher',
-      file: teacher.origin.file,
-      output: teacher.origin.output,
-      logits: teacher.origin.logits,
-      classes,
-    })
+    // the raw logits of a few rows: how many classes there are, and what a codec makes of them
+    const raw = teacher.fuse('f32')
+    await open(choice.devices[0]!, raw)
+    const output = await devices[0]!.run(feedOf({ ...first, inputs: first.inputs.slice() }, raw), first.rows)
+    const { positions } = teacher
+    const classes = output.columns.logits!.length / output.rows / (positions ?? 1)
+    const { file, output: name, logits } = teacher.origin
+    onEvent({ type: 'teacher', file, output: name, logits, classes, ...(positions && { positions }) })
     const names = classNames(options, classes)
     checkRows(first, output)
 
-    const batch = await chooseBatch({ options, device: devices[0]!, first, feed, onEvent })
-    const rows = chooseRows({ codec, classes, shardBytes: (options.shardMb ?? 128) * 2 ** 20 })
+    if (codec !== 'f32') await close()
+    // Not every WebGPU device has the operators and types that a codec takes in the graph: there the worker encodes.
+    const encode = codec !== 'f32' && choice.provider === 'webgpu' ? { codec, classes } : undefined
+    const fused = encode || codec === 'f32' ? raw : teacher.fuse(codec)
+    const feed = (batch: Batch) => feedOf(batch, fused)
+    for (const device of choice.devices.slice(devices.length)) await open(device, fused, encode)
+
+    const kind = { codec, classes, ...(positions && { positions }) }
+    const batch = await chooseBatch({ options, kind, device: devices[0]!, first, feed, onEvent })
+    const rows = chooseRows({ ...kind, shardBytes: (options.shardMb ?? 128) * 2 ** 20 })
     const plan: Plan = {
-      classes,
+      ...kind,
       names,
-      codec,
       rowsPerBatch: rows.rowsPerBatch,
       // whole batches, so that what one shard holds does not depend on where a run began
       rowsPerShard: Math.max(1, Math.round(rows.rowsPerShard / batch)) * batch,
@@ -89,7 +83,7 @@ export async function prepareExport(
         rows: source.rows,
         ...(Object.keys(source.options).length > 0 && { options: source.options }),
       },
-      preprocess: options.preprocess ?? { version: 1 },
+      preprocess: options.preprocess ?? (source.input.kind === 'image' ? { version: 1 } : null),
       runtime: {
         decant: version,
         onnxruntime: onnxruntimeVersion(),
@@ -140,12 +134,13 @@ interface ChooseBatch {
   options: ExportOptions
   device: Device
   first: Batch
-  feed: (batch: Pick<Batch, 'inputs'>) => Feeds
+  feed: (batch: Batch) => Feeds
+  kind: RowKind
   onEvent: (event: ExportEvent) => void
 }
 
 /** Given, else as the unfinished export in the folder has it (its shards must come out the same), else measured. */
-async function chooseBatch({ options, device, first, feed, onEvent }: ChooseBatch): Promise<number> {
+async function chooseBatch({ options, device, first, feed, kind, onEvent }: ChooseBatch): Promise<number> {
   if (options.batch !== undefined) {
     onEvent({ type: 'batch', batch: options.batch, why: 'given' })
     return options.batch
@@ -155,24 +150,35 @@ async function chooseBatch({ options, device, first, feed, onEvent }: ChooseBatc
     onEvent({ type: 'batch', batch: before.runtime.batch, why: 'as before' })
     return before.runtime.batch
   }
-  const width = first.inputs.length / first.rows
+  const width = (first.inputs.length / first.rows) * first.inputs.BYTES_PER_ELEMENT
+  const logits = 4 * kind.classes * (kind.positions ?? 1)
   const { batch, timings } = await tuneBatch({
     signal: options.signal,
-    most: Math.min(
-      options.source.rows,
-      Math.max(1, Math.floor(MAX_BATCH_BYTES / (width * first.inputs.BYTES_PER_ELEMENT))),
-    ),
-    run: (rows) => device.run(feed({ inputs: repeat(first.inputs, rows * width) }), rows),
+    most: Math.min(options.source.rows, Math.max(1, Math.floor(MAX_BATCH_BYTES / Math.max(width, logits)))),
+    run: (rows) => device.run(feed(repeat(first, rows)), rows),
   })
   onEvent({ type: 'batch', batch, why: 'measured', timings })
   return batch
 }
 
-function repeat(inputs: Inputs, length: number): Inputs {
-  const out = new (inputs.constructor as new (length: number) => Inputs)(length)
-  for (let at = 0; at < length; at += inputs.length)
-    out.set(inputs.subarray(0, Math.min(inputs.length, length - at)), at)
-  return out
+/** The first rows again and again. */
+function repeat(first: Batch, rows: number): Batch {
+  const fill = <T extends Inputs>(values: T): T => {
+    const out = new (values.constructor as new (length: number) => T)((values.length / first.rows) * rows)
+    for (let at = 0; at < out.length; at += values.length) out.set(values.subarray(0, out.length - at), at)
+    return out
+  }
+  return { ...first, rows, inputs: fill(first.inputs), labels: fill(first.labels) }
+}
+
+/** What a fused teacher is fed of a batch. The batch's inputs are moved to it, its labels copied. */
+function feedOf(batch: Batch, { inputs: [data, ...others] }: FusedModel): Feeds {
+  const values: Feeds = {
+    label: batch.labels.slice(),
+    // what is drawn for a row depends on its place in the source alone, so that a resumed export draws the same
+    row: Int32Array.from({ length: batch.rows }, (_, i) => batch.first + i),
+  }
+  return { [data!.name]: batch.inputs, ...Object.fromEntries(others.map(({ name }) => [name, values[name]!])) }
 }
 
 function onnxruntimeVersion(): string {

@@ -40,9 +40,9 @@ export function writeLinearTeacher(path: string, options: LinearTeacherOptions):
 }
 
 /** The teacher's logits of one row of bytes, (x/255)·W + b in float64. */
-export function linearLogits(teacher: LinearTeacher, pixels: Uint8Array): number[] {
+export function linearLogits(teacher: LinearTeacher, pixels: ArrayLike<number>): number[] {
   const classes = teacher.bias.length
   return Array.from(teacher.bias, (b, c) =>
-    pixels.reduce((sum, x, i) => sum + (x / 255) * teacher.weights[i * classes + c]!, b),
+    Array.from(pixels).reduce((sum, x, i) => sum + (x / 255) * teacher.weights[i * classes + c]!, b),
   )
 }

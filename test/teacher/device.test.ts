@@ -32,7 +32,6 @@ async function open(extend?: LinearTeacherOptions['extend']) {
     device: 0,
     model: encodeModel(proto),
     inputs,
-    encode: false,
   })
 }
 
@@ -67,7 +66,6 @@ describe('a device', () => {
       device: 0,
       model: readFileSync('package.json'),
       inputs,
-      encode: false,
     })
     await expect(broken).rejects.toThrow(/^provider cpu, device 0: .*protobuf/i)
   })

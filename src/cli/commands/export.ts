@@ -142,8 +142,10 @@ function describe(event: ExportEvent): string | undefined {
   switch (event.type) {
     case 'provider':
       return `provider ${event.provider} (${event.why})`
-    case 'teacher':
-      return `teacher ${event.file}: '${event.output}', ${event.classes} classes (${event.logits})`
+    case 'teacher': {
+      const by = event.positions ? ` at each of ${event.positions} positions` : ''
+      return `teacher ${event.file}: '${event.output}', ${event.classes} classes${by} (${event.logits})`
+    }
     case 'batch':
       return `batch ${event.batch} (${event.why})`
     case 'resume':
