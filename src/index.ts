@@ -8,6 +8,9 @@ export {
   type Row,
   softTargets,
   type Targets,
+  type Verification,
+  type VerifyOptions,
+  verifyTargets,
 } from './cache/index.js'
 export { type Engine, type EngineName, type EngineOptions, openEngine } from './engine/engine.js'
 export { DecantError, FormatError, InterruptedError, MismatchError, UnavailableError } from './errors.js'
@@ -34,4 +37,7 @@ export {
   estimateExport,
   exportTargets,
   type Provider,
+  type Rerun,
+  type RerunOptions,
+  rerunTeacher,
 } from './teacher/index.js'

@@ -9,7 +9,7 @@ import { MAX_MANIFEST_BYTES, type Manifest, type Plan, parseManifest, planOf } f
 
 export const MANIFEST = 'manifest.json'
 export const CARD = 'README.md'
-const DATA = 'data'
+export const DATA = 'data'
 
 /** What a process that died may leave behind besides the journal and the shards in it. */
 const isLeftover = (name: string) =>

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { FormatError } from '../errors.js'
 import { columnBytes, columnsOf, viewsOf } from './columns.js'
@@ -23,6 +24,8 @@ export const MAX_PARAMETERS = 64
 export const MAX_POSITIONS = 2 ** 20
 /** Values that a row holds in one column: 256 MiB of float32, which still fits an Arrow list's int32 width. */
 export const MAX_ROW_VALUES = 2 ** 26
+/** A dataset made of this many others, over all generations, is a mistake; the list is held in memory. */
+export const MAX_ANCESTORS = 10_000
 
 const text = (max: number) => z.string().max(max)
 const count = z.int().min(0)
@@ -57,7 +60,25 @@ const source = z.strictObject({
   rows: count,
   // what opens the same rows again, beside the path: files may be many, so only the manifest's own size bounds it
   options: z.record(z.string(), z.json()).optional(),
+  range: z.strictObject({ from: count, to: count }).optional(),
 })
+
+const operation = z.strictObject({
+  operation: z.enum(['merge', 'convert', 'select', 'ensemble']),
+  options: settings,
+  from: z.array(sha256).min(1).max(MAX_ANCESTORS),
+})
+
+const ancestor = z.strictObject({
+  manifest: sha256,
+  rows: count,
+  codec: text(100),
+  teacher: sha256,
+  range: source.shape.range,
+  derived: operation.optional(),
+})
+
+const derived = operation.extend({ rows: count, ancestors: z.array(ancestor).max(MAX_ANCESTORS) })
 
 const runtime = z.strictObject({
   decant: text(100),
@@ -101,6 +122,7 @@ const described = {
   // Left out where there is nothing to say: datasets of before these keys, and equal plans, stay as they are.
   positions: z.int().min(2).max(MAX_POSITIONS).optional(),
   inputs: inputs.nullable().optional(),
+  derived: derived.optional(),
 }
 
 const perTemperature = z.strictObject({
@@ -125,12 +147,16 @@ const manifestSchema = z.strictObject({
   created: z.iso.datetime(),
   fidelity: z.strictObject({ rows: z.int().min(1), temperatures: z.array(perTemperature).min(1).max(100) }).optional(),
   shards: z.array(shard).max(MAX_SHARDS),
+  sha256: sha256.optional(),
 })
 
 /** One shard as the manifest lists it: `bytes` and `sha256` are of the whole file. */
 export type ShardEntry = z.infer<typeof shard>
 /** A row of the source that the export left out, and why. */
 export type Skipped = z.infer<typeof skipped>
+
+/** How a dataset was made of others: FORMAT.md, "derived". */
+export type Derived = z.infer<typeof derived>
 
 /**
  * Everything that determines the bytes of a dataset. Two exports with equal plans write equal shards.
@@ -146,28 +172,58 @@ export type Fidelity = NonNullable<Manifest['fidelity']>
 
 /** The plan that wrote a dataset. */
 export function planOf(manifest: Manifest): Plan {
-  const { format, version, kind, rows, views, created, shards, fidelity, ...described } = manifest
+  const { format, version, kind, rows, views, created, shards, fidelity, sha256, ...described } = manifest
   const { skipped: _, ...source } = manifest.source
   return { ...described, ...(views !== 1 && { views }), source }
+}
+
+/** Samples of the source that an export takes, those it skips among them; of a derived dataset, its own. Each has its views. */
+export function plannedSamples(plan: Pick<Plan, 'source' | 'derived' | 'views'>): number {
+  const { rows, range } = plan.source
+  if (plan.derived) return plan.derived.rows / viewsOf(plan)
+  return range ? range.to - range.from : rows
 }
 
 /**
  * Reads the text of a manifest, trusting nothing in it.
  * @throws FormatError at the first thing that is wrong: not JSON, unknown version, unknown or missing key, a path other than
- * data/<digits>.arrow, a file listed twice, counts that do not add up.
+ * data/<digits>.arrow, a file listed twice, counts that do not add up, other bytes than its `sha256` says.
  */
 export function parseManifest(text: string, path = 'manifest.json'): Manifest {
   const value = parseJson(text, path)
   if (isRecord(value) && value.format === 'decant' && value.version !== 1)
     throw new FormatError(
-      `${path}: version ${String(value.version)} is unknown, expected 1; a newer decant may read it`,
+      `${path}: version ${JSON.stringify(value.version)?.slice(0, 40)} is unknown, expected 1; a newer decant may read it`,
     )
   const manifest: Manifest = validate(manifestSchema, value, path)
   checkCounts(manifest, path)
+  if (manifest.sha256 !== undefined) checkSeal(text, manifest.sha256, path)
   return manifest
 }
 
-export const formatManifest = (manifest: Manifest): string => `${JSON.stringify(manifest, null, 2)}\n`
+/** The text of a manifest, with the SHA-256 of all its other bytes in the last key. */
+export function formatManifest(manifest: Manifest): string {
+  const { sha256: _, ...rest } = manifest
+  const text = `${JSON.stringify({ ...rest, sha256: NO_DIGITS }, null, 2)}\n`
+  const at = text.lastIndexOf(NO_DIGITS)
+  return text.slice(0, at) + hashText(text) + text.slice(at + NO_DIGITS.length)
+}
+
+/** FORMAT.md, "The manifest's own hash": its 64 digits count as zeros. */
+const NO_DIGITS = '0'.repeat(64)
+
+function checkSeal(text: string, sha256: string, path: string): void {
+  const at = text.lastIndexOf(sha256)
+  if (!/^"\s*\}\s*$/.test(text.slice(at + sha256.length)))
+    throw new FormatError(`${path}: sha256: expected it to be the last key`)
+  const found = hashText(text.slice(0, at) + NO_DIGITS + text.slice(at + sha256.length))
+  if (found !== sha256)
+    throw new FormatError(
+      `${path}: damaged or altered: its sha256 says ${sha256}, found ${found}; who alters a manifest on purpose leaves that key out`,
+    )
+}
+
+const hashText = (text: string): string => createHash('sha256').update(text).digest('hex')
 
 /** JSON without the one key that reaches an object's prototype when copied. */
 export function parseJson(text: string, path: string): unknown {
@@ -196,7 +252,7 @@ export function validate<T>(schema: z.ZodType<T>, value: unknown, path: string):
 }
 
 function checkCounts(manifest: Manifest, path: string): void {
-  const { classes, names, positions = 1, rows, shards, source, rowsPerShard } = manifest
+  const { classes, derived, names, positions = 1, rows, shards, source, rowsPerShard } = manifest
   const views = viewsOf(manifest)
   const expect = (what: string, expected: number, found: number) => {
     if (expected !== found) throw new FormatError(`${path}: ${what}: expected ${expected}, found ${found}`)
@@ -211,11 +267,17 @@ function checkCounts(manifest: Manifest, path: string): void {
     shards.reduce((sum, shard) => sum + shard.rows, 0),
     rows,
   )
-  expect(
-    `rows and skipped rows, together the rows of the source${views > 1 ? `, ${views} views each` : ''}`,
-    source.rows * views,
-    rows + source.skipped.length * views,
-  )
+  const { range } = source
+  if (range && (range.from > range.to || range.to > source.rows))
+    throw new FormatError(`${path}: source.range: ${range.from} to ${range.to} of ${source.rows} rows`)
+  if (derived) expect('rows, as in derived', derived.rows, rows)
+  else
+    expect(
+      `rows and skipped rows, together the rows of the source${range ? "'s range" : ''}${views > 1 ? `, ${views} views each` : ''}`,
+      plannedSamples({ source }) * views,
+      rows + source.skipped.length * views,
+    )
+  if (rows % views) throw new FormatError(`${path}: ${rows} rows, expected a multiple of the ${views} views`)
   const rowBytes = columnBytes(columnsOf(manifest))
   const files = new Set<string>()
   for (const { file, rows, bytes } of shards) {

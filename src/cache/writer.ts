@@ -25,6 +25,7 @@ import {
   type Manifest,
   type Plan,
   parseManifest,
+  plannedSamples,
   planOf,
   planSchema,
   type ShardEntry,
@@ -110,7 +111,10 @@ function checkPlan(plan: Plan): Plan {
   const checked: Plan = validate(planSchema, JSON.parse(JSON.stringify(plan)), 'plan')
   if (checked.names && checked.names.length !== checked.classes)
     throw new DecantError(`plan: expected ${checked.classes} class names, one per class, found ${checked.names.length}`)
-  const shards = Math.ceil(checked.source.rows / checked.rowsPerShard)
+  const { range, rows } = checked.source
+  if (range && (range.from >= range.to || range.to > rows))
+    throw new DecantError(`plan: rows ${range.from} to ${range.to}, but the source has ${rows}`)
+  const shards = Math.ceil(plannedSamples(checked) / checked.rowsPerShard)
   if (shards > MAX_SHARDS)
     throw new DecantError(`plan: ${shards} shards, expected at most ${MAX_SHARDS}: choose larger shards`)
   return checked
@@ -165,15 +169,15 @@ class Writer implements TargetsWriter {
       await shard.append(rows, storedColumns(rows, this.plan))
       const skipped = rows.skipped ?? []
       this.skipped.push(...skipped)
-      this.seen += rows.rows + skipped.length * viewsOf(this.plan)
+      this.seen += rows.rows + (this.plan.derived ? 0 : skipped.length * viewsOf(this.plan))
     })
   }
 
   async endShard(): Promise<ShardEntry> {
     const shard = this.inHand()
-    const { source, rowsPerShard } = this.plan
+    const { rowsPerShard } = this.plan
     const first = this.lines.length * rowsPerShard
-    const expected = Math.min(rowsPerShard, source.rows - first) * viewsOf(this.plan)
+    const expected = Math.min(rowsPerShard, plannedSamples(this.plan) - first) * viewsOf(this.plan)
     return this.orAbort(async () => {
       if (this.seen !== expected)
         throw new DecantError(
@@ -209,12 +213,12 @@ class Writer implements TargetsWriter {
       shards,
     }
     const text = formatManifest(manifest)
-    parseManifest(text, join(this.dir, MANIFEST)) // never write what the reader refuses: missing shards among it
+    const written = parseManifest(text, join(this.dir, MANIFEST)) // never write what the reader refuses: missing shards among it
     await replaceFile(join(this.dir, CARD), formatCard(manifest), this.open)
     await replaceFile(join(this.dir, MANIFEST), text, this.open)
     await removeTraces(this.dir, manifest)
     await this.release()
-    return manifest
+    return written
   }
 
   async withdraw(): Promise<void> {

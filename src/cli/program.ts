@@ -5,6 +5,7 @@ import { inspectCommand } from './commands/inspect.js'
 import { softenCommand } from './commands/soften.js'
 import { sweepCommand } from './commands/sweep.js'
 import { trainCommand } from './commands/train.js'
+import { verifyCommand } from './commands/verify.js'
 
 /** The command line. Unknown commands and options are refused with exit code 2. */
 export function buildProgram(): Command {
@@ -15,7 +16,8 @@ export function buildProgram(): Command {
     .version(version)
     .exitOverride()
     .showHelpAfterError('(add --help for the options and examples)')
-  for (const command of [exportCommand(), inspectCommand(), softenCommand(), trainCommand(), sweepCommand()]) {
+  const commands = [exportCommand(), inspectCommand(), verifyCommand(), softenCommand(), trainCommand(), sweepCommand()]
+  for (const command of commands) {
     command.exitOverride().showHelpAfterError('(add --help for the options and examples)')
     program.addCommand(command)
   }

@@ -37,7 +37,8 @@ function changed(path: string, value: unknown): string {
 }
 
 test('a manifest is read as it was written', () => {
-  expect(parseManifest(formatManifest(makeManifest()))).toEqual(makeManifest())
+  const sha256 = expect.stringMatching(/^[0-9a-f]{64}$/)
+  expect(parseManifest(formatManifest(makeManifest()))).toEqual({ ...makeManifest(), sha256 })
 })
 
 test('views, positions, stored inputs and fidelity are read as they were written', () => {
@@ -68,6 +69,7 @@ const attacks: [string, string, RegExp][] = [
   ['null', 'null', /expected object/],
   ['another format', changed('format', 'parquet'), /format: .*"decant"/],
   ['an unknown version', changed('version', 2), /version 2 is unknown, expected 1/],
+  ['a version that is an object', changed('version', { toString: 1 }), /version \{"toString":1\} is unknown/],
   ['an unknown key', changed('extra', 1), /Unrecognized key: "extra"/],
   ['an unknown key inside', changed('shards.1.url', 'http://x'), /shards\[1\]: Unrecognized key: "url"/],
   ['no views', changed('views', 0), /views: /],

@@ -5,7 +5,7 @@ import { openTargets } from '../../src/cache/index.js'
 import { encodeModel, GraphBuilder } from '../../src/onnx/index.js'
 import { openSource } from '../../src/source/index.js'
 import { type ExportEvent, type ExportOptions, estimateExport, exportTargets } from '../../src/teacher/index.js'
-import { hashFolder, temporaryFolder } from '../helpers/folder.js'
+import { hashFolder, temporaryFolder, withoutTime } from '../helpers/folder.js'
 import { idxBytes, writeIdx } from '../helpers/idx.js'
 import { linearLogits, writeLinearTeacher } from '../helpers/teachers.js'
 
@@ -23,9 +23,6 @@ async function fixture(rows = 1000) {
   const options: ExportOptions = { source, teacher: join(dir, 'teacher.onnx'), out, provider: 'cpu', batch: 64 }
   return { dir, idx, teacher, source, out, options }
 }
-const withoutTime = (path: string, content: Buffer) =>
-  path === 'manifest.json' ? content.toString().replace(/"created": "[^"]*"/, '') : content
-
 describe('exporting targets', () => {
   it.each(['f32', 'f16'] as const)('writes the raw logits of every row in order, codec %s', async (codec) => {
     const { idx, teacher, out, options } = await fixture()

@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { hashFolder, temporaryFolder } from '../helpers/folder.js'
+import { hashFolder, temporaryFolder, withoutTime } from '../helpers/folder.js'
 import { writeIdx } from '../helpers/idx.js'
 import { writeLinearTeacher } from '../helpers/teachers.js'
 
@@ -19,9 +19,6 @@ function mountSmall(dir: string, size: string): { resize(size: string): void } |
 }
 
 describe('a disk that is really full', () => {
-  const withoutTime = (path: string, content: Buffer) =>
-    path === 'manifest.json' ? content.toString().replace(/"created": "[^"]*"/, '') : content
-
   it('is one line with exit code 2; no half shard stays, and with room the same command completes', (context) => {
     const dir = temporaryFolder()
     const disk = join(dir, 'disk')

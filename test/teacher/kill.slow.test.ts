@@ -4,14 +4,11 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { random } from '../../src/random.js'
-import { hashFolder, temporaryFolder } from '../helpers/folder.js'
+import { hashFolder, temporaryFolder, withoutTime } from '../helpers/folder.js'
 import { writeIdx } from '../helpers/idx.js'
 import { writeLinearTeacher } from '../helpers/teachers.js'
 
 const KILLS = 20
-const withoutTime = (path: string, content: Buffer) =>
-  path === 'manifest.json' ? content.toString().replace(/"created": "[^"]*"/, '') : content
-
 it(`survives kill -9 at ${KILLS} random moments: the resumed folder is byte-identical to an uninterrupted one`, async () => {
   const dir = temporaryFolder()
   const { images } = writeIdx(dir, { rows: 30_000, side: 8, classes: 100 })

@@ -1,0 +1,105 @@
+import { Command } from 'commander'
+import type { Verification } from '../../cache/index.js'
+import { DecantError } from '../../errors.js'
+import type { Rerun } from '../../teacher/index.js'
+import { type Provider, providers } from '../../teacher/provider.js'
+import { bytes, count, percent } from '../format.js'
+import { interruptible } from '../interrupt.js'
+import { integer, oneOf } from '../parse.js'
+import { openTerminal, type Terminal } from '../terminal.js'
+import { openData } from './student-options.js'
+
+interface Flags {
+  teacher?: string
+  source?: string
+  rows: number
+  seed: number
+  provider: Provider | 'auto'
+  json?: boolean
+}
+
+const examples = `
+Examples:
+  $ decant verify targets
+  $ decant verify targets --teacher teacher.onnx --source data/train-images-idx3-ubyte.gz --rows 256
+
+Exit code 0: sound; 1: something is wrong, a line each. With --teacher, mean |Δz| over the rows may be a share of the mean gap to a row's
+top logit: 1e-4 in float32 on the same provider, 1e-3 on another, 5e-3 for a float16 teacher, and what the codec rounds on top;
+the top class must agree on 99 % of the rows (float16: 97 %).`
+
+export function verifyCommand(): Command {
+  return new Command('verify')
+    .description('check every byte of a soft-target dataset; with --teacher, that the teacher still says the same')
+    .argument('<dir>', 'folder of a soft-target dataset')
+    .option('--teacher <file>', 'run this ONNX teacher again on random rows')
+    .option('--source <uri>', "the data, where they are not at the manifest's path any more")
+    .option('--rows <n>', 'how many rows to run again', integer(1, 1_000_000), 256)
+    .option('--seed <n>', 'which rows', integer(0), 0)
+    .option(
+      '--provider <name>',
+      `auto, ${providers.join(', ')}`,
+      oneOf(['auto', ...providers] as const),
+      'auto' as const,
+    )
+    .option('--json', 'events as JSON lines on stdout')
+    .addHelpText('after', examples)
+    .action(run)
+}
+
+async function run(dir: string, flags: Flags): Promise<void> {
+  const { verifyTargets } = await import('../../cache/index.js')
+  const terminal = openTerminal({ json: flags.json === true })
+  if (flags.source !== undefined && flags.teacher === undefined)
+    throw new DecantError('--source goes with --teacher: the rows are run again')
+  try {
+    const found = await interruptible(
+      (signal) =>
+        verifyTargets(dir, {
+          signal,
+          onProgress: ({ problem, ...done }) => {
+            terminal.event({ type: 'progress', ...done } as { type: string })
+            terminal.progress('verify', done.rows, done.totalRows)
+            if (problem !== undefined) terminal.note(`wrong: ${problem}`)
+          },
+        }),
+      () => {},
+    )
+    terminal.settle()
+    terminal.event({ type: 'verified', ...found } as { type: string })
+    terminal.print(render(dir, found))
+    if (found.problems.length > 0) process.exitCode = 1
+    else if (flags.teacher !== undefined) await rerun(dir, flags, terminal)
+  } finally {
+    terminal.settle()
+  }
+}
+
+function render(dir: string, { shards, rows, bytes: size, problems, unchecked }: Verification): string {
+  const read = `${count(rows)} rows, ${bytes(size)} in ${shards} shard${shards === 1 ? '' : 's'}`
+  const lines = problems.length === 0 ? [`${dir}: sound: ${read}`] : [...problems, `${dir}: not sound: ${read}`]
+  return [...lines, ...unchecked.map((line) => `not checked: ${line}`)].join('\n')
+}
+
+async function rerun(dir: string, flags: Flags, terminal: Terminal): Promise<void> {
+  const { rerunTeacher } = await import('../../teacher/index.js')
+  const data = await openData(dir, flags.source)
+  try {
+    const { rows, seed, provider } = flags
+    const result = await rerunTeacher({ ...data, teacher: flags.teacher!, rows, seed, provider })
+    terminal.event({ type: 'rerun', ...result } as { type: string })
+    terminal.print(renderRerun(flags.teacher!, result))
+    if (!result.within) process.exitCode = 1
+  } finally {
+    await data.close()
+  }
+}
+
+function renderRerun(teacher: string, rerun: Rerun): string {
+  const { rows, seed, provider, meanDifference, maxDifference, agreement, tolerance } = rerun
+  return [
+    `${teacher}, run again on ${count(rows)} rows (seed ${seed}, ${provider}): ${rerun.within ? 'the same' : 'NOT THE SAME'}`,
+    `  mean |Δz|   ${meanDifference.toExponential(2)}, at most ${tolerance.meanDifference.toExponential(2)}; largest ${maxDifference.toExponential(2)}`,
+    `  top class   agrees on ${percent(agreement)}, at least ${percent(tolerance.agreement)}`,
+    ...(rerun.sameTeacher ? [] : ["  the file is not the manifest's: its sha256 is another"]),
+  ].join('\n')
+}

@@ -1,0 +1,209 @@
+import { idAt, type Manifest, type Targets } from '../cache/index.js'
+import { DecantError, FormatError, MismatchError } from '../errors.js'
+import { random } from '../random.js'
+import type { Preprocess, Source } from '../source/index.js'
+import { openDevice } from './device.js'
+import { loadTeacher } from './load-teacher.js'
+import { chooseProvider, type Provider } from './provider.js'
+
+export interface RerunOptions {
+  targets: Targets
+  /** The source that the targets were exported from. */
+  source: Source
+  /** Path of the ONNX teacher. */
+  teacher: string
+  /** Name of the logits output, where the model has several candidates; default: the one that was exported. */
+  output?: string
+  /** How many rows, drawn without repetition. Default 256. */
+  rows?: number
+  seed?: number
+  provider?: Provider | 'auto'
+}
+
+/** What a teacher says now against what the dataset says it said. Logits are raw, T = 1. */
+export interface Rerun {
+  rows: number
+  seed: number
+  provider: Provider
+  /** The file is the one that was exported, byte for byte. */
+  sameTeacher: boolean
+  /** mean and largest |Δz| */
+  meanDifference: number
+  maxDifference: number
+  /** share of rows with the same top class */
+  agreement: number
+  tolerance: Tolerance
+  /** Both are within the tolerance. */
+  within: boolean
+}
+
+export interface Tolerance {
+  /** the most that mean |Δz| may be: a share of the mean gap to a row's top logit, as roundings are */
+  meanDifference: number
+  agreement: number
+}
+
+/** Rows run at once. */
+const BATCH = 32
+
+/**
+ * Runs the teacher again on random rows and compares.
+ * @throws MismatchError where the source is another than was exported; DecantError where the dataset cannot be re-run; UnavailableError
+ */
+export async function rerunTeacher(options: RerunOptions): Promise<Rerun> {
+  const { targets, source, seed = 0 } = options
+  const { manifest } = targets
+  checkSource(targets, source)
+  const picked = pickRows(targets.rows, options.rows ?? 256, seed)
+  const stored = await Promise.all(picked.map((row) => targets.row(row)))
+  const found = await findInputs(
+    source,
+    manifest,
+    stored.map(({ index, id }) => ({ index, id })),
+  )
+  const choice = chooseProvider(options.provider ?? 'auto')
+  const preprocess = { version: 1, ...manifest.preprocess } as Preprocess
+  const output = options.output ?? manifest.teacher.output
+  const teacher = await loadTeacher({ teacher: options.teacher, source, preprocess, output, codec: 'f32' })
+  const device = await openDevice({
+    provider: choice.provider,
+    device: choice.devices[0]!,
+    model: teacher.model,
+    sessionOptions: teacher.sessionOptions,
+    shape: source.shape,
+    encode: false,
+  })
+  const sums = createSums()
+  try {
+    for (let first = 0; first < stored.length; first += BATCH) {
+      const rows = stored.slice(first, first + BATCH)
+      const { logits } = await device.run(concat(found.slice(first, first + BATCH)), rows.length)
+      if (logits.length !== rows.length * targets.classes)
+        throw new MismatchError(`${options.teacher} is not the teacher of ${targets.dir}:`, [
+          `classes: ${targets.classes}, found ${logits.length / rows.length}`,
+        ])
+      rows.forEach((row, i) => {
+        sums.add(row.logits, (logits as Float32Array).subarray(i * targets.classes, (i + 1) * targets.classes))
+      })
+    }
+  } finally {
+    await device.close()
+  }
+  const { gap, ...measured } = sums.result()
+  const tolerance = toleranceOf(manifest, choice.provider, gap)
+  return {
+    rows: stored.length,
+    seed,
+    provider: choice.provider,
+    sameTeacher: teacher.origin.sha256 === manifest.teacher.sha256,
+    ...measured,
+    tolerance,
+    // so that NaN is outside
+    within: measured.meanDifference <= tolerance.meanDifference && measured.agreement >= tolerance.agreement,
+  }
+}
+
+/**
+ * What a sound dataset stays within. f16 rounds a gap by at most 2^-11 of it, half of that on average; runtimes in float32 differ by
+ * the order of their sums, ten times as much between providers (TF32 on CUDA); a float16 teacher rounds at every layer.
+ */
+export function toleranceOf({ codec, runtime }: Manifest, provider: Provider, meanGap: number): Tolerance {
+  const rounding = codec === 'f32' ? 0 : 2 ** -12
+  const half = runtime.precision === 'float16'
+  const arithmetic = half ? 5e-3 : provider === runtime.provider ? 1e-4 : 1e-3
+  return { meanDifference: (rounding + arithmetic) * meanGap, agreement: half ? 0.97 : 0.99 }
+}
+
+function checkSource({ dir, manifest }: Targets, source: Source): void {
+  if (manifest.derived?.operation === 'ensemble')
+    throw new DecantError(`${dir}: an ensemble has several teachers: re-run each on the dataset that it was made of`)
+  if (source.fingerprint !== manifest.source.fingerprint)
+    throw new MismatchError(`${source.uri} is not the source that ${dir} was exported from:`, [
+      `fingerprint: ${manifest.source.fingerprint} (${manifest.source.uri}), found ${source.fingerprint}`,
+      `rows: ${manifest.source.rows}, found ${source.rows}`,
+    ])
+}
+
+/** `count` of `rows` row numbers, ascending, each at most once (Floyd's algorithm, Bentley 1987). */
+function pickRows(rows: number, count: number, seed: number): number[] {
+  const { below } = random(seed, 'rerun')
+  const picked = new Set<number>()
+  for (let most = Math.max(0, rows - count); most < rows; most++) {
+    const row = below(most + 1)
+    picked.add(picked.has(row) ? most : row)
+  }
+  return [...picked].sort((a, b) => a - b)
+}
+
+/** The source's bytes of rows of the dataset, in their order. */
+async function findInputs(
+  source: Source,
+  manifest: Manifest,
+  rows: { index: number; id: string }[],
+): Promise<Uint8Array[]> {
+  const { range, skipped } = manifest.source
+  const from = range?.from ?? 0
+  const width = source.shape.reduce((product, n) => product * n, 1)
+  const found = new Map<string, Uint8Array>()
+  const wanted = new Set(rows.map(({ id }) => id))
+  const keep = (batch: Awaited<ReturnType<Source['read']>>) => {
+    for (let i = 0; i < batch.rows; i++) {
+      const id = idAt(batch.ids, i)
+      if (wanted.has(id)) found.set(id, batch.inputs.slice(i * width, (i + 1) * width))
+    }
+  }
+  if (skipped.length === 0 && source.rows >= from + manifest.rows) {
+    for (let first = 0; first < rows.length; first += BATCH)
+      keep(await source.read(rows.slice(first, first + BATCH).map(({ index }) => from + index)))
+  }
+  // Rows that were skipped or not selected shift those after them, and nothing says by how much: the source is walked through.
+  if (found.size < wanted.size)
+    for await (const batch of source.batches({ size: 8 * BATCH, onError: 'skip' })) {
+      keep(batch)
+      if (found.size === wanted.size) break
+    }
+  const missing = rows.find(({ id }) => !found.has(id))
+  if (missing)
+    throw new FormatError(`row ${missing.index} has the id '${missing.id}', which ${source.uri} does not have`)
+  return rows.map(({ id }) => found.get(id)!)
+}
+
+/** In a buffer of its own, as it is moved to the device's thread. */
+function concat(parts: Uint8Array[]): Uint8Array {
+  const width = parts[0]!.length
+  const all = new Uint8Array(parts.length * width)
+  parts.forEach((part, i) => {
+    all.set(part, i * width)
+  })
+  return all
+}
+
+function createSums() {
+  let [rows, values, sum, max, gaps, agreed] = [0, 0, 0, 0, 0, 0]
+  return {
+    add(stored: Float32Array, now: Float32Array) {
+      const [a, b] = [topOf(stored), topOf(now)]
+      for (let c = 0; c < now.length; c++) {
+        const difference = Math.abs(now[c]! - stored[c]!)
+        sum += difference
+        max = Math.max(max, difference)
+        gaps += now[b]! - now[c]!
+      }
+      rows++
+      values += now.length
+      if (a === b) agreed++
+    },
+    result: () => ({
+      meanDifference: sum / values,
+      maxDifference: max,
+      agreement: agreed / rows,
+      gap: gaps / values,
+    }),
+  }
+}
+
+function topOf(logits: Float32Array): number {
+  let top = 0
+  for (let c = 1; c < logits.length; c++) if (logits[c]! > logits[top]!) top = c
+  return top
+}
