@@ -70,20 +70,21 @@ export async function rerunTeacher(options: RerunOptions): Promise<Rerun> {
     device: choice.devices[0]!,
     model: teacher.model,
     sessionOptions: teacher.sessionOptions,
-    shape: source.shape,
+    inputs: teacher.inputs,
     encode: false,
   })
   const sums = createSums()
   try {
     for (let first = 0; first < stored.length; first += BATCH) {
       const rows = stored.slice(first, first + BATCH)
-      const { logits } = await device.run(concat(found.slice(first, first + BATCH)), rows.length)
+      const feeds = { [teacher.inputs[0]!.name]: concat(found.slice(first, first + BATCH)) }
+      const logits = (await device.run(feeds, rows.length)).columns.logits as Float32Array
       if (logits.length !== rows.length * targets.classes)
         throw new MismatchError(`${options.teacher} is not the teacher of ${targets.dir}:`, [
           `classes: ${targets.classes}, found ${logits.length / rows.length}`,
         ])
       rows.forEach((row, i) => {
-        sums.add(row.logits, (logits as Float32Array).subarray(i * targets.classes, (i + 1) * targets.classes))
+        sums.add(row.logits, logits.subarray(i * targets.classes, (i + 1) * targets.classes))
       })
     }
   } finally {
