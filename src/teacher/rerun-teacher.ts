@@ -1,7 +1,7 @@
 import { idAt, type Manifest, type Targets } from '../cache/index.js'
 import { DecantError, FormatError, MismatchError } from '../errors.js'
 import { random } from '../random.js'
-import type { Preprocess, Source } from '../source/index.js'
+import type { Batch, Preprocess, Source } from '../source/index.js'
 import { openDevice } from './device.js'
 import { loadTeacher } from './load-teacher.js'
 import { chooseProvider, type Provider } from './provider.js'
@@ -116,6 +116,7 @@ export function toleranceOf({ codec, runtime }: Manifest, provider: Provider, me
 }
 
 function checkSource({ dir, manifest }: Targets, source: Source): void {
+  if (manifest.views !== 1) throw new DecantError(`${dir}: a teacher cannot yet be run again on augmented views`)
   if (manifest.derived?.operation === 'ensemble')
     throw new DecantError(`${dir}: an ensemble has several teachers: re-run each on the dataset that it was made of`)
   if (source.fingerprint !== manifest.source.fingerprint)
@@ -136,18 +137,20 @@ function pickRows(rows: number, count: number, seed: number): number[] {
   return [...picked].sort((a, b) => a - b)
 }
 
-/** The source's bytes of rows of the dataset, in their order. */
+type Inputs = Batch['inputs']
+
+/** The source's inputs of rows of the dataset, in their order. */
 async function findInputs(
   source: Source,
   manifest: Manifest,
   rows: { index: number; id: string }[],
-): Promise<Uint8Array[]> {
+): Promise<Inputs[]> {
   const { range, skipped } = manifest.source
   const from = range?.from ?? 0
-  const width = source.shape.reduce((product, n) => product * n, 1)
-  const found = new Map<string, Uint8Array>()
+  const width = source.input.shape.reduce((product, n) => product * n, 1)
+  const found = new Map<string, Inputs>()
   const wanted = new Set(rows.map(({ id }) => id))
-  const keep = (batch: Awaited<ReturnType<Source['read']>>) => {
+  const keep = (batch: Batch) => {
     for (let i = 0; i < batch.rows; i++) {
       const id = idAt(batch.ids, i)
       if (wanted.has(id)) found.set(id, batch.inputs.slice(i * width, (i + 1) * width))
@@ -170,9 +173,9 @@ async function findInputs(
 }
 
 /** In a buffer of its own, as it is moved to the device's thread. */
-function concat(parts: Uint8Array[]): Uint8Array {
+function concat(parts: Inputs[]): Inputs {
   const width = parts[0]!.length
-  const all = new Uint8Array(parts.length * width)
+  const all = new (parts[0]!.constructor as new (length: number) => Inputs)(parts.length * width)
   parts.forEach((part, i) => {
     all.set(part, i * width)
   })
