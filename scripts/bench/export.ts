@@ -95,8 +95,8 @@ try {
   await example.close()
 
   for (const [classes, rows] of [
-    [10, 800_000],
-    [1000, 100_000],
+    [10, 1_600_000],
+    [1000, 200_000],
   ] as const) {
     const many = join(folder, `${rows}-images-idx3-ubyte`)
     writeManyRows(many, rows)

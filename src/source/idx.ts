@@ -5,6 +5,7 @@ import { basename, dirname, join } from 'node:path'
 import pLimit from 'p-limit'
 import { DecantError, FormatError } from '../errors.js'
 import { ahead, batchStarts, checkRange, checkRows } from './batching.js'
+import { BufferPool } from './buffers.js'
 import { planGeometry } from './geometry.js'
 import { decimalIds } from './ids.js'
 import { type IdxFile, readAt, scanIdx, streamData } from './idx-file.js'
@@ -76,7 +77,7 @@ export async function openIdx(
     fingerprint: hash.digest('hex'),
     async *batches(wanted: BatchOptions) {
       const range = checkRange(wanted, rows)
-      const blocks = await data.blocks(range)
+      const blocks = await data.blocks({ ...range, buffers: wanted.buffers })
       try {
         const make = async (first: number) => {
           wanted.signal?.throwIfAborted()
@@ -103,6 +104,7 @@ interface Rows {
   blocks(range: {
     from: number
     to: number
+    buffers?: BufferPool | undefined
   }): Promise<{ next(first: number, n: number): Promise<Uint8Array>; close(): Promise<void> }>
   pick(rows: ArrayLike<number>): Promise<Uint8Array>
   close(): Promise<void>
@@ -113,9 +115,9 @@ async function direct({ path, offset }: IdxFile, pixels: number): Promise<Rows> 
   const readRows = (target: Uint8Array, first: number) =>
     readAt(handle, target, { path, position: offset + first * pixels })
   return {
-    blocks: async () => ({
+    blocks: async ({ buffers = new BufferPool(0) }) => ({
       async next(first, n) {
-        const block = new Uint8Array(Buffer.allocUnsafeSlow(n * pixels).buffer) // filled whole, or an error
+        const block = buffers.take(n * pixels) // filled whole, or an error
         await readRows(block, first)
         return block
       },

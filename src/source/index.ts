@@ -1,3 +1,4 @@
+export { BufferPool } from './buffers.js'
 export { type IdColumn, idAt } from './ids.js'
 export { parseSourceOptions, type SourceOptions } from './options.js'
 export { affine, type Preprocess, parsePreprocess, readPreprocess } from './preprocess.js'

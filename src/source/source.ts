@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { DecantError } from '../errors.js'
+import type { BufferPool } from './buffers.js'
 import type { IdColumn } from './ids.js'
 import { openIdx } from './idx.js'
 import { openImages } from './images.js'
@@ -48,6 +49,8 @@ export interface BatchOptions {
   signal?: AbortSignal
   /** An unreadable row ends the iteration with an error that names it (default), or is left out and listed in `skipped`. */
   onError?: 'fail' | 'skip'
+  /** Where the batches' `inputs` may be made; a consumer that gives their buffers back spares fresh memory for each. */
+  buffers?: BufferPool
 }
 
 /** A dataset: rows of images, numbers or tokens, each with a stable id and perhaps a label. */

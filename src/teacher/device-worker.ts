@@ -44,10 +44,13 @@ async function start() {
     (limit) => reply({ kind: 'halved', limit }),
   )
   port.on('message', (request: DeviceRequest) => {
-    runner.run(request.feeds, request.rows).then(
+    runner.run(request.feeds, request.rows, request.batch).then(
       (output) => {
-        const buffers = [output.rowSum, ...Object.values(output.columns)].map((x) => x.buffer as ArrayBuffer)
-        reply({ kind: 'output', id: request.id, output }, [...new Set(buffers)])
+        const { id, feeds } = request
+        const moved = [output.rowSum, ...Object.values(output.columns), ...Object.values(feeds)].map(
+          ({ buffer }) => buffer,
+        )
+        reply({ kind: 'output', id, output, feeds }, [...new Set(moved as ArrayBuffer[])])
       },
       (error: unknown) => reply({ kind: 'failed', id: request.id, reason: reasonOf(error) }),
     )

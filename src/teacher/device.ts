@@ -1,6 +1,7 @@
 import type { InferenceSession } from 'onnxruntime-node'
 import type { CodecName } from '../cache/index.js'
 import { DecantError, UnavailableError } from '../errors.js'
+import type { BufferPool } from '../source/index.js'
 import { startThread } from '../thread.js'
 import { type Provider, sessionOptions } from './provider.js'
 import type { FeedSpec, Feeds, TeacherOutput } from './run-rows.js'
@@ -24,12 +25,13 @@ export interface DeviceRequest {
   id: number
   feeds: Feeds
   rows: number
+  batch: number | undefined
 }
 export type DeviceReply =
   | { kind: 'ready' }
   | { kind: 'refused'; reason: string }
   | { kind: 'halved'; limit: number }
-  | { kind: 'output'; id: number; output: TeacherOutput }
+  | { kind: 'output'; id: number; output: TeacherOutput; feeds: Feeds }
   | { kind: 'failed'; id: number; reason: string }
 
 export interface DeviceOptions {
@@ -41,6 +43,8 @@ export interface DeviceOptions {
   sessionOptions?: InferenceSession.SessionOptions
   inputs: readonly FeedSpec[]
   encode?: Encode | undefined
+  /** Gets the feeds' buffers back when they have been run. */
+  buffers?: BufferPool
   /** Memory ran out; at most `limit` rows are run at once from now on. */
   onHalved?: (limit: number) => void
 }
@@ -48,8 +52,8 @@ export interface DeviceOptions {
 /** One device with the fused teacher loaded, in a thread of its own. */
 export interface Device {
   readonly pending: number
-  /** Runs `rows` rows; the arrays' buffers are moved to the thread and are no longer usable here. */
-  run(feeds: Feeds, rows: number): Promise<TeacherOutput>
+  /** Runs `rows` rows, at most `batch` in one call of the runtime; the arrays' buffers are moved to the thread and are no longer usable here. */
+  run(feeds: Feeds, rows: number, batch?: number): Promise<TeacherOutput>
   /** Waits for what is running: a thread that is ended inside ONNX Runtime takes the whole process with it. */
   close(): Promise<void>
 }
@@ -87,8 +91,10 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
         return fail(new UnavailableError(`provider ${provider}, device ${device}: ${reply.reason}`))
       if (reply.kind === 'halved') return options.onHalved?.(reply.limit)
       const job = settle(reply.id)
-      if (reply.kind === 'output') job?.resolve(reply.output)
-      else
+      if (reply.kind === 'output') {
+        for (const { buffer } of Object.values(reply.feeds)) options.buffers?.give(buffer)
+        job?.resolve(reply.output)
+      } else
         job?.reject(new DecantError(`${options.teacher}: the teacher failed on ${provider}:${device}: ${reply.reason}`))
     })
   }).catch(async (error: unknown) => {
@@ -100,12 +106,12 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
     get pending() {
       return waiting.size
     },
-    run(feeds, rows) {
+    run(feeds, rows, batch) {
       const id = next++
       return new Promise((resolve, reject) => {
         waiting.set(id, { resolve, reject })
         const moved = Object.values(feeds).map(({ buffer }) => buffer as ArrayBuffer)
-        worker.postMessage({ id, feeds, rows } satisfies DeviceRequest, moved)
+        worker.postMessage({ id, feeds, rows, batch } satisfies DeviceRequest, moved)
       })
     },
     async close() {

@@ -30,8 +30,8 @@ export async function estimateExport(options: ExportOptions): Promise<ExportEsti
     const { batch, provider } = plan.runtime
     const started = performance.now()
     let rows = 0
-    const batches = source.batches({ size: batch, onError: options.onError ?? 'fail' })
-    for await (const each of runInOrder(batches, devices, prepared.feed)) {
+    const batches = source.batches({ size: prepared.stretch, onError: options.onError ?? 'fail' })
+    for await (const each of runInOrder(batches, devices, { feed: prepared.feed, batch: plan.runtime.batch })) {
       rows += each.batch.rows
       if (performance.now() - started > LEAST_MS) break
     }

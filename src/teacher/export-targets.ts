@@ -53,16 +53,16 @@ interface WriteOptions {
 
 /** Decoding, the devices and the disk overlap: while a batch is written the next ones run, and those after them are decoded. */
 async function writeShards({ source, options, prepared, writer, onEvent }: WriteOptions): Promise<void> {
-  const { plan, devices } = prepared
+  const { plan, devices, feed, buffers, stretch } = prepared
   const from = writer.finishedShards * plan.rowsPerShard
   if (from > 0) onEvent({ type: 'resume', shards: writer.finishedShards, rows: from })
   const pace = createPace(from, source.rows, onEvent)
 
   let shard = writer.finishedShards
   let done = from
-  // rowsPerShard is a multiple of the batch, so no batch lies in two shards
-  const batches = source.batches({ from, size: plan.runtime.batch, onError: options.onError ?? 'fail' })
-  for await (const { batch, output } of runInOrder(batches, devices, prepared.feed)) {
+  // rowsPerShard is a multiple of the stretch, so no stretch lies in two shards
+  const batches = source.batches({ from, size: stretch, onError: options.onError ?? 'fail', buffers })
+  for await (const { batch, output } of runInOrder(batches, devices, { feed, batch: plan.runtime.batch })) {
     if (batch.first === shard * plan.rowsPerShard) await writer.beginShard(shard)
     for (const skipped of batch.skipped) onEvent({ type: 'skipped', ...skipped })
     if (output) checkRows(batch, output)
@@ -73,7 +73,7 @@ async function writeShards({ source, options, prepared, writer, onEvent }: Write
       columns: output?.columns ?? {},
       skipped: batch.skipped,
     })
-    done = Math.min(batch.first + plan.runtime.batch, source.rows)
+    done = Math.min(batch.first + stretch, source.rows)
     pace(done)
     const ends = (shard + 1) * plan.rowsPerShard
     if (done < ends && done < source.rows) continue

@@ -1,17 +1,17 @@
 import type { Device } from './device.js'
 import type { Feeds, TeacherOutput } from './run-rows.js'
 
-/** Batches kept with each device: one runs and one waits; more of them where they are small, so that the device never idles while the writer flushes. */
-const IN_FLIGHT = { least: 2, most: 8, bytes: 4 * 2 ** 20 }
+/** Batches kept with each device: one runs and two wait; more of them where they are small, so that the device never idles while the writer flushes. */
+const IN_FLIGHT = { least: 3, most: 8, bytes: 4 * 2 ** 20 }
 
 /**
  * Runs every batch on whichever device has the least to do and yields the outputs in the order of the batches.
- * At most 8 batches of together 4 MiB a device, or 2 larger ones, are in flight, so memory does not grow with the source.
+ * At most 8 batches of together 4 MiB a device, or 3 larger ones, are in flight, so memory does not grow with the source.
  */
 export async function* runInOrder<B extends { inputs: ArrayBufferView; rows: number }>(
   batches: AsyncIterable<B>,
   devices: Device[],
-  feed: (batch: B) => Feeds,
+  options: { feed: (batch: B) => Feeds; batch: number },
 ): AsyncGenerator<{ batch: B; output: TeacherOutput | undefined }> {
   const queue: { batch: B; output: Promise<TeacherOutput> | undefined }[] = []
   async function* settle(most: number) {
@@ -23,7 +23,7 @@ export async function* runInOrder<B extends { inputs: ArrayBufferView; rows: num
   for await (const batch of batches) {
     const depth = Math.floor(IN_FLIGHT.bytes / Math.max(1, batch.inputs.byteLength)) // before the bytes are moved away
     // A batch whose rows were all left out still takes its place: shards are counted in source rows.
-    const output = batch.rows > 0 ? leastBusy(devices).run(feed(batch), batch.rows) : undefined
+    const output = batch.rows > 0 ? leastBusy(devices).run(options.feed(batch), batch.rows, options.batch) : undefined
     output?.catch(() => {}) // reported where it is awaited, in its turn
     queue.push({ batch, output })
     yield* settle(devices.length * Math.min(Math.max(depth, IN_FLIGHT.least), IN_FLIGHT.most) - 1)

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
-import { chooseRows, type Plan, type RowKind, readPlan } from '../cache/index.js'
+import { bytesPerRow, chooseRows, type Plan, type RowKind, readPlan } from '../cache/index.js'
 import { DecantError } from '../errors.js'
-import type { Batch, Inputs, Source } from '../source/index.js'
+import { type Batch, BufferPool, type Inputs, type Source } from '../source/index.js'
 import { version } from '../version.js'
 import { checkRows } from './check-rows.js'
 import { type Device, type Encode, openDevice } from './device.js'
@@ -17,8 +17,18 @@ export interface PreparedExport {
   devices: Device[]
   /** What the fused teacher is fed of a batch; the batch's inputs are moved to it. */
   feed: (batch: Batch) => Feeds
+  /** Rows decoded, sent to a device and written at once: whole batches, and a whole part of a shard. */
+  stretch: number
+  /** Of pixels that have been run, for the next batches. */
+  buffers: BufferPool
   close(): Promise<void>
 }
+
+/** Buffers kept for the next batch: one more than are decoded ahead is never needed at once. */
+const BUFFERS = 4
+
+/** Read, run and written at once, at most. */
+const STRETCH_BYTES = 4 * 2 ** 20
 
 /** Rows looked at before anything is written; the batch search repeats them for larger batches. */
 const FIRST_ROWS = 256
@@ -39,13 +49,14 @@ export async function prepareExport(
   onEvent({ type: 'provider', ...choice })
 
   const devices: Device[] = []
+  const buffers = new BufferPool(BUFFERS)
   const close = async () => {
     await Promise.all(devices.splice(0).map((device) => device.close()))
   }
   const open = async (device: number, fused: FusedModel, encode?: Encode) => {
     const onHalved = (batch: number) => onEvent({ type: 'out-of-memory', device, batch })
     const { provider } = choice
-    devices.push(await openDevice({ ...fused, teacher: options.teacher, provider, device, encode, onHalved }))
+    devices.push(await openDevice({ ...fused, teacher: options.teacher, provider, device, encode, buffers, onHalved }))
   }
   try {
     // the raw logits of a few rows: how many classes there are, and what a codec makes of them
@@ -69,12 +80,13 @@ export async function prepareExport(
     const kind = { codec, classes, ...(positions && { positions }) }
     const batch = await chooseBatch({ options, kind, device: devices[0]!, first, feed, onEvent })
     const rows = chooseRows({ ...kind, shardBytes: (options.shardMb ?? 128) * 2 ** 20 })
+    const bytes = first.inputs.byteLength / first.rows + bytesPerRow(kind)
+    const { stretch, rowsPerShard } = chooseStretch({ batch, rowsPerShard: rows.rowsPerShard, bytes })
     const plan: Plan = {
       ...kind,
       names,
       rowsPerBatch: rows.rowsPerBatch,
-      // whole batches, so that what one shard holds does not depend on where a run began
-      rowsPerShard: Math.max(1, Math.round(rows.rowsPerShard / batch)) * batch,
+      rowsPerShard,
       teacher: teacher.origin,
       source: {
         uri: source.uri,
@@ -94,11 +106,22 @@ export async function prepareExport(
       },
       license: options.license ?? null,
     }
-    return { plan, classes, devices, feed, close }
+    return { plan, classes, devices, feed, buffers, stretch, close }
   } catch (error) {
     await close()
     throw error
   }
+}
+
+/**
+ * Small batches are read, sent to the device and written several at once: to wake a thread costs tens of microseconds. A shard has whole
+ * stretches, so that what a batch holds does not depend on where a run began.
+ */
+function chooseStretch(options: { batch: number; rowsPerShard: number; bytes: number }) {
+  const { batch, rowsPerShard, bytes } = options
+  const batches = Math.max(1, Math.round(rowsPerShard / batch))
+  const together = Math.max(1, Math.min(batches, Math.floor(STRETCH_BYTES / (batch * bytes))))
+  return { stretch: together * batch, rowsPerShard: Math.round(batches / together) * together * batch }
 }
 
 /** The names of the classes, where they are known; labels, names and the teacher's classes must belong together. */

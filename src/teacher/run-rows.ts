@@ -23,7 +23,8 @@ export interface TeacherOutput {
 export type RunOnce = (feeds: Feeds, rows: number) => Promise<TeacherOutput>
 
 export interface RowRunner {
-  run(feeds: Feeds, rows: number): Promise<TeacherOutput>
+  /** Runs `rows` rows, `batch` at once where it is given. */
+  run(feeds: Feeds, rows: number, batch?: number): Promise<TeacherOutput>
   /** The most rows that are tried at once; falls by halves when memory runs out. */
   readonly limit: number
 }
@@ -35,8 +36,8 @@ const outOfMemory =
 /** Runs rows, and where the device's memory runs out halves the rows of one call until they fit; a single row that does not fit fails. */
 export function createRowRunner(runOnce: RunOnce, onHalved: (limit: number) => void): RowRunner {
   let limit = Number.POSITIVE_INFINITY
-  async function run(feeds: Feeds, rows: number): Promise<TeacherOutput> {
-    if (rows <= limit) {
+  async function run(feeds: Feeds, rows: number, batch = rows): Promise<TeacherOutput> {
+    if (rows <= Math.min(limit, batch)) {
       try {
         return await runOnce(feeds, rows)
       } catch (error) {
@@ -47,7 +48,7 @@ export function createRowRunner(runOnce: RunOnce, onHalved: (limit: number) => v
     }
     const parts: TeacherOutput[] = []
     for (let at = 0; at < rows; ) {
-      const size = Math.min(limit, rows - at)
+      const size = Math.min(limit, batch, rows - at)
       parts.push(await run(slice(feeds, rows, { at, size }), size))
       at += size
     }

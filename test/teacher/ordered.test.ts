@@ -38,26 +38,28 @@ describe('running batches on several devices', () => {
   it('yields in the order of the source, whichever device ends first', async () => {
     const devices = [device((call) => (call % 2 ? 1 : 9)), device(() => 2), device((call) => 7 - (call % 7))]
     const seen: number[] = []
-    for await (const { batch } of runInOrder(batches(Array(30).fill(1)), devices, feed)) seen.push(batch.index)
+    for await (const { batch } of runInOrder(batches(Array(30).fill(1)), devices, { feed, batch: 8 }))
+      seen.push(batch.index)
     expect(seen).toEqual(Array.from({ length: 30 }, (_, i) => i))
     expect(devices.every((each) => each.calls > 0)).toBe(true)
   })
 
   it.each([
-    ['two large batches', 3 * 2 ** 20, 2],
+    ['three large batches', 3 * 2 ** 20, 3],
     ['eight small ones', 1, 8],
   ])('keeps at most %s with a device, however slow the reader is', async (_, bytes, most) => {
     const slow = device(() => 1)
     async function* source() {
       for (let index = 0; index < 20; index++) yield { index, rows: 1, inputs: new Uint8Array(bytes) }
     }
-    for await (const _ of runInOrder(source(), [slow], feed)) await new Promise((done) => setTimeout(done, 3))
+    for await (const _ of runInOrder(source(), [slow], { feed, batch: 8 }))
+      await new Promise((done) => setTimeout(done, 3))
     expect(slow.most).toBe(most)
   })
 
   it('lets a batch without rows keep its place', async () => {
     const seen: [number, number | undefined][] = []
-    for await (const { batch, output } of runInOrder(batches([2, 0, 3]), [device(() => 1)], feed))
+    for await (const { batch, output } of runInOrder(batches([2, 0, 3]), [device(() => 1)], { feed, batch: 8 }))
       seen.push([batch.index, output?.rows])
     expect(seen).toEqual([
       [0, 2],
@@ -77,7 +79,8 @@ describe('running batches on several devices', () => {
     }
     const seen: number[] = []
     const run = async () => {
-      for await (const { batch } of runInOrder(batches([1, 1, 3, 1]), [failing], feed)) seen.push(batch.index)
+      for await (const { batch } of runInOrder(batches([1, 1, 3, 1]), [failing], { feed, batch: 8 }))
+        seen.push(batch.index)
     }
     await expect(run()).rejects.toThrow('batch of three')
     expect(seen).toEqual([0, 1])
