@@ -64,20 +64,19 @@ export async function rerunTeacher(options: RerunOptions): Promise<Rerun> {
   const choice = chooseProvider(options.provider ?? 'auto')
   const preprocess = { version: 1, ...manifest.preprocess } as Preprocess
   const output = options.output ?? manifest.teacher.output
-  const teacher = await loadTeacher({ teacher: options.teacher, source, preprocess, output, codec: 'f32' })
+  const teacher = await loadTeacher({ teacher: options.teacher, source, preprocess, output })
+  const fused = teacher.fuse('f32')
   const device = await openDevice({
+    ...fused,
+    teacher: options.teacher,
     provider: choice.provider,
     device: choice.devices[0]!,
-    model: teacher.model,
-    sessionOptions: teacher.sessionOptions,
-    inputs: teacher.inputs,
-    encode: false,
   })
   const sums = createSums()
   try {
     for (let first = 0; first < stored.length; first += BATCH) {
       const rows = stored.slice(first, first + BATCH)
-      const feeds = { [teacher.inputs[0]!.name]: concat(found.slice(first, first + BATCH)) }
+      const feeds = { [fused.inputs[0]!.name]: concat(found.slice(first, first + BATCH)) }
       const logits = (await device.run(feeds, rows.length)).columns.logits as Float32Array
       if (logits.length !== rows.length * targets.classes)
         throw new MismatchError(`${options.teacher} is not the teacher of ${targets.dir}:`, [
