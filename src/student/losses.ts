@@ -24,42 +24,63 @@ const coefficients = Array.from(
 )
 
 /**
- * KL(p ‖ q) of each row in nats, [B], from log-probabilities [B, m]. The gradient flows to log q alone, as -p.
+ * KL(p ‖ q) of each row in nats, [B], from log-probabilities [B, m]. The gradient flows to both.
  *
  * Each term is p·log(p/q) + q - p: their sum is the same, since Σ q = Σ p, but they are all positive. At high temperatures p and q are
- * close, and Σ p·log(p/q) in float32 would be what rounding leaves of terms that cancel. With r = log(q/p) a term is p(eʳ - 1 - r), for
- * small r from its series.
+ * close, and Σ p·log(p/q) in float32 would be what rounding leaves of terms that cancel.
  */
 export function divergence(logP: tf.Tensor2D, logQ: tf.Tensor2D): tf.Tensor1D {
-  return tf.customGrad((x, save) => {
-    const p = tf.exp(logP)
-    const r = tf.sub(x as tf.Tensor, logP)
-    const series = coefficients.reduceRight<tf.Tensor>((sum, c) => tf.add(tf.mul(sum, r), c), tf.scalar(0))
-    const near = tf.mul(p, tf.mul(tf.square(r), series))
-    const far = tf.sub(tf.sub(tf.exp(x as tf.Tensor), p), tf.mul(p, r))
-    ;(save as tf.GradSaveFunc)([p])
-    const value = tf.sum(tf.where(tf.less(tf.abs(r), 0.5), near, far), -1)
-    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => tf.neg(tf.mul(tf.expandDims(dy, -1), saved[0]!))
-    return { value, gradFunc }
-  })(logQ) as tf.Tensor1D
+  return tf.customGrad((...given) => {
+    const [x, y] = given as tf.Tensor[]
+    const save = given[2] as tf.GradSaveFunc
+    const [p, q, r] = [tf.exp(x!), tf.exp(y!), tf.sub(y!, x!)]
+    save([p, q, r])
+    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
+      const [p, q, r] = saved as [tf.Tensor, tf.Tensor, tf.Tensor]
+      const each = tf.expandDims(dy, -1)
+      return [tf.mul(each, tf.neg(tf.mul(p, r))), tf.mul(each, tf.sub(q, p))]
+    }
+    return { value: tf.sum(divergenceTerms(p, q, r), -1), gradFunc }
+  })(logP, logQ) as tf.Tensor1D
+}
+
+/** p(eʳ - 1 - r) with r = log(q/p), by class: from its series for small r. */
+export function divergenceTerms(p: tf.Tensor, q: tf.Tensor, r: tf.Tensor): tf.Tensor {
+  const series = coefficients.reduceRight<tf.Tensor>((sum, c) => tf.add(tf.mul(sum, r), c), tf.scalar(0))
+  const near = tf.mul(p, tf.mul(tf.square(r), series))
+  const far = tf.sub(tf.sub(q, p), tf.mul(p, r))
+  return tf.where(tf.less(tf.abs(r), 0.5), near, far)
 }
 
 /** -log softmax(s)[label] of each row in nats, [B]; 0 where the label is -1. */
 export function crossEntropy(student: tf.Tensor2D, labels: tf.Tensor1D): tf.Tensor1D {
-  const classes = tf.range(0, student.shape[1], 1, 'int32')
-  // Compared with every class instead of oneHot, for which -1 is an index from the end in some runtimes.
-  const hot = tf.cast(tf.equal(tf.expandDims(labels, 1), classes), 'float32')
-  return tf.sum(tf.mul(hot, tf.neg(logSoftmax(student, tf.scalar(1)))), -1)
+  return tf.neg(tf.sum(tf.mul(oneHot(labels, student.shape[1]), logSoftmax(student, tf.scalar(1))), -1))
+}
+
+/** float32 [B, C]: 1 at the label; a row of zeros where it is -1. */
+export function oneHot(labels: tf.Tensor1D, classes: number): tf.Tensor2D {
+  // Compared with every class: for tf.oneHot, -1 is an index from the end in some runtimes.
+  return tf.cast(tf.equal(tf.expandDims(labels, 1), tf.range(0, classes, 1, 'int32')), 'float32')
+}
+
+/** float32 [B]: 1 where there is a label, else 0. */
+export function isLabelled(labels: tf.Tensor1D): tf.Tensor1D {
+  return tf.cast(tf.greaterEqual(labels, 0), 'float32')
 }
 
 /** (1-α)·CE + α·term over the rows of a batch, where `term` gives the teacher's part of each row, [B]. */
 export function mixWithLabels(inputs: LossInputs, term: (inputs: LossInputs) => tf.Tensor): tf.Scalar {
   const { studentLogits, labels, weights, alpha } = inputs
   const hard = tf.mul(tf.sub(1, alpha), crossEntropy(studentLogits, labels))
-  return weightedMean(tf.add(tf.mul(alpha, term(inputs)), hard) as tf.Tensor1D, weights)
+  return weightedMean(tf.add(tf.mul(alpha, term(inputs)), hard), weights)
+}
+
+/** CE + α·term, where `term` is the teacher's part of the whole batch, []. */
+export function addToLabels({ studentLogits, labels, weights, alpha }: LossInputs, term: tf.Tensor): tf.Scalar {
+  return tf.add(weightedMean(crossEntropy(studentLogits, labels), weights), tf.mul(alpha, term))
 }
 
 /** Σ w·x / Σ w over the rows of a batch. */
-export function weightedMean(rows: tf.Tensor1D, weights: tf.Tensor1D): tf.Scalar {
+export function weightedMean(rows: tf.Tensor, weights: tf.Tensor1D): tf.Scalar {
   return tf.div(tf.sum(tf.mul(rows, weights)), tf.sum(weights))
 }

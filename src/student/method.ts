@@ -3,7 +3,17 @@ import { codecOf } from '../cache/index.js'
 import { DecantError } from '../errors.js'
 import type { Dataset } from './dataset.js'
 import { ce } from './methods/ce.js'
+import { dist } from './methods/dist.js'
+import { dkd } from './methods/dkd.js'
+import { jsd } from './methods/jsd.js'
 import { kd } from './methods/kd.js'
+import { logitMse } from './methods/logit-mse.js'
+import { ls } from './methods/ls.js'
+import { mlkd } from './methods/mlkd.js'
+import { rkl } from './methods/rkl.js'
+import { stdKd } from './methods/std-kd.js'
+import { tfKd } from './methods/tf-kd.js'
+import { tvd } from './methods/tvd.js'
 import { findModule, isPath } from './module.js'
 import type { TeacherTargets } from './targets.js'
 
@@ -46,10 +56,12 @@ export interface Method {
   parameters: Readonly<Record<string, number>>
   /** alpha is a share: the rest, 1 - alpha, is the cross-entropy's. So it is at most 1. */
   shares?: boolean
+  /** Where a parameter has bounds: the least and the greatest value. */
+  ranges?: Readonly<Record<string, readonly [least: number, greatest: number]>>
   loss(inputs: LossInputs): tf.Scalar
 }
 
-export const methods: readonly Method[] = [kd, ce]
+export const methods: readonly Method[] = [kd, ce, ls, logitMse, rkl, jsd, tvd, dkd, dist, stdKd, mlkd, tfKd]
 
 /** @throws DecantError where there is no such method, or the module at the path has none */
 export async function findMethod(name: string): Promise<Method> {
@@ -61,7 +73,7 @@ export async function findMethod(name: string): Promise<Method> {
 }
 
 function checkMethod(path: string, found: unknown): Method {
-  const { needs, parameters = {}, shares = false, loss } = (found ?? {}) as Partial<Method>
+  const { needs, parameters = {}, shares = false, ranges = {}, loss } = (found ?? {}) as Partial<Method>
   const fail = (expected: string) => new DecantError(`method ${path}: its default export: expected ${expected}`)
   if (typeof loss !== 'function') throw fail('an object with a function `loss`')
   if (!needs || ![false, 'buckets', 'dense'].includes(needs.teacher) || typeof needs.labels !== 'boolean') {
@@ -69,7 +81,7 @@ function checkMethod(path: string, found: unknown): Method {
   }
   const wrong = Object.entries(parameters).find(([, value]) => !Number.isFinite(value))
   if (wrong) throw fail(`numbers as \`parameters\`, found ${wrong[0]}: ${wrong[1]}`)
-  return { name: path, needs, parameters, shares, loss: (inputs) => loss(inputs) }
+  return { name: path, needs, parameters, shares, ranges, loss: (inputs) => loss(inputs) }
 }
 
 /** @throws DecantError where the method needs what the targets do not have */
@@ -96,7 +108,11 @@ export function completeParameters(method: Method, set: Readonly<Record<string, 
       const expected = names.length > 0 ? `expected ${names.join(', ')}` : 'it has none'
       throw new DecantError(`parameter '${name}' of method ${method.name}: ${expected}`)
     }
-    if (!Number.isFinite(value)) throw new DecantError(`parameter '${name}': expected a number, found ${value}`)
+    const [least, greatest] = method.ranges?.[name] ?? [-Number.MAX_VALUE, Number.MAX_VALUE]
+    if (!(value >= least && value <= greatest)) {
+      const expected = method.ranges?.[name] ? `a number from ${least} to ${greatest}` : 'a number'
+      throw new DecantError(`parameter '${name}' of method ${method.name}: expected ${expected}, found ${value}`)
+    }
   }
   return { ...own, ...set }
 }

@@ -1,20 +1,9 @@
-import { execFileSync } from 'node:child_process'
 import * as tf from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { useBackend } from '../../src/engine/eager.js'
 import { random } from '../../src/random.js'
 import { createOptimizer, type OptimizerConfig } from '../../src/student/optimizer.js'
-
-const python = process.env.DECANT_PYTHON ?? 'python3'
-const hasTorch = () => {
-  try {
-    execFileSync(python, ['-c', 'import torch'], { stdio: 'ignore' })
-    return true
-  } catch {
-    console.warn(`SKIPPED: '${python}' cannot import torch; set DECANT_PYTHON to a Python that can`)
-    return false
-  }
-}
+import { hasPackage, runPython } from '../helpers/python.js'
 
 const script = `
 import json, sys, torch
@@ -38,7 +27,7 @@ const cases: [OptimizerConfig, string][] = [
   [{ name: 'adamw', weightDecay: 0.05 }, 'AdamW([p], lr=1, weight_decay=0.05)'],
 ]
 
-describe.skipIf(!hasTorch())('20 steps agree with torch.optim', () => {
+describe.skipIf(!hasPackage('torch'))('20 steps agree with torch.optim', () => {
   beforeAll(() => useBackend('wasm'))
 
   it.each(cases)('%j', (config, torch) => {
@@ -49,7 +38,7 @@ describe.skipIf(!hasTorch())('20 steps agree with torch.optim', () => {
     const rates = gradients.map((_, i) => Math.fround(0.1 / (i + 1)))
     const rows = (values: number[]) => [values.slice(0, 4), values.slice(4, 8), values.slice(8)]
     const job = { start: rows(start), gradients: gradients.map(rows), rates, torch }
-    const expected = JSON.parse(execFileSync(python, ['-c', script], { input: JSON.stringify(job), encoding: 'utf8' }))
+    const expected = runPython<number[][]>(script, job)
 
     const kernel = tf.variable(tf.tensor2d(start, [3, 4]))
     const optimizer = createOptimizer(config, [kernel])

@@ -1,19 +1,8 @@
-import { execFileSync } from 'node:child_process'
 import { beforeAll, describe, it } from 'vitest'
 import { type Engine, openEngine } from '../../src/engine/engine.js'
 import type { OptimizerConfig } from '../../src/student/optimizer.js'
+import { hasPackage, runPython } from '../helpers/python.js'
 import { batch, domain, expectSameLosses, lossesOn, makeInputs, makeStep } from './parity.js'
-
-const python = process.env.DECANT_PYTHON ?? 'python3'
-const hasTorch = () => {
-  try {
-    execFileSync(python, ['-c', 'import torch'], { stdio: 'ignore' })
-    return true
-  } catch {
-    console.warn(`SKIPPED: '${python}' cannot import torch; set DECANT_PYTHON to a Python that can`)
-    return false
-  }
-}
 
 const script = `
 import json, sys, torch, torch.nn as nn, torch.nn.functional as F
@@ -63,22 +52,24 @@ const optimizers: [OptimizerConfig, torch: string, options: object, rate: number
   [{ name: 'adam' }, 'Adam', {}, 0.003],
 ]
 
-describe.skipIf(!hasTorch())(`${steps} steps have the losses of PyTorch from the same weights and batches`, () => {
-  describe.each(['mlp:32,16', 'cnn:16,32'])('%s', (student) => {
-    it.each(optimizers)('%j', async (optimizer, torch, options, rate) => {
-      const given = makeInputs(steps, { whole: true })
-      given.learningRate = (given.learningRate as Float32Array).map((share) => share * rate)
-      const { model } = await makeStep(student, optimizer)
-      const weights = model.getWeights().map((weight) => ({ shape: weight.shape, values: [...weight.dataSync()] }))
-      const job = {
-        ...{ weights, torch, options, steps, batch, side: domain.shape[0], classes: domain.classes },
-        ...{ multiply: domain.multiply[0], add: domain.add[0], rates: [...(given.learningRate as Float32Array)] },
-        pixels: [...(given.pixels as Uint8Array)],
-        logits: [...(given['teacher.logits'] as Float32Array)],
-        labels: [...(given.labels as Int32Array)],
-      }
-      const output = execFileSync(python, ['-c', script], { input: JSON.stringify(job), encoding: 'utf8' })
-      expectSameLosses(await lossesOn(engine, { student, optimizer, given }), JSON.parse(output))
+describe.skipIf(!hasPackage('torch'))(
+  `${steps} steps have the losses of PyTorch from the same weights and batches`,
+  () => {
+    describe.each(['mlp:32,16', 'cnn:16,32'])('%s', (student) => {
+      it.each(optimizers)('%j', async (optimizer, torch, options, rate) => {
+        const given = makeInputs(steps, { whole: true })
+        given.learningRate = (given.learningRate as Float32Array).map((share) => share * rate)
+        const { model } = await makeStep(student, optimizer)
+        const weights = model.getWeights().map((weight) => ({ shape: weight.shape, values: [...weight.dataSync()] }))
+        const job = {
+          ...{ weights, torch, options, steps, batch, side: domain.shape[0], classes: domain.classes },
+          ...{ multiply: domain.multiply[0], add: domain.add[0], rates: [...(given.learningRate as Float32Array)] },
+          pixels: [...(given.pixels as Uint8Array)],
+          logits: [...(given['teacher.logits'] as Float32Array)],
+          labels: [...(given.labels as Int32Array)],
+        }
+        expectSameLosses(await lossesOn(engine, { student, optimizer, given }), runPython<number[]>(script, job))
+      })
     })
-  })
-})
+  },
+)

@@ -3,6 +3,7 @@ import { expect } from 'vitest'
 import { eagerProgram } from '../../src/engine/eager.js'
 import type { Engine, Inputs } from '../../src/engine/engine.js'
 import { random } from '../../src/random.js'
+import type { Method } from '../../src/student/method.js'
 import { kd } from '../../src/student/methods/kd.js'
 import { createOptimizer, type OptimizerConfig } from '../../src/student/optimizer.js'
 import { trainInputs, trainStep, variablesOf } from '../../src/student/program.js'
@@ -47,11 +48,12 @@ export function makeInputs(steps: number, { whole = false } = {}): Inputs {
   }
 }
 
-export async function makeStep(student: string, optimizer: OptimizerConfig) {
+export async function makeStep(student: string, optimizer: OptimizerConfig, method: Method = kd) {
   const model = await buildStudent(student, { inputShape: domain.shape, classes, seed: 1 })
   const state = createOptimizer(optimizer, variablesOf(model.trainableWeights))
-  const config = { epochs: 1, parameters: {} }
-  const step = trainStep({ model, optimizer: state, method: kd, dataset: domain, config, seed: 1 })
+  const { temperature: _, alpha: __, ...parameters } = method.parameters
+  const config = { epochs: 1, parameters }
+  const step = trainStep({ model, optimizer: state, method, dataset: domain, config, seed: 1 })
   return { model, step }
 }
 
@@ -60,9 +62,9 @@ const inputs = trainInputs(batch, domain, kd)
 /** The losses of a student's first steps on an engine, in one call. */
 export async function lossesOn(
   engine: Engine,
-  options: { student: string; optimizer: OptimizerConfig; given: Inputs },
+  options: { student: string; optimizer: OptimizerConfig; given: Inputs; method?: Method },
 ): Promise<Float32Array> {
-  const { step } = await makeStep(options.student, options.optimizer)
+  const { step } = await makeStep(options.student, options.optimizer, options.method)
   const program = await engine.compile(step, { inputs, stacked: true })
   const { loss } = await program.run(options.given)
   await program.dispose()

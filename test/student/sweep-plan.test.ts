@@ -21,6 +21,38 @@ describe('planSweep', () => {
     expect(await names({ method: ['ce', 'kd'], alpha: [0] }, {}, evaluated)).toEqual(['mlp-128-ce-s1'])
   })
 
+  it('varies each method in what it has', async () => {
+    const grid = {
+      method: ['kd', 'dkd', 'ls'],
+      temperature: [2, 4],
+      parameters: { nckd: [2, 8], epsilon: [0.2] },
+      seed: [1],
+    }
+    expect(await names(grid, {}, evaluated)).toEqual([
+      'mlp-128-kd-T2-a0.9-s1',
+      'mlp-128-kd-T4-a0.9-s1',
+      'mlp-128-dkd-T2-a1-nckd2-s1',
+      'mlp-128-dkd-T2-a1-s1',
+      'mlp-128-dkd-T4-a1-nckd2-s1',
+      'mlp-128-dkd-T4-a1-s1',
+      'mlp-128-ls-epsilon0.2-s1',
+    ])
+  })
+
+  it('takes alpha 0 of any method for the one control', async () => {
+    expect(await names({ method: ['kd', 'dkd'], alpha: [0, 1], seed: [1] }, {}, evaluated)).toEqual([
+      'mlp-128-ce-s1',
+      'mlp-128-kd-T4-a1-s1',
+      'mlp-128-dkd-T4-a1-s1',
+    ])
+  })
+
+  it('refuses a parameter that no method of the grid has', async () => {
+    await expect(planSweep({ method: ['kd', 'ls'], parameters: { nckd: [1] } }, {}, evaluated)).rejects.toThrow(
+      "parameter 'nckd': no method of the grid has it (kd, ls)",
+    )
+  })
+
   it('keeps what all students have in common', async () => {
     const plan = await planSweep({ student: ['linear', 'cnn:8'] }, { epochs: 7, learningRate: 0.1 }, evaluated)
     expect(plan.map(({ config: { student, epochs, learningRate } }) => [student, epochs, learningRate])).toEqual([

@@ -28,7 +28,7 @@ export interface StudentFlags {
 }
 
 /** For the help; to ask the library would load it. */
-export const methodNames = 'kd, ce'
+export const methodNames = 'kd, ce, ls, logit-mse, rkl, jsd, tvd, dkd, dist, std-kd, mlkd, tf-kd'
 
 export function addStudentOptions(command: Command): Command {
   return command

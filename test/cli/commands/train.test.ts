@@ -76,6 +76,8 @@ describe('decant train refuses in one line', () => {
     ['an option of another optimizer', ['--momentum', '0.5'], /--momentum belongs to sgd, the optimizer is adam/],
     ['an unknown student', ['--student', 'vit:1'], /student 'vit:1': expected one of linear, mlp/],
     ['an unknown method', ['--method', 'dark'], /method 'dark'/],
+    ['a parameter that the method lacks', ['--method', 'dkd', '--set', 'beta=8'], /parameter 'beta' of method dkd/],
+    ['a setting without a value', ['--set', 'nckd'], /expected name=value, found 'nckd'/],
     ['a learning rate of 0', ['--lr', '0'], /learningRate: expected a number above 0, found 0/],
   ])('%s', async (_, flags, message) => {
     await expect(runCommand('train', targets, ...flags)).rejects.toThrow(message)

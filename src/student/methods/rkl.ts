@@ -1,0 +1,16 @@
+import * as tf from '@tensorflow/tfjs-core'
+import { divergence, mixWithLabels } from '../losses.js'
+import type { Method } from '../method.js'
+
+/** Reverse KL (Gu et al. 2024, MiniLLM, equation 2, by class instead of by sequence): (1-α)·CE(label) + α·T²·KL(student ‖ teacher at T). */
+export const rkl: Method = {
+  name: 'rkl',
+  needs: { teacher: 'buckets', labels: false },
+  parameters: { temperature: 4, alpha: 0.9 },
+  shares: true,
+  loss: (inputs) =>
+    mixWithLabels(inputs, ({ teacher, studentLogits, temperature }) => {
+      const logProbs = teacher.logProbs(studentLogits, temperature)
+      return tf.mul(tf.square(temperature), divergence(logProbs.student, logProbs.teacher))
+    }),
+}

@@ -1,0 +1,141 @@
+// The methods straight from their formulas, in float64, a batch as plain arrays. Rows of weight 0 are left out before.
+
+export interface Batch {
+  s: number[][]
+  t: number[][]
+  /** -1 = none */
+  labels: number[]
+  T: number
+  alpha: number
+  /** 0, 1, … */
+  epoch: number
+  parameters: Record<string, number>
+}
+export type Formula = (batch: Batch) => number
+
+const sum = (x: number[]) => x.reduce((a, b) => a + b, 0)
+const mean = (x: number[]) => sum(x) / x.length
+const transpose = (x: number[][]) => x[0]!.map((_, c) => x.map((row) => row[c]!))
+const dot = (x: number[], y: number[]) => sum(x.map((a, i) => a * y[i]!))
+
+export const logSoftmax = (z: number[], T: number) => {
+  const top = Math.max(...z)
+  const log = Math.log(sum(z.map((x) => Math.exp((x - top) / T))))
+  return z.map((x) => (x - top) / T - log)
+}
+export const softmax = (z: number[], T: number) => logSoftmax(z, T).map(Math.exp)
+
+/** KL(p ‖ q) from their logarithms. */
+export const kl = (logP: number[], logQ: number[]) =>
+  sum(logP.map((l, c) => (l === -Infinity ? 0 : Math.exp(l) * (l - logQ[c]!))))
+
+const ce = ({ s, labels }: Batch) => mean(s.map((z, i) => (labels[i]! < 0 ? 0 : -logSoftmax(z, 1)[labels[i]!]!)))
+const rows = ({ s, t, labels }: Batch, each: (s: number[], t: number[], label: number) => number) =>
+  mean(s.map((z, i) => each(z, t[i]!, labels[i]!)))
+const mix = (batch: Batch, term: number) => (1 - batch.alpha) * ce(batch) + batch.alpha * term
+
+const pearson = (x: number[], y: number[]) => {
+  const [a, b] = [x.map((v) => v - mean(x)), y.map((v) => v - mean(y))]
+  return dot(a, b) / (Math.sqrt(dot(a, a)) * Math.sqrt(dot(b, b)) + 1e-8)
+}
+const standardise = (z: number[]) => {
+  const gaps = z.map((v) => v - mean(z))
+  const std = Math.sqrt(dot(gaps, gaps) / (z.length - 1))
+  return gaps.map((v) => v / (std + 1e-7))
+}
+const apart = (a: number[][], b: number[][]) =>
+  sum(a.flatMap((x, i) => a.map((y, j) => (dot(x, y) - dot(b[i]!, b[j]!)) ** 2)))
+
+export const formulas: Record<string, Formula> = {
+  ce,
+  kd: (b) => mix(b, b.T ** 2 * rows(b, (s, t) => kl(logSoftmax(t, b.T), logSoftmax(s, b.T)))),
+  rkl: (b) => mix(b, b.T ** 2 * rows(b, (s, t) => kl(logSoftmax(s, b.T), logSoftmax(t, b.T)))),
+  jsd: (b) => {
+    const { beta } = b.parameters as { beta: number }
+    if (beta === 0) return formulas.kd!(b)
+    if (beta === 1) return formulas.rkl!(b)
+    const each = (s: number[], t: number[]) => {
+      const [logQ, logP] = [logSoftmax(s, b.T), logSoftmax(t, b.T)]
+      const logM = logP.map((l, c) => Math.log(beta * Math.exp(l) + (1 - beta) * Math.exp(logQ[c]!)))
+      return beta * kl(logP, logM) + (1 - beta) * kl(logQ, logM)
+    }
+    return mix(b, b.T ** 2 * rows(b, each))
+  },
+  tvd: (b) => {
+    const each = (s: number[], t: number[]) => {
+      const [q, p] = [softmax(s, b.T), softmax(t, b.T)]
+      return sum(p.map((x, c) => Math.abs(x - q[c]!))) / 2
+    }
+    return mix(b, b.T * rows(b, each))
+  },
+  'logit-mse': (b) =>
+    mix(
+      b,
+      rows(b, (s, t) => mean(s.map((z, c) => (z - t[c]!) ** 2))),
+    ),
+  ls: (b) => {
+    const { epsilon } = b.parameters as { epsilon: number }
+    return rows(b, (s, _, label) => {
+      if (label < 0) return 0
+      return -sum(logSoftmax(s, 1).map((l, c) => ((1 - epsilon) * (c === label ? 1 : 0) + epsilon / s.length) * l))
+    })
+  },
+  'tf-kd': (b) => {
+    const { correct } = b.parameters as { correct: number }
+    const each = (s: number[], _: number[], label: number) => {
+      if (label < 0) return 0
+      const d = s.map((__, c) => Math.log(c === label ? correct : (1 - correct) / (s.length - 1)))
+      return kl(logSoftmax(d, b.T), logSoftmax(s, b.T))
+    }
+    return mix(b, rows(b, each))
+  },
+  dkd: (b) => {
+    const { tckd, nckd, warmup } = b.parameters as { tckd: number; nckd: number; warmup: number }
+    const each = (s: number[], t: number[], label: number) => {
+      if (label < 0) return 0
+      const binary = (z: number[]) => {
+        const others = logSoftmax(z, b.T).filter((_, c) => c !== label)
+        return [logSoftmax(z, b.T)[label]!, Math.log(sum(others.map(Math.exp)))]
+      }
+      const others = (z: number[]) =>
+        logSoftmax(
+          z.filter((_, c) => c !== label),
+          b.T,
+        )
+      return tckd * kl(binary(t), binary(s)) + nckd * kl(others(t), others(s))
+    }
+    return ce(b) + b.alpha * Math.min((b.epoch + 1) / warmup, 1) * b.T ** 2 * rows(b, each)
+  },
+  dist: (b) => {
+    const { inter, intra, square } = b.parameters as { inter: number; intra: number; square: number }
+    const [s, t] = [b.s.map((z) => softmax(z, b.T)), b.t.map((z) => softmax(z, b.T))]
+    const by = (x: number[][], y: number[][]) => 1 - mean(x.map((row, i) => pearson(row, y[i]!)))
+    const term = inter * by(s, t) + intra * by(transpose(s), transpose(t))
+    return ce(b) + b.alpha * (square ? b.T ** 2 : 1) * term
+  },
+  'std-kd': (b) => {
+    const each = (s: number[], t: number[]) => kl(logSoftmax(standardise(t), b.T), logSoftmax(standardise(s), b.T))
+    return b.parameters.ce! * ce(b) + b.alpha * b.T ** 2 * rows(b, each)
+  },
+  mlkd: (b) => {
+    const [s, t] = [b.s.map((z) => softmax(z, b.T)), b.t.map((z) => softmax(z, b.T))]
+    const kd = b.T ** 2 * rows(b, (s, t) => kl(logSoftmax(t, b.T), logSoftmax(s, b.T)))
+    const byClass = apart(transpose(t), transpose(s)) / s[0]!.length
+    const byRow = apart(t, s) / s.length
+    return ce(b) + b.alpha * (kd + b.parameters.class! * byClass + b.parameters.batch! * byRow)
+  },
+}
+
+/** The gradient with respect to s by differences of fourth order. */
+export function gradientOf(formula: Formula, batch: Batch, h = 1e-3): number[][] {
+  return batch.s.map((row, i) =>
+    row.map((_, c) => {
+      const at = (d: number) => {
+        const s = batch.s.map((r) => [...r])
+        s[i]![c]! += d
+        return formula({ ...batch, s })
+      }
+      return (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h)
+    }),
+  )
+}
