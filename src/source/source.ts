@@ -6,6 +6,7 @@ import { openIdx } from './idx.js'
 import { openImages } from './images.js'
 import type { SourceOptions } from './options.js'
 import { type Preprocess, parsePreprocess } from './preprocess.js'
+import type { ViewsPlan } from './views/views-plan.js'
 
 export type { IdColumn } from './ids.js'
 export type { SourceOptions } from './options.js'
@@ -33,7 +34,11 @@ export interface Batch {
   labels: Int32Array
   /** [n, ...shape], of the source's dtype, in an ArrayBuffer of its own (it gets transferred). */
   inputs: Inputs
-  /** Rows asked for that are not present, in order. */
+  /** int32 [n]: which view of its sample each row is; only of a source of views. */
+  view?: Int32Array
+  /** int32 [n, P]: the parameters of each view; only of a source of views. */
+  viewParams?: Int32Array
+  /** Rows (of a source of views: samples) asked for that are not present, in order. */
   skipped: { id: string; reason: string }[]
 }
 
@@ -62,6 +67,8 @@ export interface Source {
   rows: number
   /** Of one row, after the source's part of preprocessing. */
   input: SourceInput
+  /** What makes the views, where a sample is several rows: see `withViews`. */
+  views?: ViewsPlan
   /** Names by label, where the source has them (directory names, sorted by their bytes). */
   classes: string[] | undefined
   /** The largest label, known before a batch is read: what the teacher's classes are checked against. -1 = no row has a label. */

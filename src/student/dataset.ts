@@ -2,10 +2,11 @@ import { constants } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { idAt, type Targets } from '../cache/index.js'
-import { DecantError, FormatError, InterruptedError, MismatchError } from '../errors.js'
+import type { Targets } from '../cache/index.js'
+import { DecantError, FormatError, InterruptedError } from '../errors.js'
 import { affine, type Preprocess } from '../source/preprocess.js'
 import type { Source } from '../source/source.js'
+import { openInputs } from './row-inputs.js'
 import { emptyTargets, type StoredTargets, storeChunk } from './targets.js'
 
 /** What students train on, in memory: n images and what the teacher said of each. Plain data, so that workers share it. */
@@ -32,106 +33,72 @@ export interface Dataset {
 }
 
 /**
- * Loads targets and the images that they are of, once, joined row by row: the k-th target belongs to the k-th row of the source
- * that the export did not skip, and its id says so.
- * @throws MismatchError where the source isn't the one that was exported; FormatError where ids or labels do not fit; InterruptedError
+ * Loads targets and the images that they are of, once, joined row by row ({@link openInputs}).
+ * @throws MismatchError where the source isn't the one that was exported; FormatError where ids, labels or views do not fit; InterruptedError
  */
 export async function loadDataset(options: {
   targets: Targets
-  source: Source
+  /** Without it, the inputs that are stored in the targets. */
+  source?: Source | undefined
   /** Into SharedArrayBuffers, for workers. */
   shared?: boolean
   signal?: AbortSignal
 }): Promise<Dataset> {
   const { targets, source, shared = false, signal } = options
   const { manifest, classes, names, rows } = targets
-  if (source.fingerprint !== manifest.source.fingerprint) {
-    throw new MismatchError(`${source.uri} is not the source that ${targets.dir} was exported from:`, [
-      `fingerprint: ${manifest.source.fingerprint} (${manifest.source.uri}), found ${source.fingerprint}`,
-      `rows: ${manifest.source.rows}, found ${source.rows}`,
-    ])
-  }
   if (rows === 0) throw new DecantError(`${targets.dir}: no rows to train on`)
-  const { input } = source
-  if (input.kind !== 'image')
-    throw new DecantError(`${source.uri}: students learn from images so far, the source gives ${input.kind}`)
-  const bytes = rows * input.shape.reduce((product, n) => product * n, 1)
-  if (Math.max(bytes, rows * classes * 4) > constants.MAX_LENGTH) {
+  const inputs = openInputs({ targets, source, signal })
+  const { shape } = inputs
+  const rowBytes = shape.reduce((product, n) => product * n, 1)
+  if (rows * Math.max(rowBytes, classes * 4) > constants.MAX_LENGTH) {
     throw new DecantError(
-      `${targets.dir}: ${rows} rows of ${input.shape.join('x')} pixels and ${classes} logits do not fit into memory: at most ${constants.MAX_LENGTH} bytes each`,
+      `${targets.dir}: ${rows} rows of ${shape.join('x')} pixels and ${classes} logits do not fit into memory: at most ${constants.MAX_LENGTH} bytes each`,
     )
   }
   const allocate = (bytes: number) => (shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes))
-  const pixels = new Uint8Array(allocate(bytes))
+  const pixels = new Uint8Array(allocate(rows * rowBytes))
   const stored = emptyTargets({ codec: manifest.codec, classes, rows, shared })
   const labels = new Int32Array(allocate(rows * 4))
   const hashes = new Uint32Array(allocate(rows * 4))
 
-  const images = imagesOf(source, { skip: manifest.source.skipped.length > 0, signal })
-  const rowBytes = bytes / rows
   try {
     for await (const chunk of targets.chunks({ signal, verify: true })) {
       storeChunk(stored, chunk)
       labels.set(chunk.labels, chunk.first)
+      await inputs.fill(chunk, pixels.subarray(chunk.first * rowBytes, (chunk.first + chunk.rows) * rowBytes))
       for (let i = 0; i < chunk.rows; i++) {
         const row = chunk.first + i
-        const image = await images.next(row)
         const id = chunk.idAt(i)
-        if (image.id !== id) {
-          throw new FormatError(`${targets.dir}: row ${row} has the id '${id}', the source's row has '${image.id}'`)
-        }
         const label = labels[row]!
         if (label < -1 || label >= classes) {
           throw new FormatError(
             `${targets.dir}: row ${row} ('${id}'): label ${label}, expected 0..${classes - 1} or none`,
           )
         }
-        pixels.set(image.pixels, row * rowBytes)
         hashes[row] = hashId(id)
       }
     }
   } catch (error) {
     throw signal?.aborted ? new InterruptedError(`stopped while ${targets.dir} was loaded; nothing was written`) : error
   } finally {
-    await images.close()
+    await inputs.close()
   }
   const preprocess: Preprocess = { version: 1, ...manifest.preprocess }
   return {
     rows,
     classes,
     names,
-    shape: input.shape,
+    shape,
     pixels,
     targets: stored,
     labels,
     hashes,
-    ...affine(preprocess, input.shape[2]),
+    ...affine(preprocess, shape[2]),
     preprocess,
     manifest: createHash('sha256')
       .update(await readFile(join(targets.dir, 'manifest.json')))
       .digest('hex'),
     teacher: manifest.teacher.sha256,
-  }
-}
-
-/** The source's readable rows one by one. */
-function imagesOf(source: Source, { skip, signal }: { skip: boolean; signal?: AbortSignal }) {
-  const size = 256
-  const batches = source.batches({ size, signal, onError: skip ? 'skip' : 'fail' })[Symbol.asyncIterator]()
-  const rowBytes = source.input.shape.reduce((product, n) => product * n, 1)
-  let [batch, at] = [undefined as Awaited<ReturnType<typeof batches.next>>['value'], 0]
-  return {
-    close: () => batches.return?.(),
-    async next(row: number): Promise<{ id: string; pixels: Uint8Array }> {
-      while (!batch || at === batch.rows) {
-        const { value, done } = await batches.next()
-        if (done) throw new FormatError(`${source.uri}: ends before row ${row} of the targets`)
-        batch = value
-        at = 0
-      }
-      const i = at++
-      return { id: idAt(batch.ids, i), pixels: (batch.inputs as Uint8Array).subarray(i * rowBytes, (i + 1) * rowBytes) }
-    },
   }
 }
 

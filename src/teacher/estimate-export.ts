@@ -42,7 +42,7 @@ export async function estimateExport(options: ExportOptions): Promise<ExportEsti
       classes,
       bytesPerRow: row,
       bytes: row * source.rows,
-      shards: Math.ceil(source.rows / plan.rowsPerShard),
+      shards: Math.ceil(plan.source.rows / plan.rowsPerShard),
       provider: provider as Provider,
       devices: options.devices ?? [0],
       batch,

@@ -1,6 +1,6 @@
-import { createTargets, type Manifest, type TargetsWriter } from '../cache/index.js'
+import { type Columns, createTargets, type Manifest, type TargetsWriter, viewsOf } from '../cache/index.js'
 import { InterruptedError } from '../errors.js'
-import type { Source } from '../source/index.js'
+import type { Batch, Inputs, Source } from '../source/index.js'
 import { checkRows } from './check-rows.js'
 import type { ExportEvent, ExportOptions } from './options.js'
 import { runInOrder } from './ordered.js'
@@ -54,28 +54,30 @@ interface WriteOptions {
 /** Decoding, the devices and the disk overlap: while a batch is written the next ones run, and those after them are decoded. */
 async function writeShards({ source, options, prepared, writer, onEvent }: WriteOptions): Promise<void> {
   const { plan, devices, feed, buffers, stretch } = prepared
-  const from = writer.finishedShards * plan.rowsPerShard
+  const perShard = plan.rowsPerShard * viewsOf(plan) // the source counts views as rows, the plan counts samples
+  const from = writer.finishedShards * perShard
   if (from > 0) onEvent({ type: 'resume', shards: writer.finishedShards, rows: from })
   const pace = createPace(from, source.rows, onEvent)
 
   let shard = writer.finishedShards
   let done = from
   // rowsPerShard is a multiple of the stretch, so no stretch lies in two shards
-  const batches = source.batches({ from, size: stretch, onError: options.onError ?? 'fail', buffers })
+  const read = source.batches({ from, size: stretch, onError: options.onError ?? 'fail', buffers })
+  const batches = plan.inputs ? keepInputs(read) : read
   for await (const { batch, output } of runInOrder(batches, devices, { feed, batch: plan.runtime.batch })) {
-    if (batch.first === shard * plan.rowsPerShard) await writer.beginShard(shard)
+    if (batch.first === shard * perShard) await writer.beginShard(shard)
     for (const skipped of batch.skipped) onEvent({ type: 'skipped', ...skipped })
     if (output) checkRows(batch, output)
     await writer.append({
       rows: batch.rows,
       ids: batch.ids,
       labels: batch.labels,
-      columns: output?.columns ?? {},
+      columns: { ...output?.columns, ...ownColumns(batch) },
       skipped: batch.skipped,
     })
     done = Math.min(batch.first + stretch, source.rows)
     pace(done)
-    const ends = (shard + 1) * plan.rowsPerShard
+    const ends = (shard + 1) * perShard
     if (done < ends && done < source.rows) continue
     const entry = await writer.endShard()
     shard++
@@ -87,6 +89,18 @@ async function writeShards({ source, options, prepared, writer, onEvent }: Write
     }
   }
 }
+
+/** Copies the inputs: a batch's own buffer goes to the device. */
+async function* keepInputs(batches: AsyncIterable<Batch>): AsyncGenerator<Batch & { kept: Inputs }> {
+  for await (const batch of batches) yield { ...batch, kept: batch.inputs.slice() }
+}
+
+/** The columns that a batch brings with it. */
+const ownColumns = ({ view, viewParams, kept }: Batch & { kept?: Inputs }): Columns => ({
+  ...(view && { view }),
+  ...(viewParams && { view_params: viewParams }),
+  ...(kept && { input: kept }),
+})
 
 /** Reports at most ten times a second; the rate is of the last few seconds, so that it follows a machine that slows down. */
 function createPace(from: number, total: number, onEvent: (event: ExportEvent) => void) {

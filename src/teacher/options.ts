@@ -4,6 +4,7 @@ import type { Provider, ProviderChoice } from './provider.js'
 import type { BatchTiming } from './tune-batch.js'
 
 export interface ExportOptions {
+  /** Rows and batches are of views, where it gives them (`withViews`). */
   source: Source
   /** Path of the ONNX classifier. */
   teacher: string
@@ -23,6 +24,8 @@ export interface ExportOptions {
   batch?: number
   /** Size of a shard, about, in MiB. Default 128. */
   shardMb?: number
+  /** Also store what the teacher is given, before normalisation: students need no source then. */
+  storeInputs?: boolean
   /** What an unreadable sample does: stop the export (the default), or be left out and listed in the manifest. */
   onError?: 'fail' | 'skip'
   /** Licence of the dataset, an SPDX identifier. */

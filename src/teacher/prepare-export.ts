@@ -43,6 +43,7 @@ export async function prepareExport(
   options: ExportOptions & { onEvent: (event: ExportEvent) => void },
 ): Promise<PreparedExport> {
   const { source, codec = 'f16', onEvent } = options
+  const views = source.views?.count ?? 1
   const first = await firstBatch(source, options.onError ?? 'fail')
   const choice = chooseProvider(options.provider ?? 'auto', options.devices)
   const teacher = await loadTeacher(options)
@@ -77,7 +78,13 @@ export async function prepareExport(
     const feed = (batch: Batch) => feedOf(batch, fused)
     for (const device of choice.devices.slice(devices.length)) await open(device, fused, encode)
 
-    const kind = { codec, classes, ...(positions && { positions }) }
+    const kind = {
+      codec,
+      classes,
+      ...(positions && { positions }),
+      ...(source.views && { views: source.views }),
+      ...(options.storeInputs && { inputs: { kind: source.input.kind, shape: source.input.shape } }),
+    }
     const batch = await chooseBatch({ options, kind, device: devices[0]!, first, feed, onEvent })
     const rows = chooseRows({ ...kind, shardBytes: (options.shardMb ?? 128) * 2 ** 20 })
     const bytes = first.inputs.byteLength / first.rows + bytesPerRow(kind)
@@ -86,13 +93,13 @@ export async function prepareExport(
       ...kind,
       names,
       rowsPerBatch: rows.rowsPerBatch,
-      rowsPerShard,
+      rowsPerShard: rowsPerShard / views,
       teacher: teacher.origin,
       source: {
         uri: source.uri,
         kind: source.kind,
         fingerprint: source.fingerprint,
-        rows: source.rows,
+        rows: source.rows / views,
         ...(Object.keys(source.options).length > 0 && { options: source.options }),
       },
       preprocess: options.preprocess ?? (source.input.kind === 'image' ? { version: 1 } : null),
@@ -147,11 +154,15 @@ function classNames({ source, names, teacher }: ExportOptions, classes: number):
 }
 
 async function firstBatch(source: Source, onError: 'fail' | 'skip'): Promise<Batch> {
-  for await (const batch of source.batches({ size: Math.min(FIRST_ROWS, Math.max(1, source.rows)), onError })) {
+  const size = wholeSamples(Math.min(FIRST_ROWS, Math.max(1, source.rows)), source.views?.count ?? 1)
+  for await (const batch of source.batches({ size, onError })) {
     if (batch.rows > 0) return batch
   }
   throw new DecantError(`${source.uri}: no readable sample in it`)
 }
+
+/** A batch holds every view of its samples. */
+const wholeSamples = (rows: number, views: number) => Math.max(1, Math.round(rows / views)) * views
 
 interface ChooseBatch {
   options: ExportOptions
@@ -164,9 +175,11 @@ interface ChooseBatch {
 
 /** Given, else as the unfinished export in the folder has it (its shards must come out the same), else measured. */
 async function chooseBatch({ options, device, first, feed, kind, onEvent }: ChooseBatch): Promise<number> {
+  const views = options.source.views?.count ?? 1
   if (options.batch !== undefined) {
-    onEvent({ type: 'batch', batch: options.batch, why: 'given' })
-    return options.batch
+    const batch = wholeSamples(options.batch, views)
+    onEvent({ type: 'batch', batch, why: 'given' })
+    return batch
   }
   const before = await readPlan(options.out)
   if (before) {
@@ -175,11 +188,12 @@ async function chooseBatch({ options, device, first, feed, kind, onEvent }: Choo
   }
   const width = (first.inputs.length / first.rows) * first.inputs.BYTES_PER_ELEMENT
   const logits = 4 * kind.classes * (kind.positions ?? 1)
-  const { batch, timings } = await tuneBatch({
+  const { batch: best, timings } = await tuneBatch({
     signal: options.signal,
     most: Math.min(options.source.rows, Math.max(1, Math.floor(MAX_BATCH_BYTES / Math.max(width, logits)))),
     run: (rows) => device.run(feed(repeat(first, rows)), rows),
   })
+  const batch = wholeSamples(best, views)
   onEvent({ type: 'batch', batch, why: 'measured', timings })
   return batch
 }

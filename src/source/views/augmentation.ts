@@ -58,4 +58,6 @@ export function logUniform(random: Random, base: number): number {
   return value / base
 }
 
-export const clampByte = (x: number): number => Math.min(255, Math.max(0, x))
+/** The same bytes, but what is written is held to 0..255. */
+export const clampedView = ({ buffer, byteOffset, length }: Uint8Array): Uint8ClampedArray =>
+  new Uint8ClampedArray(buffer, byteOffset, length)

@@ -9,3 +9,5 @@ export {
   parseAugment,
   type ViewPipeline,
 } from './pipeline.js'
+export { checkView, openViews, type ViewsPlan } from './views-plan.js'
+export { MAX_VIEWS, type ViewSource, withViews } from './with-views.js'

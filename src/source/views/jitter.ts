@@ -1,4 +1,4 @@
-import { type AugmentationForm, between, clampByte, type ImageShape, ONE } from './augmentation.js'
+import { type AugmentationForm, between, clampedView, type ImageShape, ONE } from './augmentation.js'
 
 /**
  * `jitter:<brightness>[:<contrast>[:<saturation>]]`: x·b, then the distance to the mean luma ·c, then, in colour images, the distance to the
@@ -29,9 +29,12 @@ export const jitter: AugmentationForm = {
           translate(into, into, (x) => blend(x, mean, contrast))
         }
         if (saturation === ONE || shape[2] !== 3) return
+        const clamped = clampedView(into)
         for (let i = 0; i < into.length; i += 3) {
           const gray = luma(into, i)
-          for (let c = i; c < i + 3; c++) into[c] = blend(into[c]!, gray, saturation)
+          clamped[i] = blend(into[i]!, gray, saturation)
+          clamped[i + 1] = blend(into[i + 1]!, gray, saturation)
+          clamped[i + 2] = blend(into[i + 2]!, gray, saturation)
         }
       },
     }
@@ -39,12 +42,11 @@ export const jitter: AugmentationForm = {
 }
 
 /** base + (x - base)·factor, rounded to nearest, halves up. */
-const blend = (x: number, base: number, factor: number): number =>
-  clampByte(base + (((x - base) * factor + ONE / 2) >> 16))
+const blend = (x: number, base: number, factor: number): number => base + (((x - base) * factor + ONE / 2) >> 16)
 
 /** Maps every byte by a table of what becomes of each of the 256. */
 function translate(from: Uint8Array, into: Uint8Array, map: (x: number) => number): void {
-  const table = Uint8Array.from({ length: 256 }, (_, x) => map(x))
+  const table = Uint8ClampedArray.from({ length: 256 }, (_, x) => map(x))
   for (let i = 0; i < from.length; i++) into[i] = table[from[i]!]!
 }
 

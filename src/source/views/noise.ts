@@ -1,4 +1,4 @@
-import { type AugmentationForm, between, clampByte, ONE } from './augmentation.js'
+import { type AugmentationForm, between, clampedView, ONE } from './augmentation.js'
 
 /** Standard deviation of the sum of four uniform bytes: √(4·(256² - 1)/12). */
 const SUM_OF_BYTES = Math.sqrt(21_845)
@@ -17,11 +17,12 @@ export const noise: AugmentationForm = {
       draw: (random) => [between(random, 0, 2 ** 31 - 1)],
       ranges: () => [[0, 2 ** 31 - 1]],
       apply(from, into, p) {
+        const clamped = clampedView(into)
         for (let i = 0, at = p[0]!; i < from.length; i++) {
           at = (at + 0x9e3779b9) | 0
           const h = mix(at)
           const sum = (h & 255) + ((h >>> 8) & 255) + ((h >>> 16) & 255) + (h >>> 24)
-          into[i] = clampByte(from[i]! + (((sum - 510) * scale + ONE / 2) >> 16))
+          clamped[i] = from[i]! + (((sum - 510) * scale + ONE / 2) >> 16)
         }
       },
     }

@@ -1,0 +1,134 @@
+import type { Chunk, Targets } from '../cache/index.js'
+import { idAt, viewsOf } from '../cache/index.js'
+import { DecantError, FormatError, MismatchError } from '../errors.js'
+import type { Batch, Source } from '../source/index.js'
+import { checkView, createApply, openViews } from '../source/views/index.js'
+
+/** Where students' inputs come from, in the order of the targets' rows. */
+export interface RowInputs {
+  shape: [height: number, width: number, channels: number]
+  /** Writes the inputs uint8 [n, H, W, C] of a chunk's n rows; chunks must come in order from the first. @throws FormatError naming a row that does not fit */
+  fill(chunk: Chunk, into: Uint8Array): Promise<void>
+  close(): Promise<void>
+}
+
+/**
+ * The inputs that lie beside the targets, where no source is given; else the source's samples, joined row by row: the k-th sample of the targets
+ * is the k-th of the source that the export did not skip, and its id says so. Of a dataset with views each row's own view is replayed
+ * from the parameters in the dataset.
+ * @throws DecantError where there is neither; MismatchError where the source isn't the one that was exported
+ */
+export function openInputs(options: {
+  targets: Targets
+  source?: Source | undefined
+  signal?: AbortSignal
+}): RowInputs {
+  const { targets, source } = options
+  const { inputs, source: exported } = targets.manifest
+  if (!source) return storedInputs(targets, inputs)
+  if (source.fingerprint !== exported.fingerprint) {
+    throw new MismatchError(`${source.uri} is not the source that ${targets.dir} was exported from:`, [
+      `fingerprint: ${exported.fingerprint} (${exported.uri}), found ${source.fingerprint}`,
+      `rows: ${exported.rows}, found ${source.rows}`,
+    ])
+  }
+  return sourceInputs({ ...options, source })
+}
+
+function storedInputs({ dir }: Targets, inputs: Targets['manifest']['inputs']): RowInputs {
+  if (!inputs)
+    throw new DecantError(`${dir}: the students' inputs are not stored in it (--store-inputs): a source is needed`)
+  return {
+    shape: imageShape(inputs, dir),
+    fill: async ({ columns }, into) => into.set(columns.input!),
+    close: async () => {},
+  }
+}
+
+function sourceInputs({
+  targets,
+  source,
+  signal,
+}: {
+  targets: Targets
+  source: Source
+  signal?: AbortSignal
+}): RowInputs {
+  const { dir, manifest } = targets
+  const shape = imageShape(source.input, source.uri)
+  const bytes = shape[0] * shape[1] * shape[2]
+  const samples = samplesOf(source, { bytes, skip: manifest.source.skipped.length > 0, signal })
+  const count = viewsOf(manifest)
+  const replay = manifest.views === 1 ? undefined : createReplay(manifest.views, { shape, dir })
+  let sample: Sample | undefined
+  return {
+    shape,
+    async fill(chunk, into) {
+      for (let i = 0; i < chunk.rows; i++) {
+        const row = chunk.first + i
+        const id = chunk.idAt(i)
+        if (!sample || row % count === 0) sample = await samples.next(row)
+        if (sample.id !== id)
+          throw new FormatError(`${dir}: row ${row} has the id '${id}', the source's row has '${sample.id}'`)
+        const own = into.subarray(i * bytes, (i + 1) * bytes)
+        if (replay) replay(chunk, i, { pixels: sample.pixels, into: own })
+        else own.set(sample.pixels)
+      }
+    },
+    close: samples.close,
+  }
+}
+
+/** Makes the function that writes a row's view of its sample; row and parameters are checked, for they may come from anyone. */
+function createReplay(
+  views: { count: number; parameters: string[]; augment: object },
+  { shape, dir }: { shape: RowInputs['shape']; dir: string },
+) {
+  const pipeline = openViews(views, { shape, where: `${dir}/manifest.json` })
+  const apply = createApply(pipeline)
+  const width = views.parameters.length
+  return (chunk: Chunk, i: number, image: { pixels: Uint8Array; into: Uint8Array }): void => {
+    const row = chunk.first + i
+    const view = chunk.columns.view![i]!
+    const name = `${dir}: row ${row} ('${chunk.idAt(i)}', view ${view})`
+    if (view !== row % views.count) throw new FormatError(`${name}: expected view ${row % views.count}`)
+    const p = chunk.columns.view_params!.subarray(i * width, (i + 1) * width)
+    checkView(pipeline, p, name)
+    apply(image.pixels, p, image.into)
+  }
+}
+
+function imageShape({ kind, shape }: { kind: string; shape: readonly number[] }, where: string): RowInputs['shape'] {
+  if (kind !== 'image') throw new DecantError(`${where}: students learn from images so far, found ${kind}`)
+  if (shape.length !== 3)
+    throw new FormatError(`${where}: inputs.shape: expected height, width, channels, found ${shape.join('×')}`)
+  return [...shape] as RowInputs['shape']
+}
+
+interface Sample {
+  id: string
+  pixels: Uint8Array
+}
+
+/** The source's readable rows one by one. */
+function samplesOf(source: Source, { bytes, skip, signal }: { bytes: number; skip: boolean; signal?: AbortSignal }) {
+  const size = 256
+  const batches = source.batches({ size, signal, onError: skip ? 'skip' : 'fail' })[Symbol.asyncIterator]()
+  let [batch, at] = [undefined as Batch | undefined, 0]
+  return {
+    close: async () => {
+      await batches.return?.()
+    },
+    async next(row: number): Promise<Sample> {
+      while (!batch || at === batch.rows) {
+        const { value, done } = await batches.next()
+        if (done) throw new FormatError(`${source.uri}: ends before row ${row} of the targets`)
+        batch = value
+        at = 0
+      }
+      const i = at++
+      const pixels = batch.inputs as Uint8Array
+      return { id: idAt(batch.ids, i), pixels: pixels.subarray(i * bytes, (i + 1) * bytes) }
+    },
+  }
+}
