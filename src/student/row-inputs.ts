@@ -2,7 +2,7 @@ import type { Chunk, Targets } from '../cache/index.js'
 import { idAt, viewsOf } from '../cache/index.js'
 import { DecantError, FormatError, MismatchError } from '../errors.js'
 import type { Batch, Source } from '../source/index.js'
-import { checkView, createApply, openViews } from '../source/views/index.js'
+import { createReplay } from '../source/views/index.js'
 
 /** Where students' inputs come from, in the order of the targets' rows. */
 export interface RowInputs {
@@ -57,44 +57,37 @@ function sourceInputs({
   const { dir, manifest } = targets
   const shape = imageShape(source.input, source.uri)
   const bytes = shape[0] * shape[1] * shape[2]
-  const samples = samplesOf(source, { bytes, skip: manifest.source.skipped.length > 0, signal })
+  const { views, derived } = manifest
+  const { range, skipped } = manifest.source
+  const samples = samplesOf(source, { ...range, bytes, skip: skipped.length > 0, signal })
   const count = viewsOf(manifest)
-  const replay = manifest.views === 1 ? undefined : createReplay(manifest.views, { shape, dir })
+  const replay = views === 1 ? undefined : createReplay(views, { shape, where: `${dir}/manifest.json` })
   let sample: Sample | undefined
   return {
     shape,
     async fill(chunk, into) {
+      const { view, view_params: params } = chunk.columns
       for (let i = 0; i < chunk.rows; i++) {
         const row = chunk.first + i
         const id = chunk.idAt(i)
-        if (!sample || row % count === 0) sample = await samples.next(row)
+        const isNext = derived ? count === 1 || sample?.id !== id : row % count === 0
+        if (!sample || isNext) sample = await samples.next(row)
+        // Samples, or single views of them, may have been left out of a derived dataset.
+        while (derived && sample.id !== id) sample = await samples.next(row)
         if (sample.id !== id)
           throw new FormatError(`${dir}: row ${row} has the id '${id}', the source's row has '${sample.id}'`)
         const own = into.subarray(i * bytes, (i + 1) * bytes)
-        if (replay) replay(chunk, i, { pixels: sample.pixels, into: own })
-        else own.set(sample.pixels)
+        if (!replay) {
+          own.set(sample.pixels)
+          continue
+        }
+        const name = () => `${dir}: row ${row} ('${id}', view ${view![i]})`
+        if (!derived && view![i] !== row % count) throw new FormatError(`${name()}: expected view ${row % count}`)
+        const width = params!.length / chunk.rows
+        replay({ pixels: sample.pixels, p: params!.subarray(i * width, (i + 1) * width), into: own, name })
       }
     },
     close: samples.close,
-  }
-}
-
-/** Makes the function that writes a row's view of its sample; row and parameters are checked, for they may come from anyone. */
-function createReplay(
-  views: { count: number; parameters: string[]; augment: object },
-  { shape, dir }: { shape: RowInputs['shape']; dir: string },
-) {
-  const pipeline = openViews(views, { shape, where: `${dir}/manifest.json` })
-  const apply = createApply(pipeline)
-  const width = views.parameters.length
-  return (chunk: Chunk, i: number, image: { pixels: Uint8Array; into: Uint8Array }): void => {
-    const row = chunk.first + i
-    const view = chunk.columns.view![i]!
-    const name = `${dir}: row ${row} ('${chunk.idAt(i)}', view ${view})`
-    if (view !== row % views.count) throw new FormatError(`${name}: expected view ${row % views.count}`)
-    const p = chunk.columns.view_params!.subarray(i * width, (i + 1) * width)
-    checkView(pipeline, p, name)
-    apply(image.pixels, p, image.into)
   }
 }
 
@@ -111,9 +104,12 @@ interface Sample {
 }
 
 /** The source's readable rows one by one. */
-function samplesOf(source: Source, { bytes, skip, signal }: { bytes: number; skip: boolean; signal?: AbortSignal }) {
-  const size = 256
-  const batches = source.batches({ size, signal, onError: skip ? 'skip' : 'fail' })[Symbol.asyncIterator]()
+function samplesOf(
+  source: Source,
+  options: { bytes: number; skip: boolean; from?: number; to?: number; signal?: AbortSignal },
+) {
+  const { bytes, skip, ...range } = options
+  const batches = source.batches({ size: 256, ...range, onError: skip ? 'skip' : 'fail' })[Symbol.asyncIterator]()
   let [batch, at] = [undefined as Batch | undefined, 0]
   return {
     close: async () => {

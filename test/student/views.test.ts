@@ -8,7 +8,7 @@ import { applyView, drawView, parseAugment } from '../../src/source/views/index.
 import { holdOut, loadDataset } from '../../src/student/dataset.js'
 import { trainOnDataset } from '../../src/student/train.js'
 import { type ExportEvent, type ExportOptions, exportTargets } from '../../src/teacher/index.js'
-import { hashFolder, temporaryFolder } from '../helpers/folder.js'
+import { hashFolder, temporaryFolder, withoutTime } from '../helpers/folder.js'
 import { writeIdx } from '../helpers/idx.js'
 import { linearLogits, writeLinearTeacher } from '../helpers/teachers.js'
 
@@ -39,9 +39,6 @@ async function open(dir: string): Promise<Targets> {
   onTestFinished(() => targets.close())
   return targets
 }
-const withoutTime = (path: string, content: Buffer) =>
-  path === 'manifest.json' ? content.toString().replace(/"created": "[^"]*"/, '') : content
-
 describe('views, from export to student', () => {
   it('stores what the teacher says of each view, and what made it', async () => {
     const { dir, pixels, teacher, options } = await samples(20)

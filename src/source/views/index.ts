@@ -9,5 +9,5 @@ export {
   parseAugment,
   type ViewPipeline,
 } from './pipeline.js'
-export { checkView, openViews, type ViewsPlan } from './views-plan.js'
+export { createReplay, openViews, type Replay, type ViewsPlan } from './views-plan.js'
 export { MAX_VIEWS, type ViewSource, withViews } from './with-views.js'

@@ -1,6 +1,6 @@
 import { FormatError } from '../../errors.js'
 import type { ImageShape } from './augmentation.js'
-import { faultOf, PIPELINE_VERSION, parseAugment, type ViewPipeline } from './pipeline.js'
+import { createApply, faultOf, PIPELINE_VERSION, parseAugment, type ViewPipeline } from './pipeline.js'
 
 /** What makes the views of a dataset, as its manifest records it under `views`. */
 export interface ViewsPlan {
@@ -49,8 +49,29 @@ export function openViews(
   return pipeline
 }
 
-/** @throws FormatError naming the row where its parameters are none that the pipeline could have drawn */
-export function checkView(pipeline: ViewPipeline, p: ArrayLike<number>, row: string): void {
-  const fault = faultOf(pipeline, p)
-  if (fault !== undefined) throw new FormatError(`${row}: ${fault}`)
+/** One row's view of its sample. */
+export interface Replay {
+  pixels: Uint8Array
+  /** the parameters as the dataset has them */
+  p: ArrayLike<number>
+  into: Uint8Array
+  /** what an error calls the row */
+  name: () => string
+}
+
+/**
+ * Makes the function that writes a row's view again. Nothing is drawn: the dataset's own parameters are applied, and checked first.
+ * @throws FormatError as {@link openViews}; the function, naming the row, where its parameters are none that could have been drawn
+ */
+export function createReplay(
+  views: Pick<ViewsPlan, 'parameters'> & { augment: object },
+  options: { shape: ImageShape; where: string },
+): (row: Replay) => void {
+  const pipeline = openViews(views, options)
+  const apply = createApply(pipeline)
+  return ({ pixels, p, into, name }) => {
+    const fault = faultOf(pipeline, p)
+    if (fault !== undefined) throw new FormatError(`${name()}: ${fault}`)
+    apply(pixels, p, into)
+  }
 }

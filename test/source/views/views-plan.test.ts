@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { FormatError } from '../../../src/errors.js'
-import { checkView, openViews, parseAugment } from '../../../src/source/views/index.js'
+import { applyView, createReplay, openViews, parseAugment } from '../../../src/source/views/index.js'
 
 const place = { shape: [8, 8, 1] as const, where: 'm.json' }
 const plan = {
@@ -33,10 +33,14 @@ describe('openViews', () => {
   })
 })
 
-it('checkView refuses parameters that could not have been drawn, with the name of their row', () => {
-  const pipeline = parseAugment('crop:2,flip', [8, 8, 1])
-  checkView(pipeline, [4, 0, 1], 'row 3')
-  expect(() => checkView(pipeline, [5, 0, 1], "row 3 ('a.png', view 1)")).toThrow(
+it('createReplay applies the parameters that are there, and refuses those that could not have been drawn, with their row', () => {
+  const replay = createReplay(plan, place)
+  const pixels = Uint8Array.from({ length: 64 }, (_, i) => i)
+  const into = new Uint8Array(64)
+  const name = () => "row 3 ('a.png', view 1)"
+  replay({ pixels, p: [4, 0, 1], into, name })
+  expect(into).toEqual(applyView(parseAugment('crop:2,flip', place.shape), pixels, [4, 0, 1]))
+  expect(() => replay({ pixels, p: [5, 0, 1], into, name })).toThrow(
     "row 3 ('a.png', view 1): crop.x: expected 0 to 4, found 5",
   )
 })
