@@ -1,4 +1,5 @@
 import { DecantError } from '../../errors.js'
+import type { BufferPool } from '../buffers.js'
 import { idAt, pickIds } from '../ids.js'
 import type { Batch, BatchOptions, Source } from '../source.js'
 import { createApply, drawView, parseAugment, type ViewPipeline } from './pipeline.js'
@@ -41,11 +42,11 @@ export function withViews(source: Source, options: { count: number; augment: str
     views,
     pipeline,
     samples: source,
-    async *batches({ from = 0, to = source.rows * count, size, ...rest }: BatchOptions) {
+    async *batches({ from = 0, to = source.rows * count, size, buffers, ...rest }: BatchOptions) {
       const range = { from: samplesOf(from, 'from'), to: samplesOf(to, 'to'), size: samplesOf(size, 'size') }
       for await (const batch of source.batches({ ...rest, ...range })) {
         yield {
-          ...make(batch, { rows: batch.rows * count, at: (i) => [Math.floor(i / count), i % count] }),
+          ...make(batch, { rows: batch.rows * count, buffers, at: (i) => [Math.floor(i / count), i % count] }),
           first: batch.first * count,
           skipped: batch.skipped,
         }
@@ -68,7 +69,7 @@ function createMaker({ seed, parameters }: ViewsPlan, pipeline: ViewPipeline) {
   const width = parameters.length
   return (
     batch: Batch,
-    { rows, at }: { rows: number; at: (row: number) => [sample: number, view: number] },
+    { rows, at, buffers }: { rows: number; at: (row: number) => [sample: number, view: number]; buffers?: BufferPool },
   ): Omit<Batch, 'first' | 'skipped'> => {
     const bytes = batch.inputs.length / Math.max(1, batch.rows)
     const ids = Array.from({ length: batch.rows }, (_, i) => idAt(batch.ids, i))
@@ -77,7 +78,7 @@ function createMaker({ seed, parameters }: ViewsPlan, pipeline: ViewPipeline) {
       rows,
       ids: pickIds(batch.ids, rows, (i) => at(i)[0]),
       labels: Int32Array.from({ length: rows }, (_, i) => batch.labels[at(i)[0]]!),
-      inputs: new Uint8Array(rows * bytes),
+      inputs: buffers?.take(rows * bytes) ?? new Uint8Array(rows * bytes), // every byte is written
       view: new Int32Array(rows),
       viewParams: new Int32Array(rows * width),
     }
