@@ -48,36 +48,3 @@ export function emitLabelLogit(emit: Emit, z: string, label: string): string {
   const value = builder.node('GatherElements', [z, place], { axis: 1 })
   return builder.node('Where', [known, value, builder.f32(Number.NaN)])
 }
-
-/**
- * The first of the three numbers of pcg3d (Jarzynski and Olano, "Hash Functions for GPU Rendering", JCGT 2020) of uint32
- * x, y, z, broadcast. Takes operator set 18, which brought BitwiseXor.
- */
-export function emitPcg3d({ builder }: Emit, x: string, y: string, z: string): string {
-  const uint = (value: number) => builder.constant('uint32', Uint32Array.of(value), [], 'u')
-  const add = (a: string, b: string) => builder.node('Add', [a, b])
-  const multiply = (a: string, b: string) => builder.node('Mul', [a, b])
-  const scramble = (v: string) => add(multiply(v, uint(1664525)), uint(1013904223))
-  const fold = (v: string) =>
-    builder.node('BitwiseXor', [v, builder.node('BitShift', [v, uint(16)], { direction: 'RIGHT' })])
-  let [a, b, c] = [scramble(x), scramble(y), scramble(z)]
-  const mix = () => {
-    a = add(a, multiply(b, c))
-    b = add(b, multiply(c, a))
-    c = add(c, multiply(a, b))
-  }
-  mix()
-  a = fold(a)
-  b = fold(b)
-  c = fold(c)
-  mix()
-  return a
-}
-
-/** Uniform in [0, 1), 24 bits, from 32 random bits. */
-export function emitUniform(emit: Emit, bits: string): string {
-  const { builder } = emit
-  const eight = builder.constant('uint32', Uint32Array.of(8), [], 'u')
-  const top = builder.node('BitShift', [bits, eight], { direction: 'RIGHT' })
-  return builder.node('Mul', [emitCast(emit, top, 'float32'), builder.f32(2 ** -24)])
-}

@@ -1,15 +1,14 @@
 /** The thread of one device. `session.run` of onnxruntime-node blocks the thread that calls it, so each device has its own. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { Tensor } from 'onnxruntime-node'
+import { type InferenceSession, Tensor } from 'onnxruntime-node'
 import { codecOf } from '../cache/index.js'
-import type { DeviceInit, DeviceReply, DeviceRequest, Encode } from './device.js'
+import type { DeviceModel, DeviceReply, DeviceRequest, Encode, RunRequest } from './device.js'
 import { openSession } from './open-session.js'
 import { createRowRunner, type Feeds, type TeacherOutput, type Words } from './run-rows.js'
 
 const port = parentPort!
 /** What goes wrong in a run is thrown, and memory that runs out is dealt with: the runtime need not print it too. */
 const quiet = { logSeverityLevel: 4 } as const
-const { provider, model, options, inputs, encode } = workerData as DeviceInit
 const reply = (message: DeviceReply, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer)
 
 /** The runtime's own buffers are handed on as they are. A Float16Array (Node 24) and a Uint16Array hold the same bits. */
@@ -24,13 +23,18 @@ const reasonOf = (error: unknown) =>
     .trim()
     .replace(/\s+/g, ' ')
 
-const feed = (feeds: Feeds, rows: number) =>
-  Object.fromEntries(
-    inputs.map(({ name, dtype, shape }) => [name, new Tensor(dtype, feeds[name]!, [rows, ...shape]) as Tensor]),
-  )
+interface Loaded {
+  session: InferenceSession
+  run(request: RunRequest): Promise<TeacherOutput>
+}
 
-async function start() {
-  const session = await openSession({ provider, model, options, inputs })
+async function load(model: DeviceModel): Promise<Loaded> {
+  const { inputs, encode } = model
+  const session = await openSession(model)
+  const feed = (feeds: Feeds, rows: number) =>
+    Object.fromEntries(
+      inputs.map(({ name, dtype, shape }) => [name, new Tensor(dtype, feeds[name]!, [rows, ...shape]) as Tensor]),
+    )
   const runner = createRowRunner(
     async (feeds, rows): Promise<TeacherOutput> => {
       const { row_sum, ...outputs } = await session.run(feed(feeds, rows), quiet)
@@ -43,25 +47,46 @@ async function start() {
     },
     (limit) => reply({ kind: 'halved', limit }),
   )
-  port.on('message', (request: DeviceRequest) => {
-    runner.run(request.feeds, request.rows, request.batch).then(
+  return { session, run: ({ feeds, rows, batch }) => runner.run(feeds, rows, batch) }
+}
+
+/** The next graph's session is opened after the last one's has gone: a device may not hold both. */
+async function replace(last: Loaded, model: DeviceModel): Promise<Loaded> {
+  await last.session.release()
+  return load(model)
+}
+
+function serve(loaded: Promise<Loaded>): Promise<Loaded> {
+  loaded.then(
+    () => reply({ kind: 'ready' }),
+    (error: unknown) => reply({ kind: 'refused', reason: reasonOf(error) }),
+  )
+  return loaded
+}
+
+let current = serve(load(workerData as DeviceModel))
+
+port.on('message', (request: DeviceRequest) => {
+  if (request.kind === 'load') {
+    current = serve(current.then((last) => replace(last, request)))
+    return
+  }
+  const { id, feeds } = request
+  current
+    .then((loaded) => loaded.run(request))
+    .then(
       (output) => {
-        const { id, feeds } = request
         const moved = [output.rowSum, ...Object.values(output.columns), ...Object.values(feeds)].map(
           ({ buffer }) => buffer,
         )
         reply({ kind: 'output', id, output, feeds }, [...new Set(moved as ArrayBuffer[])])
       },
-      (error: unknown) => reply({ kind: 'failed', id: request.id, reason: reasonOf(error) }),
+      (error: unknown) => reply({ kind: 'failed', id, reason: reasonOf(error) }),
     )
-  })
-  reply({ kind: 'ready' })
-}
+})
 
 /** What the graph does elsewhere. */
 const encodeColumns = ({ logits, ...others }: Record<string, Words>, { codec, classes }: Encode) => ({
   ...others,
   ...codecOf(codec).encode(logits as Float32Array, classes),
 })
-
-start().catch((error: unknown) => reply({ kind: 'refused', reason: reasonOf(error) }))

@@ -11,9 +11,10 @@ export interface Encode {
   classes: number
 }
 
-export interface DeviceInit {
+/** A fused teacher, and what it runs on. */
+export interface DeviceModel {
   provider: Provider
-  /** The fused teacher: bytes, or the path of a model whose weights lie in files beside it. */
+  /** Bytes, or the path of a model whose weights lie in files beside it. */
   model: Uint8Array | string
   options: InferenceSession.SessionOptions
   /** What the fused teacher is fed. */
@@ -21,12 +22,14 @@ export interface DeviceInit {
   /** The graph gives float32 logits, and the worker makes the columns of a codec of them. */
   encode: Encode | undefined
 }
-export interface DeviceRequest {
+export interface RunRequest {
+  kind: 'run'
   id: number
   feeds: Feeds
   rows: number
   batch: number | undefined
 }
+export type DeviceRequest = RunRequest | ({ kind: 'load' } & DeviceModel)
 export type DeviceReply =
   | { kind: 'ready' }
   | { kind: 'refused'; reason: string }
@@ -34,15 +37,19 @@ export type DeviceReply =
   | { kind: 'output'; id: number; output: TeacherOutput; feeds: Feeds }
   | { kind: 'failed'; id: number; reason: string }
 
-export interface DeviceOptions {
-  /** Path of the teacher's model, for errors. */
-  teacher: string
-  provider: Provider
-  device: number
+/** What a device is to run. */
+export interface FusedTeacher {
   model: Uint8Array | string
   sessionOptions?: InferenceSession.SessionOptions
   inputs: readonly FeedSpec[]
   encode?: Encode | undefined
+}
+
+export interface DeviceOptions extends FusedTeacher {
+  /** Path of the teacher's model, for errors. */
+  teacher: string
+  provider: Provider
+  device: number
   /** Gets the feeds' buffers back when they have been run. */
   buffers?: BufferPool
   /** Memory ran out; at most `limit` rows are run at once from now on. */
@@ -54,17 +61,20 @@ export interface Device {
   readonly pending: number
   /** Runs `rows` rows, at most `batch` in one call of the runtime; the arrays' buffers are moved to the thread and are no longer usable here. */
   run(feeds: Feeds, rows: number, batch?: number): Promise<TeacherOutput>
+  /** Runs another graph from now on; the one before goes first. For a device that is idle. */
+  load(fused: FusedTeacher): Promise<void>
   /** Waits for what is running: a thread that is ended inside ONNX Runtime takes the whole process with it. */
   close(): Promise<void>
 }
 
 /** Loads the teacher on a device. Throws UnavailableError with the runtime's own words where the provider refuses. */
 export async function openDevice(options: DeviceOptions): Promise<Device> {
-  const { provider, device, model, inputs, encode } = options
-  const base = sessionOptions(provider, device)
-  const extra = { ...base.extra, ...options.sessionOptions?.extra }
-  const init: DeviceInit = { provider, model, inputs, encode, options: { ...base, ...options.sessionOptions, extra } }
-  const worker = startThread('./device-worker', import.meta.url, init)
+  const { provider, device } = options
+  const modelOf = ({ model, inputs, encode, sessionOptions: own }: FusedTeacher): DeviceModel => {
+    const base = sessionOptions(provider, device)
+    return { provider, model, inputs, encode, options: { ...base, ...own, extra: { ...base.extra, ...own?.extra } } }
+  }
+  const worker = startThread('./device-worker', import.meta.url, modelOf(options))
   const waiting = new Map<number, { resolve(output: TeacherOutput): void; reject(error: Error): void }>()
   let next = 0
   let idled = () => {}
@@ -76,28 +86,29 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
     return job
   }
 
-  await new Promise<void>((resolve, reject) => {
-    const fail = (error: Error) => {
-      reject(error)
-      for (const { reject } of waiting.values()) reject(error)
-      waiting.clear()
-      idled()
-    }
-    worker.on('error', fail)
-    worker.on('exit', (code) => fail(new DecantError(`the thread of ${provider}:${device} ended with code ${code}`)))
-    worker.on('message', (reply: DeviceReply) => {
-      if (reply.kind === 'ready') return resolve()
-      if (reply.kind === 'refused')
-        return fail(new UnavailableError(`provider ${provider}, device ${device}: ${reply.reason}`))
-      if (reply.kind === 'halved') return options.onHalved?.(reply.limit)
-      const job = settle(reply.id)
-      if (reply.kind === 'output') {
-        for (const { buffer } of Object.values(reply.feeds)) options.buffers?.give(buffer)
-        job?.resolve(reply.output)
-      } else
-        job?.reject(new DecantError(`${options.teacher}: the teacher failed on ${provider}:${device}: ${reply.reason}`))
-    })
-  }).catch(async (error: unknown) => {
+  let loading = { resolve() {}, reject(_: Error) {} }
+  const load = () => new Promise<void>((resolve, reject) => (loading = { resolve, reject }))
+  const fail = (error: Error) => {
+    loading.reject(error)
+    for (const { reject } of waiting.values()) reject(error)
+    waiting.clear()
+    idled()
+  }
+  worker.on('error', fail)
+  worker.on('exit', (code) => fail(new DecantError(`the thread of ${provider}:${device} ended with code ${code}`)))
+  worker.on('message', (reply: DeviceReply) => {
+    if (reply.kind === 'ready') return loading.resolve()
+    if (reply.kind === 'refused')
+      return fail(new UnavailableError(`provider ${provider}, device ${device}: ${reply.reason}`))
+    if (reply.kind === 'halved') return options.onHalved?.(reply.limit)
+    const job = settle(reply.id)
+    if (reply.kind === 'output') {
+      for (const { buffer } of Object.values(reply.feeds)) options.buffers?.give(buffer)
+      job?.resolve(reply.output)
+    } else
+      job?.reject(new DecantError(`${options.teacher}: the teacher failed on ${provider}:${device}: ${reply.reason}`))
+  })
+  await load().catch(async (error: unknown) => {
     await worker.terminate()
     throw error
   })
@@ -111,8 +122,13 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
       return new Promise((resolve, reject) => {
         waiting.set(id, { resolve, reject })
         const moved = Object.values(feeds).map(({ buffer }) => buffer as ArrayBuffer)
-        worker.postMessage({ id, feeds, rows, batch } satisfies DeviceRequest, moved)
+        worker.postMessage({ kind: 'run', id, feeds, rows, batch } satisfies DeviceRequest, moved)
       })
+    },
+    load(fused) {
+      const loaded = load()
+      worker.postMessage({ kind: 'load', ...modelOf(fused) } satisfies DeviceRequest)
+      return loaded
     },
     async close() {
       await idle()

@@ -8,7 +8,7 @@ import { type Device, type Encode, openDevice } from './device.js'
 import { type FusedModel, loadTeacher } from './load-teacher.js'
 import type { ExportEvent, ExportOptions } from './options.js'
 import { chooseProvider } from './provider.js'
-import type { Feeds } from './run-rows.js'
+import type { Feeds, TeacherOutput } from './run-rows.js'
 import { tuneBatch } from './tune-batch.js'
 
 export interface PreparedExport {
@@ -32,6 +32,8 @@ const STRETCH_BYTES = 4 * 2 ** 20
 
 /** Rows looked at before anything is written; the batch search repeats them for larger batches. */
 const FIRST_ROWS = 256
+/** Their logits, at most. */
+const SAMPLE_BYTES = 64 * 2 ** 20
 /** Largest batch that is tried, in bytes of its inputs or of its logits. */
 const MAX_BATCH_BYTES = 256 * 2 ** 20
 
@@ -63,20 +65,20 @@ export async function prepareExport(
     // the raw logits of a few rows: how many classes there are, and what a codec makes of them
     const raw = teacher.fuse('f32')
     await open(choice.devices[0]!, raw)
-    const output = await devices[0]!.run(feedOf({ ...first, inputs: first.inputs.slice() }, raw), first.rows)
     const { positions } = teacher
-    const classes = output.columns.logits!.length / output.rows / (positions ?? 1)
+    const sample = await sampleLogits(devices[0]!, first, raw)
+    const classes = sample.columns.logits!.length / sample.rows / (positions ?? 1)
     const { file, output: name, logits } = teacher.origin
     onEvent({ type: 'teacher', file, output: name, logits, classes, ...(positions && { positions }) })
     const names = classNames(options, classes)
-    checkRows(first, output)
+    checkRows(first, sample)
 
-    if (codec !== 'f32') await close()
     // Not every WebGPU device has the operators and types that a codec takes in the graph: there the worker encodes.
     const encode = codec !== 'f32' && choice.provider === 'webgpu' ? { codec, classes } : undefined
     const fused = encode || codec === 'f32' ? raw : teacher.fuse(codec)
     const feed = (batch: Batch) => feedOf(batch, fused)
-    for (const device of choice.devices.slice(devices.length)) await open(device, fused, encode)
+    if (codec !== 'f32') await devices[0]!.load({ ...fused, encode })
+    for (const device of choice.devices.slice(1)) await open(device, fused, encode)
 
     const kind = {
       codec,
@@ -163,6 +165,18 @@ async function firstBatch(source: Source, onError: 'fail' | 'skip'): Promise<Bat
 
 /** A batch holds every view of its samples. */
 const wholeSamples = (rows: number, views: number) => Math.max(1, Math.round(rows / views)) * views
+
+/** Logits of the first rows, as many as SAMPLE_BYTES hold. */
+async function sampleLogits(device: Device, first: Batch, raw: FusedModel): Promise<TeacherOutput> {
+  const width = first.inputs.length / first.rows
+  const run = (rows: number) => {
+    const inputs = first.inputs.slice(0, rows * width)
+    return device.run(feedOf({ ...first, rows, inputs, labels: first.labels.slice(0, rows) }, raw), rows)
+  }
+  const one = await run(1)
+  const rows = Math.min(first.rows, Math.floor(SAMPLE_BYTES / one.columns.logits!.byteLength))
+  return rows > 1 ? run(rows) : one
+}
 
 interface ChooseBatch {
   options: ExportOptions

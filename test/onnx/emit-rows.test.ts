@@ -1,17 +1,7 @@
 import { Tensor } from 'onnxruntime-node'
 import { describe, expect, test } from 'vitest'
-import { pcg3d } from '../../src/engine/random.js'
 import type { Emit } from '../../src/onnx/emit-ops.js'
-import {
-  emitGap,
-  emitLabelLogit,
-  emitLogSumExp,
-  emitMoments,
-  emitPcg3d,
-  emitTopK,
-  emitUniform,
-  emitWithout,
-} from '../../src/onnx/emit-rows.js'
+import { emitGap, emitLabelLogit, emitLogSumExp, emitMoments, emitTopK, emitWithout } from '../../src/onnx/emit-rows.js'
 import { build, floats, noise, rowsOf, runModel } from './models.js'
 
 const [rows, classes, k] = [20, 50, 4]
@@ -73,18 +63,4 @@ describe.each([11, 13, 18, 21])('of rows of logits, opset %i', (opset) => {
       expect(labelled!.values[r]).toBe(r % 5 === 0 ? Number.NaN : row[(r % 5) - 1])
     })
   })
-})
-
-test('the random numbers are those of the engine', async () => {
-  const x = [0, 1, 2, 50_256, 4_294_967_295]
-  const proto = build((builder) => {
-    const u32 = (values: number[], dims: number[]) => builder.constant('uint32', Uint32Array.from(values), dims)
-    const bits = emitPcg3d({ builder, opset: 18 }, u32(x, [x.length]), u32([7, 8], [2, 1]), u32([42], []))
-    builder.output('bits', 'uint32', [2, x.length], bits)
-    builder.output('uniform', 'float32', [2, x.length], emitUniform({ builder, opset: 18 }, bits))
-  })
-  const { bits, uniform } = await runModel(proto, {})
-  const expected = [7, 8].flatMap((y) => x.map((element) => pcg3d(element, y, 42)))
-  expect(bits!.values).toEqual(expected)
-  expect(uniform!.values).toEqual(expected.map((b) => (b >>> 8) * 2 ** -24))
 })

@@ -25,6 +25,7 @@ function device(ms: (call: number) => number): Device & { most: number; calls: n
       pending--
       return output(rows)
     },
+    async load() {},
     async close() {},
   }
   return self
@@ -75,6 +76,7 @@ describe('running batches on several devices', () => {
         if (rows === 3) throw new Error('batch of three')
         return output(rows)
       },
+      load: async () => {},
       close: async () => {},
     }
     const seen: number[] = []
