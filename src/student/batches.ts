@@ -69,7 +69,7 @@ export function createBatches(options: {
       }
       buffers.weights!.fill(1, 0, some.length).fill(0, some.length)
       for (let i = 0; i < count; i++) {
-        buffers.learningRate![i] = learningRateAt(first + i, { schedule, base, steps: epochs * perEpoch })
+        buffers.learningRate![i] = learningRateAt(first + i, { schedule, base, steps: epochs * perEpoch, perEpoch })
         buffers.step![i] = first + i
         buffers.epoch![i] = epoch
       }

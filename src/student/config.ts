@@ -18,6 +18,10 @@ export interface StudentConfig {
   optimizer: OptimizerConfig
   learningRate: number
   schedule: Schedule
+  /** The largest norm of all gradients together; larger ones are scaled down to it. */
+  clip: number | null
+  /** Decay of an average of the weights over the steps, which is then the student: (0, 1). */
+  ema: number | null
   epochs: number
   batch: number
   seed: number
@@ -34,6 +38,8 @@ export const defaults: Omit<StudentConfig, 'temperature' | 'alpha' | 'parameters
   optimizer: { name: 'adam' },
   learningRate: 1e-3,
   schedule: { kind: 'cosine', warmup: 0 },
+  clip: null,
+  ema: null,
   epochs: 20,
   batch: 128,
   seed: 1,
@@ -58,14 +64,14 @@ export async function completeConfig(
   const config = { ...usually, ...definedOf(given), parameters }
   if (given.holdout === undefined && evaluated && !config.earlyStop) config.holdout = 0
   const check = (
-    name: keyof StudentConfig | 'warmup' | 'patience',
+    name: keyof StudentConfig | 'warmup' | 'patience' | 'milestones' | 'factor',
     value: number,
     expected: string,
     holds: boolean,
   ) => {
     if (!holds) throw new DecantError(`${name}: expected ${expected}, found ${value}`)
   }
-  const { temperature, alpha, learningRate, epochs, batch, seed, holdout, earlyStop, schedule } = config
+  const { temperature, alpha, learningRate, epochs, batch, seed, holdout, earlyStop, schedule, clip, ema } = config
   check('temperature', temperature, 'a number above 0', temperature > 0 && Number.isFinite(temperature))
   const most = method.shares ? 1 : Number.MAX_VALUE
   check('alpha', alpha, method.shares ? 'a number from 0 to 1' : 'a number of at least 0', alpha >= 0 && alpha <= most)
@@ -74,6 +80,14 @@ export async function completeConfig(
   check('batch', batch, 'a whole number of at least 1', Number.isInteger(batch) && batch >= 1)
   check('seed', seed, 'a whole number', Number.isSafeInteger(seed))
   check('warmup', schedule.warmup, 'a whole number of steps', Number.isInteger(schedule.warmup) && schedule.warmup >= 0)
+  if (schedule.kind === 'step') {
+    const { milestones, factor } = schedule
+    for (const epoch of milestones)
+      check('milestones', epoch, 'whole epochs of at least 1', Number.isInteger(epoch) && epoch >= 1)
+    check('factor', factor, 'a number from 0 to 1', factor >= 0 && factor <= 1)
+  }
+  if (clip !== null) check('clip', clip, 'a number above 0', clip > 0 && Number.isFinite(clip))
+  if (ema !== null) check('ema', ema, 'a number between 0 and 1', ema > 0 && ema < 1)
   check('holdout', holdout, 'a share from 0 to below 1', holdout >= 0 && holdout < 1)
   if (earlyStop) {
     const { patience } = earlyStop

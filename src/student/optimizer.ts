@@ -1,9 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { DecantError } from '../errors.js'
 
-/** What an optimizer is made from. Defaults: momentum 0.9, beta1 0.9, beta2 0.999, epsilon 1e-8, weightDecay 0.01. */
+/**
+ * What an optimizer is made from. Defaults: momentum 0.9, beta1 0.9, beta2 0.999, epsilon 1e-8, weightDecay 0 of sgd and 0.01 of adamw.
+ * Weight decay is coupled in sgd, as the papers of image classifiers have it (part of the gradient), and decoupled in adamw. Kernels
+ * decay; biases and the scales of normalisation do not.
+ */
 export type OptimizerConfig =
-  | { name: 'sgd'; momentum?: number; nesterov?: boolean }
+  | { name: 'sgd'; momentum?: number; nesterov?: boolean; weightDecay?: number }
   | { name: 'adam'; beta1?: number; beta2?: number; epsilon?: number }
   | { name: 'adamw'; beta1?: number; beta2?: number; epsilon?: number; weightDecay?: number }
 
@@ -32,9 +36,12 @@ export function createOptimizer(config: OptimizerConfig, variables: tf.Variable[
   }
 }
 
-/** b ← μb + g; w ← w - η·b, or with Nesterov's w - η(g + μb) (Sutskever et al. 2013, in the form of torch.optim.SGD). */
-function sgd(config: { momentum?: number; nesterov?: boolean }, variables: tf.Variable[]): Optimizer {
-  const { momentum = 0.9, nesterov = false } = config
+/** b ← μb + g; w ← w - η·b, or with Nesterov's w - η(g + μb) (Sutskever et al. 2013, in the form of torch.optim.SGD); g has λw in it. */
+function sgd(
+  config: { momentum?: number; nesterov?: boolean; weightDecay?: number },
+  variables: tf.Variable[],
+): Optimizer {
+  const { momentum = 0.9, nesterov = false, weightDecay = 0 } = config
   const buffers = momentum === 0 ? [] : variables.map(zeros)
   return {
     state: buffers,
@@ -42,6 +49,7 @@ function sgd(config: { momentum?: number; nesterov?: boolean }, variables: tf.Va
       variables.forEach((variable, i) => {
         let update = gradients[variable.name]
         if (!update) return
+        if (weightDecay > 0 && isKernel(variable)) update = tf.add(update, tf.mul(variable, weightDecay))
         const buffer = buffers[i]
         if (buffer) {
           buffer.assign(tf.add(tf.mul(buffer, momentum), update))
@@ -86,8 +94,7 @@ function adam(
         addTo(m, beta1, gradient)
         addTo(v, beta2, tf.square(gradient))
         const update = tf.mul(tf.div(m, tf.add(tf.sqrt(v), least)), rate)
-        // Kernels decay; biases and the scales of normalisation do not.
-        const decays = weightDecay > 0 && variable.rank > 1
+        const decays = weightDecay > 0 && isKernel(variable)
         const kept = decays ? tf.mul(variable, tf.sub(1, tf.mul(learningRate, weightDecay))) : variable
         variable.assign(tf.sub(kept, update))
       })
@@ -96,5 +103,36 @@ function adam(
   }
 }
 
+const isKernel = (variable: tf.Variable) => variable.rank > 1
 const zeros = (variable: tf.Variable) => tf.tidy(() => tf.variable(tf.zerosLike(variable), false))
 const zero = () => tf.tidy(() => tf.variable(tf.scalar(0), false))
+
+/**
+ * The gradients, scaled down where their norm, taken over all of them, is above `most` (Pascanu et al. 2013, algorithm 1). As in PyTorch,
+ * 1e-6 is added to the norm.
+ */
+export function clipGradients(gradients: tf.NamedTensorMap, most: number): tf.NamedTensorMap {
+  const squares = Object.values(gradients).map((gradient) => tf.sum(tf.square(gradient)))
+  const scale = tf.minimum(tf.div(most, tf.add(tf.sqrt(tf.addN(squares)), 1e-6)), 1)
+  return Object.fromEntries(Object.entries(gradients).map(([name, gradient]) => [name, tf.mul(gradient, scale)]))
+}
+
+/** An exponential moving average of variables: a ← d·a + (1-d)·w after every step, from the first weights on. */
+export interface Average {
+  state: tf.Variable[]
+  update(): void
+  dispose(): void
+}
+
+export function createAverage(variables: tf.Variable[], decay: number): Average {
+  const state = variables.map((variable) => tf.tidy(() => tf.variable(variable.clone(), false)))
+  return {
+    state,
+    update() {
+      state.forEach((average, i) => {
+        average.assign(tf.add(tf.mul(average, decay), tf.mul(variables[i]!, 1 - decay)))
+      })
+    },
+    dispose: () => tf.dispose(state),
+  }
+}

@@ -7,7 +7,7 @@ import { DecantError } from '../errors.js'
 import type { StudentConfig } from './config.js'
 import type { Dataset } from './dataset.js'
 import type { Method } from './method.js'
-import type { Optimizer } from './optimizer.js'
+import { type Average, clipGradients, type Optimizer } from './optimizer.js'
 import { decodeTargets, type TeacherTargets, targetInputs } from './targets.js'
 
 /** The parts of a dataset that a step's shapes and constants come from. */
@@ -45,13 +45,15 @@ export function trainStep(options: {
   model: LayersModel
   method: Method
   optimizer: Optimizer
+  /** Follows the weights, where there is one. */
+  average?: Average
   dataset: Domain & Pick<Dataset, 'targets'>
-  /** The epochs of the whole training, and the method's own parameters. */
-  config: Pick<StudentConfig, 'epochs' | 'parameters'>
+  /** The epochs of the whole training, the method's own parameters, and the gradients' largest norm. */
+  config: Pick<StudentConfig, 'epochs' | 'parameters' | 'clip'>
   /** What dropout and noise are drawn from, with the step's number. */
   seed: number
 }): Step {
-  const { model, method, optimizer, dataset, config, seed } = options
+  const { model, method, optimizer, average, dataset, config, seed } = options
   const variables = variablesOf(model.trainableWeights)
   const predict = (pixels: tf.Tensor, step: tf.Tensor) =>
     withLayerRandom(randomSource(seed, step), () => model.apply(normalise(pixels, dataset), { training: true }))
@@ -73,7 +75,8 @@ export function trainStep(options: {
         }),
       variables,
     )
-    optimizer.apply(grads, learningRate as tf.Scalar)
+    optimizer.apply(config.clip === null ? grads : clipGradients(grads, config.clip), learningRate as tf.Scalar)
+    average?.update()
     return { loss: value }
   }
 }

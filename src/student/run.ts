@@ -5,7 +5,7 @@ import type { StudentConfig } from './config.js'
 import { type Dataset, holdOut } from './dataset.js'
 import { createEvaluator } from './evaluate.js'
 import { findMethod } from './method.js'
-import { createOptimizer } from './optimizer.js'
+import { createAverage, createOptimizer } from './optimizer.js'
 import { trainInputs, trainStep, variablesOf } from './program.js'
 import { buildStudent } from './student.js'
 import { assignVariables, readVariables } from './tensors.js'
@@ -22,19 +22,32 @@ export async function openRun(options: {
   const { shape: inputShape, classes } = dataset
   const model = await buildStudent(config.student, { inputShape, classes, seed: config.seed })
   const weights = variablesOf(model.weights)
-  const optimizer = createOptimizer(config.optimizer, variablesOf(model.trainableWeights))
+  const trainable = variablesOf(model.trainableWeights)
+  const optimizer = createOptimizer(config.optimizer, trainable)
+  const average = config.ema === null ? undefined : createAverage(trainable, config.ema)
   const progress: Progress = checkpoint?.progress ?? { step: 0, loss: 0, weight: 0, history: [], best: null }
   let best = checkpoint?.tensors.filter(({ name }) => name.startsWith('best/')) ?? []
   if (checkpoint) {
     assignVariables(weights, 'model', checkpoint.tensors)
     assignVariables(optimizer.state, 'optimizer', checkpoint.tensors)
+    if (average) assignVariables(average.state, 'average', checkpoint.tensors)
   }
   const method = await findMethod(config.method)
   const batches = createBatches({ dataset, rows: train, config, method })
-  const step = trainStep({ model, method, optimizer, dataset, config, seed: config.seed })
+  const step = trainStep({ model, method, optimizer, ...(average && { average }), dataset, config, seed: config.seed })
   const program = await engine.compile(step, { inputs: trainInputs(config.batch, dataset, method), stacked: true })
   const evaluator = await createEvaluator({ model, engine, dataset })
   const patience = config.earlyStop?.patience
+  /** Does `work` while the model's weights are their averages, where there are any. */
+  const averaged = async <T>(work: () => Promise<T>): Promise<T> => {
+    if (!average) return work()
+    await engine.sync()
+    const own = await readVariables(trainable, 'own')
+    assignVariables(trainable, 'average', await readVariables(average.state, 'average'))
+    const result = await work()
+    assignVariables(trainable, 'own', own)
+    return result
+  }
   return {
     model,
     batches,
@@ -50,13 +63,15 @@ export async function openRun(options: {
     async endEpoch(): Promise<EpochRecord> {
       const record: EpochRecord = { epoch: progress.history.length + 1, loss: progress.loss / progress.weight }
       if (held.length > 0) {
-        const { accuracy, agreement } = await evaluator.evaluate(dataset, held)
-        Object.assign(record, { accuracy, agreement })
-        const score = accuracy ?? agreement
-        if (patience !== undefined && score > (progress.best?.score ?? -1)) {
-          progress.best = { epoch: record.epoch, score }
-          best = await readVariables(weights, 'best')
-        }
+        await averaged(async () => {
+          const { accuracy, agreement } = await evaluator.evaluate(dataset, held)
+          Object.assign(record, { accuracy, agreement })
+          const score = accuracy ?? agreement
+          if (patience !== undefined && score > (progress.best?.score ?? -1)) {
+            progress.best = { epoch: record.epoch, score }
+            best = await readVariables(weights, 'best')
+          }
+        })
       }
       progress.history.push(record)
       progress.loss = 0
@@ -68,6 +83,7 @@ export async function openRun(options: {
       const tensors = [
         ...(await readVariables(weights, 'model')),
         ...(await readVariables(optimizer.state, 'optimizer')),
+        ...(average ? await readVariables(average.state, 'average') : []),
       ]
       return { progress, tensors: [...tensors, ...best] }
     },
@@ -75,11 +91,13 @@ export async function openRun(options: {
     async settle() {
       await engine.sync()
       if (best.length > 0) assignVariables(weights, 'best', best)
+      else if (average) assignVariables(trainable, 'average', await readVariables(average.state, 'average'))
     },
     async dispose() {
       await program.dispose()
       await evaluator.dispose()
       optimizer.dispose()
+      average?.dispose()
     },
   }
 }

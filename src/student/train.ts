@@ -184,7 +184,7 @@ function checkDatasets(dataset: Dataset, evaluation: Dataset | undefined): void 
 }
 
 function configOf(options: Partial<StudentConfig>): Partial<StudentConfig> {
-  const { student, method, temperature, alpha, parameters, optimizer, learningRate, schedule } = options
+  const { student, method, temperature, alpha, parameters, optimizer, learningRate, schedule, clip, ema } = options
   const { epochs, batch, seed, holdout, earlyStop } = options
   return {
     student,
@@ -195,6 +195,8 @@ function configOf(options: Partial<StudentConfig>): Partial<StudentConfig> {
     optimizer,
     learningRate,
     schedule,
+    clip,
+    ema,
     epochs,
     batch,
     seed,

@@ -25,20 +25,25 @@ describe('training on the onnx engine', () => {
     ['mlp:8', { name: 'adamw' }],
     ['cnn:4', { name: 'sgd', nesterov: true }],
     [dropout, { name: 'adam' }],
-  ] as const)('%s with %j has the losses and metrics of the eager engine', async (student, optimizer) => {
-    const options = { student, optimizer, learningRate: 0.01 }
-    const found = await train(options)
-    const expected = await train({ ...options, engine: await openEngine('eager') })
-    found.history.forEach(({ loss }, i) => {
-      expect(Math.abs(loss / expected.history[i]!.loss - 1)).toBeLessThan(1e-4)
-    })
-    expect(found.metrics!.nll).toBeCloseTo(expected.metrics!.nll!, 3)
-  })
+    ['mlp:8', { name: 'sgd', nesterov: true, weightDecay: 0.01 }, { clip: 0.5, ema: 0.9 }],
+  ] as const)(
+    '%s with %j has the losses and metrics of the eager engine',
+    async (student, optimizer, more: Partial<TrainDataOptions> = {}) => {
+      const options = { student, optimizer, learningRate: 0.01, ...more }
+      const found = await train(options)
+      const expected = await train({ ...options, engine: await openEngine('eager') })
+      found.history.forEach(({ loss }, i) => {
+        expect(Math.abs(loss / expected.history[i]!.loss - 1)).toBeLessThan(1e-4)
+      })
+      expect(found.metrics!.nll).toBeCloseTo(expected.metrics!.nll!, 3)
+    },
+  )
 
-  it.each(['mlp:8', dropout])(
+  it.each([['mlp:8'], [dropout], ['mlp:8', { ema: 0.8, clip: 1, method: 'dkd' }]] as const)(
     'makes the same bits of %s from the same seed, in calls of any length, interrupted or not, the best epoch kept',
-    async (student) => {
+    async (student, more: Partial<TrainDataOptions> = {}) => {
       const options: Partial<TrainDataOptions> = {
+        ...more,
         student,
         learningRate: 0.02,
         earlyStop: { patience: 1 },

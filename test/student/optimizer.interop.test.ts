@@ -22,6 +22,10 @@ const cases: [OptimizerConfig, string][] = [
   [{ name: 'sgd', momentum: 0 }, 'SGD([p], lr=1)'],
   [{ name: 'sgd', momentum: 0.9 }, 'SGD([p], lr=1, momentum=0.9)'],
   [{ name: 'sgd', momentum: 0.9, nesterov: true }, 'SGD([p], lr=1, momentum=0.9, nesterov=True)'],
+  [
+    { name: 'sgd', nesterov: true, weightDecay: 5e-2 },
+    'SGD([p], lr=1, momentum=0.9, nesterov=True, weight_decay=5e-2)',
+  ],
   [{ name: 'adam' }, 'Adam([p], lr=1)'],
   [{ name: 'adam', beta1: 0.8, beta2: 0.99, epsilon: 1e-4 }, 'Adam([p], lr=1, betas=(0.8, 0.99), eps=1e-4)'],
   [{ name: 'adamw', weightDecay: 0.05 }, 'AdamW([p], lr=1, weight_decay=0.05)'],

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { useBackend } from '../../src/engine/eager.js'
 import { random } from '../../src/random.js'
-import { createOptimizer, type OptimizerConfig } from '../../src/student/optimizer.js'
+import { clipGradients, createAverage, createOptimizer, type OptimizerConfig } from '../../src/student/optimizer.js'
 
 type Update = (p: number, g: number, t: number, lr: number) => number
 
@@ -12,8 +12,9 @@ function reference(config: OptimizerConfig, isKernel: boolean): Update {
   return (p, g, t, lr) => {
     if (config.name === 'sgd') {
       const mu = config.momentum ?? 0.9
-      b = mu * b + g
-      return p - lr * (config.nesterov ? g + mu * b : b)
+      const decaying = g + (isKernel ? (config.weightDecay ?? 0) * p : 0)
+      b = mu * b + decaying
+      return p - lr * (config.nesterov ? decaying + mu * b : b)
     }
     m = 0.9 * m + 0.1 * g
     v = 0.999 * v + 0.001 * g * g
@@ -26,6 +27,7 @@ const configs: OptimizerConfig[] = [
   { name: 'sgd', momentum: 0 },
   { name: 'sgd' },
   { name: 'sgd', nesterov: true },
+  { name: 'sgd', nesterov: true, weightDecay: 0.3 },
   { name: 'adam' },
   { name: 'adamw', weightDecay: 0.1 },
 ]
@@ -64,6 +66,32 @@ it('refuses a name that it does not know', () => {
   expect(() => createOptimizer({ name: 'lion' } as unknown as OptimizerConfig, [])).toThrow(
     "optimizer 'lion': expected sgd, adam or adamw",
   )
+})
+
+it('clips gradients by the norm of all of them, and leaves smaller ones as they are', () => {
+  tf.tidy(() => {
+    const gradients = { a: tf.tensor1d([3, 0]), b: tf.tensor2d([[0], [4]]) }
+    const clipped = clipGradients(gradients, 1)
+    expect(Array.from(clipped.a!.dataSync())).toEqual([expect.closeTo(0.6, 5), 0])
+    expect(Array.from(clipped.b!.dataSync())).toEqual([0, expect.closeTo(0.8, 5)])
+    expect(Array.from(clipGradients(gradients, 5.1).b!.dataSync())).toEqual([0, 4])
+    expect(clipGradients({ a: tf.zeros([2]) }, 1).a!.dataSync()).toEqual(new Float32Array(2))
+  })
+})
+
+it('averages weights from the first ones on', () => {
+  const weight = tf.variable(tf.tensor1d([1, 2]))
+  const average = createAverage([weight], 0.75)
+  for (const value of [5, 9]) {
+    tf.tidy(() => {
+      weight.assign(tf.fill([2], value))
+      average.update()
+    })
+  }
+  // 0.75·(0.75·1 + 0.25·5) + 0.25·9, and so from 2
+  expect(Array.from(average.state[0]!.dataSync())).toEqual([3.75, 4.3125])
+  average.dispose()
+  weight.dispose()
 })
 
 it('frees its state', async () => {

@@ -52,7 +52,7 @@ export async function makeStep(student: string, optimizer: OptimizerConfig, meth
   const model = await buildStudent(student, { inputShape: domain.shape, classes, seed: 1 })
   const state = createOptimizer(optimizer, variablesOf(model.trainableWeights))
   const { temperature: _, alpha: __, ...parameters } = method.parameters
-  const config = { epochs: 1, parameters }
+  const config = { epochs: 1, parameters, clip: null }
   const step = trainStep({ model, optimizer: state, method, dataset: domain, config, seed: 1 })
   return { model, step }
 }

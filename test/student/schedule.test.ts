@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { learningRateAt, type Schedule } from '../../src/student/schedule.js'
 
 const rates = (schedule: Schedule, steps: number) =>
-  Array.from({ length: steps }, (_, step) => learningRateAt(step, { schedule, base: 2, steps }))
+  Array.from({ length: steps }, (_, step) => learningRateAt(step, { schedule, base: 2, steps, perEpoch: 2 }))
 
 describe('learningRateAt', () => {
   it('constant is the base rate at every step', () => {
@@ -25,5 +25,10 @@ describe('learningRateAt', () => {
     const all = rates({ kind: 'cosine', warmup: 2 }, 12)
     expect(all.slice(0, 3)).toEqual([1, 2, 2])
     expect(all[7]).toBeCloseTo(1, 12)
+  })
+
+  it('step falls by the factor after each of its epochs', () => {
+    const all = rates({ kind: 'step', warmup: 1, milestones: [1, 3], factor: 0.5 }, 8)
+    expect(all).toEqual([2, 2, 1, 1, 1, 1, 0.5, 0.5])
   })
 })

@@ -4,7 +4,7 @@ import { DecantError } from '../../errors.js'
 import type { Preprocess, Source } from '../../source/index.js'
 import type { OptimizerConfig } from '../../student/optimizer.js'
 import type { Schedule } from '../../student/schedule.js'
-import { integer, number, oneOf } from '../parse.js'
+import { integer, list, number, oneOf } from '../parse.js'
 
 /** What `train` and `sweep` have in common: how any student of theirs is trained. */
 export interface StudentFlags {
@@ -13,10 +13,15 @@ export interface StudentFlags {
   evalSource?: string
   optimizer: OptimizerConfig['name']
   momentum?: number
+  nesterov?: true
   weightDecay?: number
   lr?: number
   schedule: Schedule['kind']
   warmup: number
+  milestones?: number[]
+  factor?: number
+  clip?: number
+  ema?: number
   epochs: number
   batch: number
   holdout?: number
@@ -37,10 +42,24 @@ export function addStudentOptions(command: Command): Command {
     .option('--eval-source <uri>', 'the images of --eval, likewise')
     .option('--optimizer <name>', 'adam, adamw or sgd', oneOf(['adam', 'adamw', 'sgd'] as const), 'adam' as const)
     .option('--momentum <m>', 'of sgd (default 0.9)', number(0, 1))
-    .option('--weight-decay <w>', 'of adamw (default 0.01)', number(0))
+    .option('--nesterov', "Nesterov's form of sgd")
+    .option('--weight-decay <w>', 'of kernels: adamw (default 0.01), sgd (default 0)', number(0))
     .option('--lr <rate>', 'peak learning rate (default 0.001; sgd 0.05)', number(0))
-    .option('--schedule <kind>', 'cosine or constant', oneOf(['cosine', 'constant'] as const), 'cosine' as const)
+    .option(
+      '--schedule <kind>',
+      'cosine, constant or step',
+      oneOf(['cosine', 'constant', 'step'] as const),
+      'cosine' as const,
+    )
+    .option(
+      '--milestones <epoch...>',
+      'of step: the epochs after which the rate falls, as 150,180,210',
+      list(integer(1)),
+    )
+    .option('--factor <f>', 'of step: what the rate is multiplied by (default 0.1)', number(0, 1))
     .option('--warmup <steps>', 'steps of linear warm-up', integer(0), 0)
+    .option('--clip <norm>', 'scale gradients down to this norm, taken over all of them', number(0))
+    .option('--ema <decay>', 'the student is the moving average of the weights, as 0.999', number(0, 1))
     .option('--epochs <n>', 'passes over the rows', integer(1), 20)
     .option('--batch <rows>', 'rows a step', integer(1), 128)
     .option(
@@ -72,21 +91,36 @@ export function trainingOf(flags: StudentFlags) {
       throw new DecantError(`${flag} belongs to ${allowed.join(' and ')}, the optimizer is ${name}`)
   }
   if (flags.momentum !== undefined) refuse('--momentum', ['sgd'])
-  if (flags.weightDecay !== undefined) refuse('--weight-decay', ['adamw'])
+  if (flags.nesterov !== undefined) refuse('--nesterov', ['sgd'])
+  if (flags.weightDecay !== undefined) refuse('--weight-decay', ['sgd', 'adamw'])
   const optimizer = {
     name,
     ...(flags.momentum !== undefined && { momentum: flags.momentum }),
+    ...(flags.nesterov !== undefined && { nesterov: flags.nesterov }),
     ...(flags.weightDecay !== undefined && { weightDecay: flags.weightDecay }),
   } as OptimizerConfig
   return {
     optimizer,
     learningRate: flags.lr ?? rate,
-    schedule: { kind: flags.schedule, warmup: flags.warmup },
+    schedule: scheduleOf(flags),
+    ...(flags.clip !== undefined && { clip: flags.clip }),
+    ...(flags.ema !== undefined && { ema: flags.ema }),
     epochs: flags.epochs,
     batch: flags.batch,
     ...(flags.holdout !== undefined && { holdout: flags.holdout }),
     ...(flags.patience !== undefined && { earlyStop: { patience: flags.patience } }),
   }
+}
+
+function scheduleOf({ schedule: kind, warmup, milestones, factor }: StudentFlags): Schedule {
+  if (kind === 'step') {
+    if (milestones) return { kind, warmup, milestones, factor: factor ?? 0.1 }
+    throw new DecantError('--schedule step: say with --milestones after which epochs the rate falls')
+  }
+  for (const [flag, value] of Object.entries({ '--milestones': milestones, '--factor': factor })) {
+    if (value !== undefined) throw new DecantError(`${flag} belongs to --schedule step, the schedule is ${kind}`)
+  }
+  return { kind, warmup }
 }
 
 /** The engine that the flags ask for, as `openEngine` takes it. */
