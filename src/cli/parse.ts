@@ -61,3 +61,6 @@ function range(least: number, most: number): string {
   if (most === Number.MAX_SAFE_INTEGER || most === Number.POSITIVE_INFINITY) return `of at least ${least}`
   return `from ${least} to ${most}`
 }
+
+/** An option that may be given more than once. */
+export const collect = (text: string, before: string[] = []): string[] => [...before, text]

@@ -9,7 +9,7 @@ import { BufferPool } from './buffers.js'
 import { planGeometry } from './geometry.js'
 import { decimalIds } from './ids.js'
 import { type IdxFile, readAt, scanIdx, streamData } from './idx-file.js'
-import { type Channels, decoder, grayToRgb, IN_FLIGHT, transformGray } from './pixels.js'
+import { type Channels, decoder, grayToRgb, IN_FLIGHT, transformPixels } from './pixels.js'
 import type { Preprocess } from './preprocess.js'
 import type { Batch, BatchOptions, Source } from './source.js'
 
@@ -44,7 +44,7 @@ export async function openIdx(
     const inputs = new Uint8Array((raw.length / pixels) * bytes)
     const one = async (_: unknown, i: number) => {
       const image = raw.subarray(i * pixels, (i + 1) * pixels)
-      inputs.set(await limit(() => transformGray(image, { width, height }, preprocess, channels)), i * bytes)
+      inputs.set(await limit(() => transformPixels(image, { width, height }, preprocess, channels)), i * bytes)
     }
     await Promise.all(Array.from({ length: raw.length / pixels }, one))
     return inputs

@@ -7,11 +7,20 @@ export type SourceOptions = {
   files?: string[]
   /** The file of labels of an IDX or NPY file. */
   labels?: string
+  /** Column of the input, or columns of numbers that are joined. A dot leads into objects: `json.text`. */
+  input?: string | string[]
+  /** Column of the labels: class numbers, or names. */
+  label?: string
+  /** Column of the ids; else they are made of file and row. */
+  id?: string
 }
 
 const schema: z.ZodType<SourceOptions> = z.strictObject({
   files: z.array(z.string()).min(1).optional(),
   labels: z.string().optional(),
+  input: z.union([z.string(), z.array(z.string()).min(1)]).optional(),
+  label: z.string().optional(),
+  id: z.string().optional(),
 })
 
 /** Checks what a manifest keeps. `where` begins the message. @throws FormatError: unknown keys, wrong types */

@@ -17,12 +17,16 @@ const FORMATS = new Set(['jpeg', 'png', 'webp', 'tiff', 'gif', 'heif'])
 
 export type Channels = 1 | 3
 
+/** The path of an image file, or its bytes. */
+export type ImageData = string | Uint8Array
+
 /** Width, height (after EXIF rotation) and format of an image file, from its header. @throws DecantError, see decodeImage */
-export async function readHeader(path: string): Promise<Size & { format: string }> {
+export async function readHeader(path: ImageData): Promise<Size & { format: string }> {
   const metadata = await open(path)
     .metadata()
     .catch(async (cause) => {
-      const { code } = (await access(path, constants.R_OK).catch((error) => error)) ?? {}
+      const { code } =
+        typeof path === 'string' ? ((await access(path, constants.R_OK).catch((error) => error)) ?? {}) : {}
       if (code) throw new DecantError(`cannot be read: ${code}`)
       throw new DecantError(`not an image (${[...FORMATS].join(', ')}), or its header is damaged`, { cause })
     })
@@ -41,7 +45,7 @@ export async function readHeader(path: string): Promise<Size & { format: string 
  * own messages come from a buffer that all threads share, so they are only the `cause`
  */
 export async function decodeImage(
-  path: string,
+  path: ImageData,
   preprocess: Preprocess,
   channels: Channels,
 ): Promise<Size & { data: Uint8Array }> {
@@ -53,19 +57,20 @@ export async function decodeImage(
   })
 }
 
-/** The same for an image that is in memory: uint8 gray [height, width]. */
-export async function transformGray(
+/** The same for pixels that are in memory: uint8 [height, width, from], gray where `from` is left out. */
+export async function transformPixels(
   data: Uint8Array,
-  size: Size,
+  size: Size & { from?: Channels },
   preprocess: Preprocess,
   channels: Channels,
 ): Promise<Uint8Array> {
-  const image = sharp(data, { raw: { ...size, channels: 1 } })
+  const { width, height, from = 1 } = size
+  const image = sharp(data, { raw: { width, height, channels: from } })
   return (await render(image, planGeometry(size, preprocess), channels)).data
 }
 
 // 'error' refuses truncated and damaged files but not those with harmless warnings, of which ImageNet has many.
-const open = (path: string) => sharp(path, { failOn: 'error', limitInputPixels: MAX_PIXELS })
+const open = (path: ImageData) => sharp(path, { failOn: 'error', limitInputPixels: MAX_PIXELS })
 
 async function render(image: Sharp, plan: Geometry, channels: Channels): Promise<Size & { data: Uint8Array }> {
   // Without fastShrinkOnLoad the JPEG decoder never shrinks below twice the wanted size: Lanczos3 has the last word at every size.

@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { DecantError, FormatError } from '../errors.js'
 
@@ -23,10 +25,28 @@ export interface Preprocess {
   std?: number[]
   /** What the teacher takes. Default NCHW. */
   layout?: 'NCHW' | 'NHWC'
+  /** How text, or lists of token ids, become rows of tokens. */
+  text?: TextPreprocess
+}
+
+export interface TextPreprocess {
+  /** Path of a tokenizer.json (Hugging Face tokenizers), in a preprocessing file relative to it. Absent: the column holds token ids. */
+  tokenizer?: string
+  /** SHA-256 of the tokenizer's file, hex: what its ids mean. `readPreprocess` fills it in. */
+  sha256?: string
+  /** Tokens of a row: shorter texts are padded at their end with -1, longer ones truncated. */
+  length: number
+  /** The side that is cut from a longer text; special tokens stay. Default right. */
+  truncate?: 'right' | 'left'
+  /** Whether the tokenizer adds its special tokens ([CLS], </s>, …). Default true. */
+  special?: boolean
 }
 
 /** Sides beyond this are a mistake: neither JPEG nor WebP can hold them. */
 const MAX_SIDE = 65_535
+
+/** Of a row. The longest contexts in use have some millions. */
+const MAX_TOKENS = 2 ** 22
 
 const side = z.int().min(1).max(MAX_SIDE)
 const size = z.strictObject({ width: side, height: side })
@@ -39,6 +59,18 @@ const schema: z.ZodType<Preprocess> = z.strictObject({
   mean: z.array(z.number()).min(1).optional(),
   std: z.array(z.number().positive()).min(1).optional(),
   layout: z.enum(['NCHW', 'NHWC']).optional(),
+  text: z
+    .strictObject({
+      tokenizer: z.string().min(1).optional(),
+      sha256: z
+        .string()
+        .regex(/^[0-9a-f]{64}$/)
+        .optional(),
+      length: z.int().min(1).max(MAX_TOKENS),
+      truncate: z.enum(['right', 'left']).optional(),
+      special: z.boolean().optional(),
+    })
+    .optional(),
 })
 
 /** Checks a value from outside. `where` begins the message. @throws FormatError: unknown version, unknown keys, wrong types or ranges */
@@ -53,18 +85,26 @@ export function parsePreprocess(value: unknown, where: string): Preprocess {
   throw new FormatError(`${where}: ${key}${message}, found ${JSON.stringify(issue.input) ?? 'nothing'}`)
 }
 
-/** Reads a preprocessing file (JSON). @throws DecantError if it cannot be read; FormatError if it is not JSON or not a Preprocess of version 1 */
+/** Reads a preprocessing file (JSON), and hashes the tokenizer that it names. @throws DecantError if it cannot be read; FormatError if it is not JSON or not a Preprocess of version 1 */
 export async function readPreprocess(path: string): Promise<Preprocess> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+  const content = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new DecantError(`${path}: cannot read the preprocessing file: ${error.code ?? error.message}`)
   })
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = JSON.parse(content)
   } catch (error) {
     throw new FormatError(`${path}: not JSON: ${(error as Error).message.split('\n')[0]}`)
   }
-  return parsePreprocess(value, path)
+  const { text, ...preprocess } = parsePreprocess(value, path)
+  if (!text?.tokenizer) return { ...preprocess, ...(text && { text }) }
+  const tokenizer = resolve(dirname(path), text.tokenizer)
+  const sha256 = createHash('sha256')
+    .update(await readTokenizer(tokenizer))
+    .digest('hex')
+  if (text.sha256 !== undefined && text.sha256 !== sha256)
+    throw new DecantError(`${path}: text.sha256 is ${text.sha256}, but ${tokenizer} has ${sha256}`)
+  return { ...preprocess, text: { ...text, tokenizer, sha256 } }
 }
 
 /**
@@ -85,4 +125,11 @@ export function affine(p: Preprocess, channels: number): { multiply: Float32Arra
     add[c] = (0 - (p.mean?.[c] ?? 0)) / std
   }
   return { multiply, add }
+}
+
+/** @throws DecantError if it cannot be read */
+export function readTokenizer(path: string): Promise<Buffer> {
+  return readFile(path).catch((error: NodeJS.ErrnoException) => {
+    throw new DecantError(`${path}: cannot read the tokenizer: ${error.code ?? error.message}`)
+  })
 }

@@ -1,12 +1,14 @@
 import { stat } from 'node:fs/promises'
 import { DecantError } from '../errors.js'
 import type { BufferPool } from './buffers.js'
+import { dataFiles, expandFiles, kindOf, type TableKind } from './files.js'
 import type { IdColumn } from './ids.js'
 import { openIdx } from './idx.js'
 import { openImages } from './images.js'
 import type { SourceOptions } from './options.js'
 import { type Preprocess, parsePreprocess } from './preprocess.js'
 import type { ViewsPlan } from './views/views-plan.js'
+import { openTables } from './tables.js'
 
 export type { IdColumn } from './ids.js'
 export type { SourceOptions } from './options.js'
@@ -28,7 +30,7 @@ export interface Batch {
   first: number
   /** n: rows present (unreadable ones are left out under `onError: 'skip'`). */
   rows: number
-  /** n stable ids: the decimal row number for IDX, the path relative to the folder, with '/', for images. */
+  /** n stable ids: the decimal row number for IDX, the path relative to the folder, with '/', for images, of other files the column `id` or file and row. */
   ids: IdColumn
   /** int32 [n]; -1 = no label. */
   labels: Int32Array
@@ -63,7 +65,7 @@ export interface Source {
   /** As the user gave it; of several files the first, and how many more. */
   uri: string
   options: SourceOptions
-  kind: 'idx' | 'images'
+  kind: 'idx' | 'images' | TableKind
   rows: number
   /** Of one row, after the source's part of preprocessing. */
   input: SourceInput
@@ -75,7 +77,7 @@ export interface Source {
   topLabel: number
   /** What decodes or resamples the pixels, with its version; undefined where the file's bytes are taken as they are. */
   decoder: string | undefined
-  /** SHA-256, hex. IDX: of the decompressed bytes of the image file, then the label file. Images: of one JSON line `[path, size, sha256]` a row. */
+  /** SHA-256, hex. Files with columns: of one JSON line `[name, size, sha256]` a file, and one of the columns. IDX: of the decompressed bytes of the image file, then the label file. Images: of one JSON line `[path, size, sha256]` a row. */
   fingerprint: string
   /** Batches of `size` consecutive rows over [from, to), in order, decoding a bounded number ahead. @throws DecantError naming file or row */
   batches(options: BatchOptions): AsyncIterable<Batch>
@@ -84,34 +86,53 @@ export interface Source {
   close(): Promise<void>
 }
 
-/**
- * Opens a dataset: an IDX image file (gzip or not; its label file is `labels`, else found beside it as `…-labels-idx1-ubyte[.gz]`, else there are no labels),
- * or a folder of images (a directory per class, or flat). Reads all bytes once: the fingerprint and, for IDX, every check come from that.
- * @throws DecantError if it cannot be read or preprocessing does not fit; FormatError naming file, what was expected and what was found
- */
-export async function openSource(uri: string | string[], options: OpenOptions = {}): Promise<Source> {
-  const [path, ...others] = typeof uri === 'string' ? [uri] : uri
-  if (path === undefined) throw new DecantError('no source is given: expected the path of a file or a folder')
-  if (others.length > 0)
-    throw new DecantError(
-      `${path}: an IDX file or a folder of images is one source by itself, found ${others.length} more`,
-    )
-  return openOne(path, options)
-}
-
 export interface OpenOptions extends Omit<SourceOptions, 'files'> {
   preprocess?: Preprocess
 }
 
-async function openOne(uri: string, options: OpenOptions): Promise<Source> {
-  const preprocess = options.preprocess ? parsePreprocess(options.preprocess, 'preprocess') : { version: 1 as const }
-  const found = await stat(uri).catch((error: NodeJS.ErrnoException) => {
-    throw new DecantError(`${uri}: cannot be read: ${error.code ?? error.message}`)
-  })
-  if (!found.isDirectory()) return openIdx(uri, { preprocess, labels: options.labels })
-  if (options.labels)
+/**
+ * Opens a dataset. One path or several; a `*` in the last part of a path stands for the files that match, in the order of their names.
+ * - a folder of images (a directory per class, or flat), or of data files as below;
+ * - an IDX image file, gzip or not; its label file is `labels`, else found beside it as `…-labels-idx1-ubyte[.gz]`, else there are no labels;
+ * - files of rows, all of one kind: Parquet, Arrow (Feather, IPC stream), CSV, JSON Lines, NPY, NPZ, WebDataset tar. `input`, `label` and `id` name columns;
+ *   the labels of an NPY file are a second one, `labels`.
+ * Reads all bytes once: the fingerprint comes from that.
+ * @throws DecantError if it cannot be read or preprocessing does not fit; FormatError naming file, row, what was expected and what was found
+ */
+export async function openSource(uri: string | string[], options: OpenOptions = {}): Promise<Source> {
+  const uris = typeof uri === 'string' ? [uri] : uri
+  const [first] = uris
+  if (first === undefined) throw new DecantError('no source is given: expected the path of a file or a folder')
+  const { preprocess: declared, ...columns } = options
+  const preprocess = declared ? parsePreprocess(declared, 'preprocess') : { version: 1 as const }
+  const folder = uris.length === 1 && (await stat(first).catch(() => undefined))?.isDirectory()
+  if (folder && (await dataFiles(first)).length === 0) {
+    if (options.labels)
+      throw new DecantError(
+        `${first}: a label file goes with an IDX file, but this is a folder: its directories are the labels`,
+      )
+    refuseColumns(first, columns)
+    return openImages(first, preprocess)
+  }
+  const files = await expandFiles(uris)
+  const kinds = await Promise.all(files.map(kindOf))
+  const [kind] = kinds
+  const other = kinds.findIndex((one) => one !== kind)
+  if (other >= 0)
     throw new DecantError(
-      `${uri}: a label file goes with an IDX file, but this is a folder: its directories are the labels`,
+      `${files[0]} is ${kind ?? 'IDX'}, ${files[other]} is ${kinds[other] ?? 'not'}: a source is of files of one kind`,
     )
-  return openImages(uri, preprocess)
+  if (kind === undefined) {
+    if (files.length > 1)
+      throw new DecantError(`${files[0]}: an IDX file is one source by itself, found ${files.length} files`)
+    refuseColumns(first, columns)
+    return openIdx(files[0]!, { preprocess, labels: options.labels })
+  }
+  const name = uris.length > 1 ? `${first} and ${uris.length - 1} more` : first
+  return openTables(name, files, { preprocess, kind, ...columns })
+}
+
+function refuseColumns(uri: string, columns: SourceOptions): void {
+  const name = (['input', 'label', 'id'] as const).find((key) => columns[key] !== undefined)
+  if (name) throw new DecantError(`${uri}: has no columns, so --${name} cannot name one`)
 }

@@ -4,7 +4,7 @@ import type { ExportEvent, ExportOptions } from '../../teacher/options.js'
 import { providers } from '../../teacher/provider.js'
 import { bytes, count, duration } from '../format.js'
 import { interruptible } from '../interrupt.js'
-import { integer, list, number, oneOf } from '../parse.js'
+import { collect, integer, list, number, oneOf } from '../parse.js'
 import { readNames } from '../read-names.js'
 import { openTerminal, type Terminal } from '../terminal.js'
 
@@ -13,6 +13,9 @@ interface Flags {
   out?: string
   preprocess?: string
   labels?: string
+  input?: string[]
+  label?: string
+  id?: string
   classes?: string
   output?: string
   codec: 'f32' | 'f16'
@@ -31,19 +34,27 @@ Examples:
   $ decant export data/train-images-idx3-ubyte.gz --teacher data/teacher.onnx --preprocess data/preprocess.json --out targets
   $ decant export photos/ --teacher resnet.onnx --preprocess imagenet.json --out targets --provider cuda --device 0,1
   $ decant export photos/ --teacher resnet.onnx --preprocess imagenet.json --dry-run
+  $ decant export data/*.parquet --input image --label label --teacher resnet.onnx --preprocess imagenet.json --out targets
 
 Stopped or killed, the same command goes on where it was. The preprocessing file declares what the teacher expects:
   { "version": 1, "resize": { "shorter": 256 }, "crop": { "width": 224, "height": 224 }, "color": "rgb",
-    "scale": 0.00392156862745098, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "layout": "NCHW" }`
+    "scale": 0.00392156862745098, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "layout": "NCHW" }
+or for text: { "version": 1, "text": { "tokenizer": "tokenizer.json", "length": 128 } }`
 
 export function exportCommand(): Command {
   return new Command('export')
     .description('stage 1: run the teacher once over a dataset and save its raw logits')
-    .argument('<source>', 'an IDX image file (.gz or not), or a folder of images (a class a directory, or flat)')
+    .argument(
+      '<source...>',
+      'a folder of images (a class a directory, or flat), an IDX image file, or files of rows: Parquet, Arrow, CSV, JSON Lines, NPY, NPZ, WebDataset tar',
+    )
     .requiredOption('--teacher <file>', 'the teacher, an ONNX classifier')
     .option('--out <dir>', 'folder of the soft-target dataset')
     .option('--preprocess <file>', "JSON: how an image becomes the teacher's input (default: bytes / 255)")
-    .option('--labels <file>', 'IDX label file (default: by the name of the image file)')
+    .option('--input <column>', 'column of the inputs; given more than once, columns of numbers to join', collect)
+    .option('--label <column>', 'column of the labels: class numbers, or names')
+    .option('--id <column>', 'column of the ids (default: file and row)')
+    .option('--labels <file>', 'label file of an IDX file (default: by its name) or of an NPY file')
     .option('--classes <file>', 'class names, one a line in the order of the logits')
     .option('--output <name>', 'the logits output, where the model has several candidates')
     .option('--codec <codec>', 'f16 (exact to 1e-6 in KL) or f32', oneOf(['f32', 'f16'] as const), 'f16' as const)
@@ -74,15 +85,18 @@ export function exportCommand(): Command {
     .action(run)
 }
 
-async function run(uri: string, flags: Flags): Promise<void> {
+async function run(uris: string[], flags: Flags): Promise<void> {
   const { openSource, readPreprocess } = await import('../../source/index.js')
   const { exportTargets } = await import('../../teacher/index.js')
   const terminal = openTerminal({ json: flags.json === true })
   if (!flags.out && !flags.dryRun) throw new DecantError('--out is missing: the folder that the dataset goes to')
   const preprocess = flags.preprocess === undefined ? undefined : await readPreprocess(flags.preprocess)
   const names = flags.classes === undefined ? undefined : await readNames(flags.classes)
-  const source = await openSource(uri, {
+  const source = await openSource(uris, {
     ...(preprocess && { preprocess }),
+    ...(flags.input && { input: flags.input }),
+    ...(flags.label !== undefined && { label: flags.label }),
+    ...(flags.id !== undefined && { id: flags.id }),
     ...(flags.labels !== undefined && { labels: flags.labels }),
   })
   const options: ExportOptions = {

@@ -1,0 +1,197 @@
+import { Message, MessageHeader, RecordBatchReader, type Schema } from 'apache-arrow'
+import { Footer } from 'apache-arrow/ipc/metadata/file'
+import { DecantError, FormatError } from '../errors.js'
+import type { Bytes } from './bytes.js'
+import { classNamesOf } from './class-names.js'
+import type { Block, Table } from './table.js'
+
+/** Metadata of a message: a few bytes a column. */
+const MAX_METADATA_BYTES = 2 ** 26
+/** A record batch is read whole. */
+const MAX_BATCH_BYTES = 2 ** 30
+const MAGIC = 'ARROW1'
+const CONTINUATION = 0xffffffff
+
+/** A message of the file: its metadata, 4 or 8 bytes of prefix included, and its body behind it. */
+interface Place {
+  offset: number
+  metadataBytes: number
+  bodyBytes: number
+}
+
+/**
+ * An Arrow IPC file (Feather V2) or stream, as they are or compressed with LZ4 or ZSTD. A block is a record batch, read with the dictionaries before it.
+ * Of files the footer is taken, of streams the messages are walked; batches are read by their place, so the size of a file doesn't matter.
+ */
+export async function openArrow(bytes: Bytes): Promise<Table> {
+  const { path } = bytes
+  return understand(path, async () => {
+    await registerCodecs()
+    const isFile = bytes.size >= 8 && Buffer.from(await bytes.read(0, 6)).toString('latin1') === MAGIC
+    const { schema, batches, dictionaries } = isFile ? await readFooter(bytes) : await walkStream(bytes)
+    const starts = [0]
+    for (const place of batches) {
+      const message = Message.decode((await readMetadata(bytes, place)).metadata)
+      if (!message.isRecordBatch())
+        throw new FormatError(`${path}: the message at byte ${place.offset} is no record batch`)
+      const rows = message.header().length
+      if (!(Number.isSafeInteger(rows) && rows >= 0)) throw new FormatError(`${path}: a record batch of ${rows} rows`)
+      starts.push(starts.at(-1)! + rows)
+    }
+    const names = classNamesOf(schema.metadata.get('huggingface'))
+    const columns = schema.fields.map(({ name }) => name)
+    const head = [encapsulate(Message.encode(Message.from(schema)))]
+    for (const place of dictionaries) head.push(await readWhole(bytes, place))
+    const block = async (index: number, wanted: string[]): Promise<Block> => {
+      const parts = [...head, await readWhole(bytes, batches[index]!)]
+      const [batch] = [...RecordBatchReader.from(parts)]
+      const rows = starts[index + 1]! - starts[index]!
+      if (batch?.numRows !== rows)
+        throw new FormatError(`${path}: a record batch of ${batch?.numRows} rows, expected ${rows}`)
+      return { columns: wanted.map((name) => cellsOf(batch.getChild(name)!)) }
+    }
+    return {
+      path,
+      columns,
+      starts,
+      sha256: bytes.sha256,
+      size: bytes.size,
+      classNames: (column) => names.get(column),
+      block: (index, wanted) => understand(path, () => block(index, wanted)),
+      close: () => bytes.close(),
+    }
+  })
+}
+
+interface Vectorlike {
+  length: number
+  get(i: number): unknown
+}
+
+/** Cells on demand: a list is a vector of its own, a struct a row that reads its fields. */
+function cellsOf(vector: Vectorlike): ArrayLike<unknown> {
+  return Array.from({ length: vector.length }, (_, i) => plain(vector.get(i)))
+}
+
+function plain(cell: unknown): unknown {
+  if (typeof cell !== 'object' || cell === null || ArrayBuffer.isView(cell)) return cell
+  if ('toArray' in cell && 'length' in cell) {
+    const list = cell as unknown as Vectorlike
+    return Array.from({ length: list.length }, (_, i) => plain(list.get(i)))
+  }
+  if ('toJSON' in cell) {
+    const row = (cell as { toJSON(): Record<string, unknown> }).toJSON()
+    return Object.fromEntries(Object.entries(row).map(([key, value]) => [key, plain(value)]))
+  }
+  return cell
+}
+
+async function readFooter(bytes: Bytes): Promise<{ schema: Schema; batches: Place[]; dictionaries: Place[] }> {
+  const { path, size } = bytes
+  const tail = Buffer.from(await bytes.read(Math.max(0, size - 10), Math.min(10, size)))
+  if (tail.toString('latin1', 4) !== MAGIC)
+    throw new FormatError(`${path}: truncated Arrow file: it does not end with ${MAGIC}`)
+  const length = tail.readInt32LE(0)
+  if (length <= 0 || length > size - 18 || length > MAX_METADATA_BYTES)
+    throw new FormatError(`${path}: an Arrow footer of ${length} bytes, the file has ${size}`)
+  const footer = Footer.decode(await bytes.read(size - 10 - length, length))
+  const place = ({
+    offset,
+    metaDataLength,
+    bodyLength,
+  }: {
+    offset: number
+    metaDataLength: number
+    bodyLength: number
+  }) => checkPlace(bytes, { offset, metadataBytes: metaDataLength, bodyBytes: bodyLength })
+  return {
+    schema: footer.schema,
+    batches: [...footer.recordBatches()].map(place),
+    dictionaries: [...footer.dictionaryBatches()].map(place),
+  }
+}
+
+async function walkStream(bytes: Bytes): Promise<{ schema: Schema; batches: Place[]; dictionaries: Place[] }> {
+  let schema: Schema | undefined
+  const [batches, dictionaries]: [Place[], Place[]] = [[], []]
+  for (let offset = 0; offset + 8 <= bytes.size; ) {
+    const { metadata, metadataBytes } = await readMetadata(bytes, { offset })
+    if (metadata.length === 0) break
+    const message = Message.decode(metadata)
+    const place = checkPlace(bytes, { offset, metadataBytes, bodyBytes: message.bodyLength })
+    if (message.isSchema()) schema = message.header() as Schema
+    else if (!schema) throw new FormatError(`${bytes.path}: not an Arrow stream: it does not begin with a schema`)
+    else if (message.headerType === MessageHeader.DictionaryBatch) dictionaries.push(place)
+    else batches.push(place)
+    offset += metadataBytes + place.bodyBytes
+  }
+  if (!schema) throw new FormatError(`${bytes.path}: not an Arrow file or stream`)
+  return { schema, batches, dictionaries }
+}
+
+function checkPlace({ path, size }: Bytes, place: Place): Place {
+  const { offset, metadataBytes, bodyBytes } = place
+  for (const n of [offset, metadataBytes, bodyBytes])
+    if (!(Number.isSafeInteger(n) && n >= 0))
+      throw new FormatError(`${path}: a message at byte ${offset} of ${metadataBytes} + ${bodyBytes} bytes`)
+  if (metadataBytes > MAX_METADATA_BYTES || bodyBytes > MAX_BATCH_BYTES)
+    throw new FormatError(
+      `${path}: a record batch of ${metadataBytes} + ${bodyBytes} bytes, at most ${MAX_BATCH_BYTES} are read at once; write the file with smaller batches`,
+    )
+  if (offset + metadataBytes + bodyBytes > size)
+    throw new FormatError(
+      `${path}: truncated: a message of ${metadataBytes + bodyBytes} bytes at byte ${offset}, the file has ${size}`,
+    )
+  return place
+}
+
+/** The flatbuffer of the message at `offset`; its prefix is 4 bytes in files of Arrow before 0.15, else 8. Empty = end of stream. */
+async function readMetadata(
+  bytes: Bytes,
+  { offset }: Pick<Place, 'offset'>,
+): Promise<{ metadata: Uint8Array; metadataBytes: number }> {
+  const prefix = Buffer.from(await bytes.read(offset, 8))
+  const marked = prefix.readUInt32LE(0) === CONTINUATION
+  const length = prefix.readInt32LE(marked ? 4 : 0)
+  const before = marked ? 8 : 4
+  if (length < 0 || length > MAX_METADATA_BYTES || offset + before + length > bytes.size)
+    throw new FormatError(
+      `${bytes.path}: not an Arrow file or stream, or truncated: a message of ${length} bytes at byte ${offset}`,
+    )
+  return { metadata: await bytes.read(offset + before, length), metadataBytes: before + length }
+}
+
+const readWhole = (bytes: Bytes, { offset, metadataBytes, bodyBytes }: Place) =>
+  bytes.read(offset, metadataBytes + bodyBytes)
+
+function encapsulate(metadata: Uint8Array): Uint8Array {
+  const padded = (metadata.length + 7) & ~7
+  const message = Buffer.alloc(8 + padded)
+  message.writeUInt32LE(CONTINUATION, 0)
+  message.writeInt32LE(padded, 4)
+  message.set(metadata, 8)
+  return message
+}
+
+async function understand<T>(path: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read()
+  } catch (error) {
+    if (error instanceof DecantError) throw error
+    throw new FormatError(
+      `${path}: not a readable Arrow file: ${String((error as Error)?.message ?? error).split('\n')[0]}`,
+      { cause: error },
+    )
+  }
+}
+
+/** apache-arrow keeps its codecs in one place for the process. */
+async function registerCodecs(): Promise<void> {
+  const { compressionRegistry, CompressionType } = await import('apache-arrow')
+  if (compressionRegistry.get(CompressionType.ZSTD)) return
+  const { decompressZstd } = await import('hyparquet-compressors')
+  const { decodeLz4Frame } = await import('./lz4-frame.js')
+  // copied: a view into a larger buffer need not begin where its elements may
+  compressionRegistry.set(CompressionType.ZSTD, { decode: (data) => decompressZstd(data).slice() })
+  compressionRegistry.set(CompressionType.LZ4_FRAME, { decode: decodeLz4Frame })
+}

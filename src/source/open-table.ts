@@ -1,0 +1,55 @@
+import { basename } from 'node:path'
+import { DecantError } from '../errors.js'
+import { openBytes } from './bytes.js'
+import type { TableKind } from './files.js'
+import type { Table } from './table.js'
+
+/** Opens one file of rows. `wanted` are the columns that will be read. @throws DecantError, FormatError */
+export async function openTable(path: string, kind: TableKind, wanted: string[]): Promise<Table> {
+  const bytes = await openBytes(path)
+  try {
+    switch (kind) {
+      case 'parquet':
+        return await (await import('./parquet.js')).openParquet(bytes)
+      case 'arrow':
+        return await (await import('./arrow.js')).openArrow(bytes)
+      case 'csv':
+        return await (await import('./csv.js')).openCsv(bytes)
+      case 'jsonl':
+        return await (await import('./jsonl.js')).openJsonLines(bytes)
+      case 'npy':
+        return await (await import('./npy.js')).openNpy(bytes, basename(path).replace(/\.npy(\.gz)?$/i, ''))
+      case 'npz':
+        return await (await import('./npz.js')).openNpz(bytes, wanted)
+      case 'webdataset':
+        return await (await import('./webdataset.js')).openWebDataset(bytes)
+    }
+  } catch (error) {
+    await bytes.close()
+    throw error
+  }
+}
+
+/** Columns by their names in a table; `a.b` is the key b of the objects in column a. @throws DecantError that lists what there is */
+export function findColumns(table: Table, names: string[]): { column: string; keys: string[] }[] {
+  return names.map((name) => {
+    if (table.columns.includes(name)) return { column: name, keys: [] }
+    const dot = [...name.matchAll(/\./g)]
+      .map(({ index }) => index)
+      .find((at) => table.columns.includes(name.slice(0, at)))
+    if (dot !== undefined) return { column: name.slice(0, dot), keys: name.slice(dot + 1).split('.') }
+    throw new DecantError(
+      `${table.path}: no column '${name}'; it has ${table.columns.map((column) => `'${column}'`).join(', ') || 'none'}`,
+    )
+  })
+}
+
+/** The value under `keys` in a cell; null where it has none. */
+export function dig(cell: unknown, keys: string[]): unknown {
+  let value = cell
+  for (const key of keys) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return null
+    value = (value as Record<string, unknown>)[key]
+  }
+  return value
+}

@@ -1,0 +1,163 @@
+import type { AsyncBuffer, Compressors, FileMetaData } from 'hyparquet'
+import { DecantError, FormatError } from '../errors.js'
+import type { Bytes } from './bytes.js'
+import { classNamesOf } from './class-names.js'
+import { BLOCK_BYTES, type Block, type Table } from './table.js'
+
+/** A page is a megabyte by default; writers of large binary values make some of tens. One that claims more than this is not worth the memory. */
+const MAX_PAGE_BYTES = 2 ** 29
+/** The footer is read whole. That of a file of 100,000 row groups of ten columns has some 100 MB. */
+const MAX_FOOTER_BYTES = 2 ** 28
+
+/**
+ * A Parquet file. A block is a row group, or a part of one that decodes to more than 8 MiB; parts and single rows are read through the file's offset index
+ * where it has one, so that only their pages are.
+ */
+export async function openParquet(bytes: Bytes): Promise<Table> {
+  const { path } = bytes
+  const { parquetMetadataAsync, parquetScan } = await import('hyparquet')
+  const compressors = await guarded()
+  const file: AsyncBuffer = {
+    byteLength: bytes.size,
+    slice: async (start, end = bytes.size) => (await bytes.read(start, end - start)).buffer as ArrayBuffer,
+  }
+  const metadata = await understand(path, async () => {
+    await checkFooter(bytes)
+    return parquetMetadataAsync(file, { geoparquet: false })
+  })
+  checkGroups(bytes, metadata)
+
+  const columns = topColumns(metadata)
+  const starts = startsOf(metadata)
+  const metadataOf = (key: string) => metadata.key_value_metadata?.find((entry) => entry.key === key)?.value
+  const names = classNamesOf(metadataOf('huggingface'))
+  const readRange = async ({ from, to, wanted }: { from: number; to: number; wanted: string[] }): Promise<Block> => {
+    const scan = await parquetScan({
+      file,
+      metadata,
+      columns: wanted,
+      rowStart: from,
+      rowEnd: to,
+      compressors,
+      utf8: false,
+    })
+    const cells = await Promise.all(wanted.map((column) => scan.readColumn({ column, rowStart: from, rowEnd: to })))
+    for (const [i, { length }] of cells.entries())
+      if (length !== to - from)
+        throw new FormatError(
+          `${path}: column '${wanted[i]}': ${length} values for rows ${from} to ${to - 1}, expected ${to - from}`,
+        )
+    return { columns: cells }
+  }
+  const indexed = metadata.row_groups.every((group) => group.columns.every((chunk) => chunk.offset_index_offset))
+  return {
+    path,
+    columns,
+    starts,
+    sha256: bytes.sha256,
+    size: bytes.size,
+    classNames: (column) => names.get(column),
+    block: (index, wanted) =>
+      understand(path, () => readRange({ from: starts[index]!, to: starts[index + 1]!, wanted: wanted })),
+    ...(indexed && {
+      pick: (_, rows, wanted) =>
+        understand(path, async () => {
+          const blocks = await Promise.all(rows.map((row) => readRange({ from: row, to: row + 1, wanted })))
+          return { columns: wanted.map((_, column) => blocks.map((block) => block.columns[column]![0])) }
+        }),
+    }),
+    close: () => bytes.close(),
+  }
+}
+
+/** What a library throws over bytes that came from others is said of the file. */
+async function understand<T>(path: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read()
+  } catch (error) {
+    if (error instanceof DecantError) throw error
+    throw new FormatError(
+      `${path}: not a readable Parquet file: ${String((error as Error)?.message ?? error).split('\n')[0]}`,
+      { cause: error },
+    )
+  }
+}
+
+async function checkFooter(bytes: Bytes): Promise<void> {
+  if (bytes.size < 12) throw new FormatError(`${bytes.path}: not a Parquet file: ${bytes.size} bytes`)
+  const tail = Buffer.from(await bytes.read(bytes.size - 8, 8))
+  const magic = tail.toString('latin1', 4)
+  if (magic !== 'PAR1')
+    throw new FormatError(
+      `${bytes.path}: not a Parquet file, or truncated: it ends with ${JSON.stringify(magic)}, expected "PAR1"`,
+    )
+  const length = tail.readUInt32LE(0)
+  if (length > Math.min(bytes.size - 12, MAX_FOOTER_BYTES))
+    throw new FormatError(
+      `${bytes.path}: a footer of ${length} bytes, expected at most ${Math.min(bytes.size - 12, MAX_FOOTER_BYTES)}`,
+    )
+}
+
+/** Counts and places that the footer claims, against the file and against each other. */
+function checkGroups({ path, size }: Bytes, { row_groups, num_rows }: FileMetaData): void {
+  let rows = 0n
+  for (const [i, group] of row_groups.entries()) {
+    if (!(group.num_rows >= 0n && group.num_rows <= 2n ** 31n))
+      throw new FormatError(`${path}: row group ${i} has ${group.num_rows} rows`)
+    rows += group.num_rows
+    for (const { meta_data, offset_index_offset = 0n, offset_index_length = 0 } of group.columns) {
+      if (!meta_data) throw new FormatError(`${path}: row group ${i}: a column without metadata`)
+      const name = meta_data.path_in_schema.join('.')
+      const from = meta_data.dictionary_page_offset || meta_data.data_page_offset
+      const inside = (start: bigint, length: bigint) => start >= 0n && length >= 0n && start + length <= BigInt(size)
+      if (!inside(from, meta_data.total_compressed_size) || !inside(offset_index_offset, BigInt(offset_index_length)))
+        throw new FormatError(
+          `${path}: row group ${i}, column '${name}': ${meta_data.total_compressed_size} bytes at ${from}, the file has ${size}`,
+        )
+    }
+  }
+  if (rows !== num_rows) throw new FormatError(`${path}: ${num_rows} rows by the footer, the row groups have ${rows}`)
+}
+
+/** Row groups, those that decode to more than a block cut into equal parts. */
+function startsOf({ row_groups }: FileMetaData): number[] {
+  const starts: number[] = []
+  let first = 0
+  for (const group of row_groups) {
+    const rows = Number(group.num_rows)
+    const bytes = group.columns.reduce(
+      (sum, { meta_data }) => sum + Math.max(0, Number(meta_data!.total_uncompressed_size)),
+      0,
+    )
+    const step = Math.max(1, Math.ceil(rows / Math.max(1, Math.ceil(bytes / BLOCK_BYTES))))
+    for (let row = 0; row < rows; row += step) starts.push(first + row)
+    first += rows
+  }
+  return [...starts, first]
+}
+
+function topColumns({ schema }: FileMetaData): string[] {
+  const names: string[] = []
+  let at = 1
+  const skip = (): void => {
+    const element = schema[at++]
+    for (let child = 0; child < (element?.num_children ?? 0) && at < schema.length; child++) skip()
+  }
+  while (at < schema.length) {
+    names.push(schema[at]!.name)
+    skip()
+  }
+  return names
+}
+
+async function guarded(): Promise<Compressors> {
+  const { compressors } = await import('hyparquet-compressors')
+  const guard =
+    (decompress: NonNullable<Compressors['ZSTD']>) =>
+    (input: Uint8Array, length: number): Uint8Array => {
+      if (!(length >= 0 && length <= MAX_PAGE_BYTES))
+        throw new Error(`a page of ${length} bytes, at most ${MAX_PAGE_BYTES} are allowed`)
+      return decompress(input, length)
+    }
+  return Object.fromEntries(Object.entries(compressors).map(([name, decompress]) => [name, guard(decompress)]))
+}

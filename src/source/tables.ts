@@ -1,0 +1,311 @@
+import { createHash } from 'node:crypto'
+import { basename } from 'node:path'
+import pLimit from 'p-limit'
+import { DecantError, FormatError } from '../errors.js'
+import { ahead, batchStarts, checkRange, checkRows } from './batching.js'
+import { BlockCache, type Place, type Row } from './block-cache.js'
+import { type CellReader, chooseReader } from './cells.js'
+import type { TableKind } from './files.js'
+import { joinIds } from './ids.js'
+import { LabelColumn, show } from './labels.js'
+import { dig, findColumns, openTable } from './open-table.js'
+import type { SourceOptions } from './options.js'
+import { IN_FLIGHT } from './pixels.js'
+import type { Preprocess } from './preprocess.js'
+import type { Batch, Inputs, Source } from './source.js'
+import type { Table } from './table.js'
+import { KEY, usualColumns } from './webdataset.js'
+
+type Run = (work: () => Promise<void>) => Promise<void>
+type Chosen = { input: string[]; label: string | undefined; id: string | undefined }
+
+/** As the cache allows. */
+const MAX_ID_BYTES = 1024
+/** Files opened (read and hashed) at once. */
+const OPENING = 2
+/** Rows looked at for one that has an input, from which the kind of the source is taken. */
+const LOOKED_AT = 1000
+
+/**
+ * Files of rows with columns, one after another. Ids come from the column `id`, else they are `<file>:<row>` (WebDataset: `<file>/<sample>`). The labels of all rows
+ * are read when it is opened and held, four bytes a row; inputs are read block by block.
+ * @throws see openSource
+ */
+export async function openTables(
+  uri: string,
+  files: string[],
+  { preprocess, kind, ...options }: { preprocess: Preprocess; kind: TableKind } & SourceOptions,
+): Promise<Source> {
+  const declared = typeof options.input === 'string' ? [options.input] : (options.input ?? [])
+  const named = [...declared, options.label, options.id].filter((name) => name !== undefined)
+  const wanted = (kind === 'npz' && declared.length === 0 ? [] : named) as string[]
+  const tables: Table[] = []
+  const close = async () => {
+    await Promise.all(tables.map((table) => table.close()))
+  }
+  try {
+    for await (const table of ahead(files, OPENING, (file) => openTable(file, kind, wanted))) tables.push(table)
+    if (options.labels !== undefined) await addLabels(tables, options.labels, kind)
+    const chosen = chooseColumns(tables[0]!, options, kind)
+    return await assemble({
+      uri,
+      kind,
+      tables,
+      chosen,
+      preprocess,
+      options: { ...options, ...(files.length > 1 && { files }) },
+      close,
+    })
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+const LABELS = 'label'
+
+/** The labels of an NPY file in a second one, as a column beside it. */
+async function addLabels(tables: Table[], path: string, kind: TableKind): Promise<void> {
+  const [table, ...more] = tables
+  if (kind !== 'npy' || !table || more.length > 0)
+    throw new DecantError(`${path}: a label file goes with an IDX or NPY file; in other sources labels are a column`)
+  const labels = await openTable(path, 'npy', [])
+  const [rows, found] = [table.starts.at(-1), labels.starts.at(-1)]
+  if (rows !== found) throw new FormatError(`${path}: ${found} labels, but ${table.path} has ${rows} rows`)
+  tables[0] = {
+    ...table,
+    columns: [...table.columns, LABELS],
+    sha256: createHash('sha256').update(table.sha256).update(labels.sha256).digest('hex'),
+    arrayOf: (column) => (column === LABELS ? undefined : table.arrayOf?.(column)),
+    async block(index, wanted) {
+      const [from, to] = [table.starts[index]!, table.starts[index + 1]!]
+      const own = await table.block(
+        index,
+        wanted.filter((column) => column !== LABELS),
+      )
+      let at = 0
+      const column = async () => readSpan(labels, from, to)
+      return { columns: await Promise.all(wanted.map((name) => (name === LABELS ? column() : own.columns[at++]!))) }
+    },
+    async close() {
+      await Promise.all([table.close(), labels.close()])
+    },
+  }
+}
+
+/** Rows [from, to) of a table's one column, whatever its own blocks are. */
+async function readSpan(table: Table, from: number, to: number): Promise<unknown[]> {
+  const cache = new BlockCache([table], table.columns)
+  const places = Array.from({ length: to - from }, (_, i) => cache.locate(from + i))
+  return (await cache.read(places, { scattered: false })).map(({ cells }) => cells[0])
+}
+
+function chooseColumns(table: Table, options: SourceOptions, kind: TableKind): Chosen {
+  const usual = kind === 'webdataset' ? usualColumns(table.columns) : undefined
+  const only = table.columns.length === 1 || options.labels !== undefined ? table.columns[0] : undefined
+  const input = options.input ?? usual?.input ?? only
+  if (input === undefined)
+    throw new DecantError(
+      `${table.path}: say which column is the input (--input); it has ${table.columns.map((column) => `'${column}'`).join(', ') || 'none'}`,
+    )
+  return {
+    input: typeof input === 'string' ? [input] : input,
+    label: options.label ?? (options.labels !== undefined ? LABELS : usual?.label),
+    id: options.id,
+  }
+}
+
+async function assemble(setting: {
+  uri: string
+  kind: TableKind
+  tables: Table[]
+  chosen: Chosen
+  preprocess: Preprocess
+  options: SourceOptions
+  close: () => Promise<void>
+}): Promise<Source> {
+  const { uri, kind, tables, chosen, preprocess, options, close } = setting
+  const names = [...chosen.input, ...(chosen.id === undefined ? (kind === 'webdataset' ? [KEY] : []) : [chosen.id])]
+  const paths = columnsIn(tables, names)
+  const cache = new BlockCache(
+    tables,
+    paths.map(({ column }) => column),
+  )
+  const rows = cache.rows
+  if (rows === 0) throw new DecantError(`${uri}: no rows in it`)
+  const inputs = chosen.input.length
+  const files = tables.map(({ path }) => Buffer.from(basename(path)))
+  const cellsOf = ({ cells }: Row) => cells.map((cell, i) => dig(cell, paths[i]!.keys))
+  const where = ({ table, row }: Place, line?: number) =>
+    `${tables[table]!.path}: row ${row}${line === undefined ? '' : ` (line ${line})`}`
+
+  for (const name of chosen.input) {
+    const shapes = tables.map((table) => JSON.stringify(table.arrayOf?.(name) ?? null))
+    const other = shapes.findIndex((shape) => shape !== shapes[0])
+    if (other >= 0)
+      throw new FormatError(`${tables[other]!.path}: '${name}' is ${shapes[other]}, in ${tables[0]!.path} it is ${shapes[0]}`)
+  }
+  const reader = await firstReader()
+  const width = reader.input.shape.reduce((product, n) => product * n, 1)
+  const { labels, classes } = await readLabels(tables, chosen.label, kind)
+
+  async function firstReader(): Promise<CellReader> {
+    const arrays = chosen.input.map((name) => tables[0]!.arrayOf?.(name))
+    const places = Array.from({ length: Math.min(rows, LOOKED_AT) }, (_, i) => cache.locate(i))
+    const common = { preprocess, columns: chosen.input, arrays }
+    let place = places[0]!
+    try {
+      for (place of places) {
+        const [row] = await cache.read([place], { scattered: false })
+        const first = cellsOf(row!).slice(0, inputs)
+        if (first.every((cell) => cell !== null && cell !== undefined)) return await chooseReader({ ...common, first })
+      }
+    } catch (error) {
+      if (
+        error instanceof DecantError &&
+        !error.message.startsWith('preprocess') &&
+        !error.message.startsWith(tables[place.table]!.path)
+      )
+        throw new FormatError(`${where(place)}: ${error.message}`, { cause: error })
+      throw error
+    }
+    throw new FormatError(`${uri}: the first ${places.length} rows have no input in column '${chosen.input[0]}'`)
+  }
+
+  function idOf(place: Place, cells: unknown[]): Uint8Array {
+    const own = cells[inputs]
+    if (chosen.id === undefined) {
+      const behind = kind === 'webdataset' ? `/${own}` : `:${place.row}`
+      return Buffer.concat([files[place.table]!, Buffer.from(behind)])
+    }
+    if (!['string', 'number', 'bigint'].includes(typeof own))
+      throw new FormatError(`column '${chosen.id}': expected an id, found ${show(own)}`)
+    const id = Buffer.from(String(own))
+    if (id.length === 0 || id.length > MAX_ID_BYTES)
+      throw new FormatError(`column '${chosen.id}': an id of ${id.length} bytes, expected 1 to ${MAX_ID_BYTES}`)
+    return id
+  }
+
+  async function gather(
+    n: number,
+    at: (i: number) => number,
+    how: { run: Run; skip: boolean; scattered: boolean },
+  ): Promise<Batch> {
+    const places = Array.from({ length: n }, (_, i) => cache.locate(at(i)))
+    const found = await cache.read(places, how)
+    const ids: Uint8Array[] = []
+    const data = allocate(reader.input.dtype, n * width)
+    const reasons = new Map<number, DecantError>()
+    const one = async (i: number) => {
+      if (reasons.size > 0 && !how.skip) return
+      const cells = cellsOf(found[i]!)
+      ids[i] = Buffer.concat([files[places[i]!.table]!, Buffer.from(`:${places[i]!.row}`)])
+      try {
+        ids[i] = idOf(places[i]!, cells)
+        await reader.read(cells.slice(0, inputs), data.subarray(i * width, (i + 1) * width))
+      } catch (error) {
+        if (!(error instanceof DecantError)) throw error
+        reasons.set(i, error)
+      }
+    }
+    if (reader.parallel) await Promise.all(Array.from({ length: n }, (_, i) => how.run(() => one(i))))
+    else
+      await how.run(async () => {
+        for (let i = 0; i < n; i++) await one(i)
+      })
+
+    const bad = [...reasons.keys()].sort((a, b) => a - b)
+    if (bad[0] !== undefined && !how.skip)
+      throw new FormatError(`${where(places[bad[0]]!, found[bad[0]]!.line)}: ${reasons.get(bad[0])!.message}`, {
+        cause: reasons.get(bad[0]),
+      })
+    const kept = Array.from({ length: n }, (_, i) => i).filter((i) => !reasons.has(i))
+    if (kept.length < n) for (const [to, i] of kept.entries()) data.copyWithin(to * width, i * width, (i + 1) * width)
+    return {
+      first: n > 0 ? at(0) : 0,
+      rows: kept.length,
+      ids: joinIds(kept.map((i) => ids[i]!)),
+      labels: Int32Array.from(kept, (i) => labels?.[at(i)] ?? -1),
+      inputs: kept.length < n ? data.slice(0, kept.length * width) : data,
+      skipped: bad.map((i) => ({ id: String(ids[i]), reason: reasons.get(i)!.message.slice(0, 1000) })),
+    }
+  }
+
+  return {
+    uri,
+    options,
+    kind,
+    rows,
+    input: reader.input,
+    classes,
+    topLabel: labels ? labels.reduce((top, label) => Math.max(top, label), -1) : -1,
+    decoder: reader.decoder,
+    fingerprint: fingerprint(tables, chosen),
+    async *batches(asked) {
+      const range = checkRange(asked, rows)
+      const limit = pLimit(IN_FLIGHT)
+      const depth = 1 + (reader.parallel ? Math.ceil(IN_FLIGHT / range.size) : 1)
+      const make = (first: number, stopped: AbortSignal) => {
+        const run: Run = (work) =>
+          limit(() => {
+            asked.signal?.throwIfAborted()
+            stopped.throwIfAborted()
+            return work()
+          })
+        const n = Math.min(range.size, range.to - first)
+        return gather(n, (i) => first + i, { run, skip: asked.onError === 'skip', scattered: false })
+      }
+      for await (const made of ahead(batchStarts(range), depth, make)) {
+        asked.signal?.throwIfAborted()
+        yield made
+      }
+    },
+    async read(asked) {
+      checkRows(asked, rows)
+      return gather(asked.length, (i) => asked[i]!, { run: pLimit(IN_FLIGHT), skip: false, scattered: true })
+    },
+    close,
+  }
+}
+
+const allocate = (dtype: 'uint8' | 'float32' | 'int32', n: number): Inputs =>
+  dtype === 'uint8' ? new Uint8Array(n) : dtype === 'int32' ? new Int32Array(n) : new Float32Array(n)
+
+/** Every file must have the columns; their paths are those of the first. */
+function columnsIn(tables: Table[], names: string[]): { column: string; keys: string[] }[] {
+  const [first] = tables.map((table) => findColumns(table, names))
+  return first!
+}
+
+/** Labels of all rows, by a pass over their column. */
+async function readLabels(
+  tables: Table[],
+  label: string | undefined,
+  kind: TableKind,
+): Promise<{ labels: Int32Array | undefined; classes: string[] | undefined }> {
+  if (label === undefined) return { labels: undefined, classes: undefined }
+  const [path] = columnsIn(tables, [label])
+  const rows = tables.reduce((sum, { starts }) => sum + starts.at(-1)!, 0)
+  const column = new LabelColumn(rows, {
+    names: tables[0]!.classNames?.(label),
+    text: kind === 'csv' ? 'digits are numbers' : 'names',
+  })
+  for (const table of tables)
+    for (let index = 0; index + 1 < table.starts.length; index++) {
+      const block = await table.block(index, [path!.column])
+      const start = table.starts[index]!
+      for (let i = 0; i < table.starts[index + 1]! - start; i++)
+        column.add(dig(block.columns[0]![i], path!.keys), () => {
+          const line = block.line ? ` (line ${block.line(i)})` : ''
+          return `${table.path}: row ${start + i}${line}: label '${label}'`
+        })
+    }
+  return column.finish(`${tables[0]!.path}: label '${label}'`)
+}
+
+/** SHA-256 over one line of JSON a file, `[name, size, sha256]`, and one of the columns that make the rows. */
+function fingerprint(tables: Table[], { input, label, id }: Chosen): string {
+  const hash = createHash('sha256')
+  for (const { path, size, sha256 } of tables) hash.update(`${JSON.stringify([basename(path), size, sha256])}\n`)
+  return hash.update(`${JSON.stringify({ input, label: label ?? null, id: id ?? null })}\n`).digest('hex')
+}

@@ -1,0 +1,58 @@
+import { createHash } from 'node:crypto'
+import { DecantError, FormatError } from '../errors.js'
+import { readTokenizer, type TextPreprocess } from './preprocess.js'
+
+/** Writes the tokens of one text into `into`, -1 behind them. */
+export type Tokenize = (text: string, into: Int32Array) => void
+
+/** The probe that tells which special tokens come before and behind a text. */
+const PROBE = 'a'
+
+/**
+ * Loads the tokenizer that preprocessing declares. Longer texts are truncated before special tokens are added, as Hugging Face's tokenizers do, so that those stay.
+ * The padding and truncation that the file itself may declare are not used: preprocessing declares them.
+ * @throws DecantError: cannot be read, or is not the file whose hash was declared; FormatError: not a tokenizer
+ */
+export async function openTokenizer(text: TextPreprocess & { tokenizer: string }): Promise<Tokenize> {
+  const { tokenizer: path, sha256, length, truncate = 'right', special = true } = text
+  const bytes = await readTokenizer(path)
+  const found = createHash('sha256').update(bytes).digest('hex')
+  if (sha256 === undefined)
+    throw new DecantError(`preprocess: text.sha256 is missing; readPreprocess fills it in (${path} has ${found})`)
+  if (found !== sha256) throw new DecantError(`${path}: its SHA-256 is ${found}, the preprocessing declares ${sha256}`)
+  const { Tokenizer } = await import('@huggingface/tokenizers')
+  const load = () => {
+    try {
+      const tokenizer = new Tokenizer(JSON.parse(bytes.toString('utf8')), {})
+      return { tokenizer, ...surroundings(tokenizer) }
+    } catch (error) {
+      throw new FormatError(
+        `${path}: not a tokenizer.json: ${String((error as Error).message ?? error).split('\n')[0]}`,
+      )
+    }
+  }
+  const { tokenizer, before, behind } = load()
+  const [front, back] = special ? [before, behind] : [[], []]
+  const room = length - front.length - back.length
+  if (room < 1)
+    throw new DecantError(
+      `preprocess: text.length is ${length}, the tokenizer adds ${front.length + back.length} special tokens`,
+    )
+  return (text, into) => {
+    const ids = tokenizer.encode(text, { add_special_tokens: false }).ids
+    const kept = ids.length <= room ? ids : truncate === 'right' ? ids.slice(0, room) : ids.slice(-room)
+    into.fill(-1)
+    into.set([...front, ...kept, ...back])
+  }
+}
+
+function surroundings(tokenizer: {
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] }
+}) {
+  const bare = tokenizer.encode(PROBE, { add_special_tokens: false }).ids
+  const full = tokenizer.encode(PROBE, { add_special_tokens: true }).ids
+  for (let at = 0; at + bare.length <= full.length; at++)
+    if (bare.every((id, i) => full[at + i] === id))
+      return { before: full.slice(0, at), behind: full.slice(at + bare.length) }
+  throw new Error('its special tokens are not around the text')
+}

@@ -1,0 +1,117 @@
+import { FormatError } from '../errors.js'
+import type { Bytes } from './bytes.js'
+import { BLOCK_BYTES, type Block, type Table } from './table.js'
+import { walkTar } from './tar.js'
+
+/** The column of a sample's name. */
+export const KEY = '__key__'
+/** Cells of these are images, bytes as they are. */
+const IMAGES = ['jpg', 'jpeg', 'png', 'webp', 'tif', 'tiff', 'gif', 'avif']
+const MAX_CELL_BYTES = 2 ** 28
+
+interface Sample {
+  key: string
+  /** Offset and size by place in `columns`; -1 = the sample has no such member. */
+  members: [offset: number, size: number][]
+}
+
+/**
+ * A WebDataset archive: members in a row with the same path up to the first '.' of their base name are a sample; what comes after it is the column. `cls` is a number,
+ * `json` an object, `txt` text, everything else bytes. An index of the members is held in memory, their content is read a block of samples at a time.
+ */
+export async function openWebDataset(bytes: Bytes): Promise<Table> {
+  const { path } = bytes
+  const columns: string[] = []
+  const samples: Sample[] = []
+  for await (const { name, offset, size } of walkTar(bytes)) {
+    const slash = name.lastIndexOf('/') + 1
+    const dot = name.indexOf('.', slash)
+    if (dot < 0 || dot === slash) continue // hidden files (macOS leaves ._ ones), and those without an extension
+    const [key, column] = [name.slice(0, dot).replace(/^\.\//, ''), name.slice(dot + 1)]
+    let place = columns.indexOf(column)
+    if (place < 0) place = columns.push(column) - 1
+    let sample = samples.at(-1)
+    if (sample?.key !== key) {
+      sample = { key, members: [] }
+      samples.push(sample)
+    }
+    if (sample.members[place]) throw new FormatError(`${path}: sample '${key}' has '${column}' twice`)
+    sample.members[place] = [offset, size]
+  }
+  if (samples.length === 0)
+    throw new FormatError(`${path}: no samples in the archive: expected members like 000001.jpg and 000001.cls`)
+
+  const cell = async (sample: Sample, column: string): Promise<unknown> => {
+    if (column === KEY) return sample.key
+    const member = sample.members[columns.indexOf(column)]
+    if (!member) return null
+    if (member[1] > MAX_CELL_BYTES)
+      throw new FormatError(
+        `${path}: '${sample.key}.${column}' has ${member[1]} bytes, at most ${MAX_CELL_BYTES} are read`,
+      )
+    return decode(await bytes.read(...member), { column, where: `${path}: '${sample.key}.${column}'` })
+  }
+  const cells = async (some: Sample[], wanted: string[]): Promise<Block> => ({
+    columns: await Promise.all(
+      wanted.map(async (column) => {
+        const found: unknown[] = []
+        for (const sample of some) found.push(await cell(sample, column))
+        return found
+      }),
+    ),
+  })
+  const starts = startsOf(samples)
+  return {
+    path,
+    columns: [KEY, ...columns],
+    starts,
+    sha256: bytes.sha256,
+    size: bytes.size,
+    block: (index, wanted) => cells(samples.slice(starts[index], starts[index + 1]), wanted),
+    pick: (_, rows, wanted) =>
+      cells(
+        rows.map((row) => samples[row]!),
+        wanted,
+      ),
+    close: () => bytes.close(),
+  }
+}
+
+/** The columns that are taken where none are named: the image, and the class. */
+export function usualColumns(columns: string[]): { input: string | undefined; label: string | undefined } {
+  return {
+    input: columns.find((column) => IMAGES.includes(column.toLowerCase())),
+    label: columns.includes('cls') ? 'cls' : undefined,
+  }
+}
+
+function decode(data: Uint8Array, { column, where }: { column: string; where: string }): unknown {
+  if (!['cls', 'json', 'txt'].includes(column)) return data
+  const text = Buffer.from(data.buffer).toString('utf8')
+  if (column === 'txt') return text
+  const value = column === 'cls' ? text.trim() : text
+  if (column === 'cls') {
+    if (!/^-?\d{1,10}$/.test(value))
+      throw new FormatError(`${where}: expected a class number, found ${JSON.stringify(value.slice(0, 40))}`)
+    return Number(value)
+  }
+  try {
+    return JSON.parse(value)
+  } catch (error) {
+    throw new FormatError(`${where}: not JSON: ${(error as Error).message.split('\n')[0]}`)
+  }
+}
+
+/** Blocks of samples of together about 8 MiB. */
+function startsOf(samples: Sample[]): number[] {
+  const starts = [0]
+  let bytes = 0
+  for (const [i, { members }] of samples.entries()) {
+    for (const member of members) bytes += member?.[1] ?? 0
+    if (bytes < BLOCK_BYTES && i - starts.at(-1)! < 4096) continue
+    starts.push(i + 1)
+    bytes = 0
+  }
+  if (starts.at(-1) !== samples.length) starts.push(samples.length)
+  return starts
+}
