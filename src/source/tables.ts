@@ -143,7 +143,9 @@ async function assemble(setting: {
     const shapes = tables.map((table) => JSON.stringify(table.arrayOf?.(name) ?? null))
     const other = shapes.findIndex((shape) => shape !== shapes[0])
     if (other >= 0)
-      throw new FormatError(`${tables[other]!.path}: '${name}' is ${shapes[other]}, in ${tables[0]!.path} it is ${shapes[0]}`)
+      throw new FormatError(
+        `${tables[other]!.path}: '${name}' is ${shapes[other]}, in ${tables[0]!.path} it is ${shapes[0]}`,
+      )
   }
   const reader = await firstReader()
   const width = reader.input.shape.reduce((product, n) => product * n, 1)
