@@ -16,7 +16,7 @@ export interface Place {
 export interface Row {
   cells: unknown[]
   /** Of the file, where it has lines. */
-  line: number | undefined
+  line(): number | undefined
 }
 
 /** Several tables as one, of which the same columns are read; keeps the blocks used last. */
@@ -90,7 +90,7 @@ export class BlockCache {
 }
 
 function rowOf({ columns, line }: Block, i: number): Row {
-  return { cells: columns.map((column) => column[i]), line: line?.(i) }
+  return { cells: columns.map((column) => column[i]), line: () => line?.(i) }
 }
 
 /** The last place whose entry is not above `value`; entries ascend, and the last of them is above it. */

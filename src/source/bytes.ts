@@ -3,7 +3,7 @@ import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdtemp, open, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Readable } from 'node:stream'
+import type { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { DecantError, FormatError } from '../errors.js'
@@ -28,22 +28,27 @@ export interface Bytes {
 export async function openBytes(path: string): Promise<Bytes> {
   const gz = (await head(path, 2)).equals(Buffer.from([0x1f, 0x8b]))
   if (!gz) return readable(path, path, await hashOf(createReadStream(path), path))
-  return spill(path, createReadStream(path).pipe(createGunzip()))
+  return spill(path, [createReadStream(path), createGunzip()])
 }
 
-/** Writes a stream of decompressed bytes into a temporary file, hashing it. `path` names it in errors. */
-export async function spill(path: string, stream: Readable): Promise<Bytes> {
+/** Decompresses a stream into a temporary file, hashing what comes out. `path` names it in errors; `check` may throw. */
+export async function spill(
+  path: string,
+  [packed, unpack]: [Readable, Transform],
+  check: (blocks: AsyncIterable<Buffer>) => AsyncIterable<Uint8Array> = (blocks) => blocks,
+): Promise<Bytes> {
   const folder = await mkdtemp(join(tmpdir(), 'decant-inflated-'))
   const place = join(folder, 'data')
   try {
     const hash = createHash('sha256')
     const hashing = async function* (blocks: AsyncIterable<Buffer>) {
-      for await (const block of blocks) {
+      for await (const block of check(blocks)) {
         hash.update(block)
         yield block
       }
     }
-    await pipeline(stream, hashing, createWriteStream(place)).catch((error: NodeJS.ErrnoException) => {
+    await pipeline(packed, unpack, hashing, createWriteStream(place)).catch((error: NodeJS.ErrnoException) => {
+      if (error instanceof DecantError) throw error
       if (error.code?.startsWith('Z_'))
         throw new FormatError(
           `${path}: damaged compressed data: ${error.code === 'Z_BUF_ERROR' ? 'truncated' : error.message}`,

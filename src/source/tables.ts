@@ -218,7 +218,7 @@ async function assemble(setting: {
 
     const bad = [...reasons.keys()].sort((a, b) => a - b)
     if (bad[0] !== undefined && !how.skip)
-      throw new FormatError(`${where(places[bad[0]]!, found[bad[0]]!.line)}: ${reasons.get(bad[0])!.message}`, {
+      throw new FormatError(`${where(places[bad[0]]!, found[bad[0]]!.line())}: ${reasons.get(bad[0])!.message}`, {
         cause: reasons.get(bad[0]),
       })
     const kept = Array.from({ length: n }, (_, i) => i).filter((i) => !reasons.has(i))

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import { createInflateRaw } from 'node:zlib'
+import { crc32, createInflateRaw } from 'node:zlib'
 import { FormatError } from '../errors.js'
 import { type Bytes, spill } from './bytes.js'
 
@@ -95,6 +95,7 @@ export async function openMember(bytes: Bytes, member: ZipMember): Promise<Bytes
   if (member.method === 0) {
     if (member.size !== member.compressed)
       throw new FormatError(`${path}: stored ${member.compressed} bytes as ${member.size}`)
+    for await (const _ of checked(blocks(bytes, start, member.size), member, path)); // only to check it
     const read = (position: number, length: number) => {
       if (position + length > member.size)
         throw new FormatError(`${path}: bytes to ${position + length} are asked for, it has ${member.size}`)
@@ -110,19 +111,21 @@ export async function openMember(bytes: Bytes, member: ZipMember): Promise<Bytes
   }
   if (member.method !== 8)
     throw new FormatError(`${path}: compressed by method ${member.method}, expected deflate or none`)
-  const inflate = Readable.from(blocks(bytes, start, member.compressed)).pipe(createInflateRaw())
-  const opened = await spill(path, Readable.from(checked(inflate, member, path)))
-  return opened
+  const packed = Readable.from(blocks(bytes, start, member.compressed))
+  return spill(path, [packed, createInflateRaw()], (inflated) => checked(inflated, member, path))
 }
 
 /** Passes on what is inflated, no more than the directory says. */
-async function* checked(stream: AsyncIterable<Buffer>, { size, crc }: ZipMember, path: string): AsyncGenerator<Buffer> {
-  const zlib = await import('node:zlib')
+async function* checked(
+  stream: AsyncIterable<Uint8Array>,
+  { size, crc }: ZipMember,
+  path: string,
+): AsyncGenerator<Uint8Array> {
   let [found, sum] = [0, 0]
   for await (const block of stream) {
     found += block.length
     if (found > size) break
-    sum = zlib.crc32(block, sum)
+    sum = crc32(block, sum)
     yield block
   }
   if (found !== size)

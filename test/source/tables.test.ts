@@ -1,0 +1,244 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { describe, expect, test } from 'vitest'
+import { idAt } from '../../src/source/ids.js'
+import { type Batch, openSource } from '../../src/source/index.js'
+import type { OpenOptions } from '../../src/source/source.js'
+import { npy, tar, zip } from './files-of-rows.js'
+import { collect, pattern, plain, temporaryFolder } from './fixtures.js'
+
+async function open(files: Record<string, string | Uint8Array>, options: OpenOptions = {}) {
+  const folder = await temporaryFolder()
+  for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content)
+  return openSource(
+    Object.keys(files).map((name) => join(folder, name)),
+    options,
+  )
+}
+const seen = ({ rows, ids, labels, inputs }: Batch) => ({
+  ids: Array.from({ length: rows }, (_, i) => idAt(ids, i)),
+  labels: [...labels],
+  inputs: [...inputs],
+})
+const read = async (...[files, options]: Parameters<typeof open>) => {
+  const source = await open(files, options)
+  return seen(await source.read(Array.from({ length: source.rows }, (_, i) => i)))
+}
+
+describe('CSV', () => {
+  test('has a header; quotes hold separators, quotes and line ends; blank lines and CR LF are of no account', async () => {
+    const text = 'x,name,id\r\n1,"a, ""b""",one\r\n\r\n2.5,"c\nd","tw\r\no"\r\n-3,"a, ""b""",three'
+    const source = await open({ 'r.csv': text }, { input: 'x', label: 'name', id: 'id' })
+    expect(source).toMatchObject({ kind: 'csv', rows: 3, classes: ['a, "b"', 'c\nd'], topLabel: 1 })
+    expect(source.input).toEqual({ kind: 'features', dtype: 'float32', shape: [1] })
+    expect(seen(await source.read([0, 1, 2]))).toEqual({
+      ids: ['one', 'tw\r\no', 'three'],
+      labels: [0, 1, 0],
+      inputs: [1, 2.5, -3],
+    })
+  })
+
+  test('labels of digits are numbers, an empty one is none; tabs separate .tsv; gzip is decompressed', async () => {
+    expect(await read({ 'r.csv': '\ufeffx,y\n1,7\n2,\n3,0\n' }, { input: 'x', label: 'y' })).toMatchObject({
+      labels: [7, -1, 0],
+    })
+    const tabs = await read({ 'r.tsv.gz': gzipSync('a\tb\n1\t2\n3\t4\n') }, { input: ['b', 'a'] })
+    expect(tabs).toEqual({ ids: ['r.tsv.gz:0', 'r.tsv.gz:1'], labels: [-1, -1], inputs: [2, 1, 4, 3] })
+  })
+
+  test('of many blocks is read from any row', async () => {
+    const rows = Array.from({ length: 60_000 }, (_, i) => `${i},"line ${i}\n${'x'.repeat(i % 40)}"`)
+    const source = await open({ 'r.csv': `n,text\n${rows.join('\n')}\n` }, { input: 'n' })
+    expect((await source.read([59_999, 0, 31_234])).inputs).toEqual(Float32Array.of(59_999, 0, 31_234))
+    let at = 20_000
+    for await (const { inputs } of source.batches({ from: 20_000, size: 7_000 }))
+      for (const n of inputs) expect(n).toBe(at++)
+    expect(at).toBe(60_000)
+  })
+
+  test.each([
+    ['x,y\n1,2\n3\n', {}, /r.csv: line 3: 1 fields, the header has 2/],
+    ['x,y\n1,2\n3,"4\n', {}, /r.csv: line \d: Quote Not Closed/],
+    ['x,y\n1,2\n3,4"5\n', {}, /r.csv: line 3: Invalid Opening Quote|r.csv: line \d: Quote Not Closed/],
+    ['x,x\n1,2\n', {}, /the header names 'x' twice/],
+    ['', {}, /empty/],
+    ['x,y\n1,2\nz,3\n', {}, /r.csv: row 1 \(line 3\): column 'x': expected a number, found "z"; text becomes tokens/],
+    ['x,y\n1,2\n', { input: 'z' }, /r.csv: no column 'z'; it has 'x', 'y'/],
+    ['x,y\n1,2\n', { input: undefined }, /say which column is the input \(--input\); it has 'x', 'y'/],
+  ])('%j is refused', async (text, options, message) => {
+    await expect(read({ 'r.csv': text }, { input: 'x', label: 'y', ...options } as OpenOptions)).rejects.toThrow(
+      message,
+    )
+  })
+})
+
+describe('JSON Lines', () => {
+  test('has an object a line; lists nest, keys lead into objects', async () => {
+    const lines = [
+      {
+        v: [
+          [1, 2],
+          [3, 4],
+        ],
+        m: { y: 'b' },
+      },
+      {
+        v: [
+          [5, 6],
+          [7, 8],
+        ],
+        m: {},
+      },
+    ]
+    const source = await open(
+      { 'r.jsonl': lines.map((line) => JSON.stringify(line)).join('\n') },
+      { input: 'v', label: 'm.y' },
+    )
+    expect(source).toMatchObject({ input: { kind: 'features', shape: [2, 2] }, classes: ['b'] })
+    expect(seen(await source.read([1, 0]))).toEqual({
+      ids: ['r.jsonl:1', 'r.jsonl:0'],
+      labels: [-1, 0],
+      inputs: [5, 6, 7, 8, 1, 2, 3, 4],
+    })
+  })
+
+  test.each([
+    ['{"v":[1,2]}\n{"v":[1]}\n', /r.jsonl: row 1 \(line 2\): column 'v': expected 2 values, found 1/],
+    ['{"v":1}\n\n{"v":\n', /r.jsonl: line 3: not JSON/],
+    ['{"v":1}\n[1]\n', /r.jsonl: line 2: expected a JSON object, found \[1\]/],
+  ])('%j is refused', async (text, message) => {
+    await expect(read({ 'r.jsonl': text }, { input: 'v' })).rejects.toThrow(message)
+  })
+
+  test('labels are of one kind', async () => {
+    const text = '{"v":1,"y":1}\n{"v":1,"y":"a"}\n'
+    await expect(read({ 'r.jsonl': text }, { input: 'v', label: 'y' })).rejects.toThrow(
+      /r.jsonl: row 1 \(line 2\): label 'y': found "a", the labels before are numbers/,
+    )
+    await expect(read({ 'r.jsonl': '{"v":1,"y":1.5}' }, { input: 'v', label: 'y' })).rejects.toThrow(
+      'expected a class number or a name, found 1.5',
+    )
+  })
+
+  test('a row that cannot be read is left out where that is wanted', async () => {
+    const source = await open(
+      { 'r.jsonl': '{"v":1,"i":"a"}\n{"v":"x","i":"b"}\n{"v":3,"i":"c"}\n' },
+      { input: 'v', id: 'i' },
+    )
+    const [batch] = await collect(source.batches({ size: 10, onError: 'skip' }))
+    expect(seen(batch!)).toMatchObject({ ids: ['a', 'c'], inputs: [1, 3] })
+    expect(batch!.skipped).toEqual([{ id: 'b', reason: expect.stringContaining("column 'v': expected a number") }])
+  })
+})
+
+describe('NPY and NPZ', () => {
+  test('bytes of rank 3 and 4 are images, preprocessed; floats are features; integers of rank 2 are tokens', async () => {
+    const images = await open(
+      { 'a.npy': npy('|u1', [2, 4, 4, 3], pattern(96)) },
+      { preprocess: { version: 1, crop: { width: 2, height: 2 } } },
+    )
+    expect(images.input.shape).toEqual([2, 2, 3])
+    const image = (row: number) =>
+      [5, 6, 9, 10].flatMap((at) => [...pattern(96).subarray(row * 48 + at * 3, row * 48 + at * 3 + 3)])
+    expect([...(await images.read([1, 0])).inputs]).toEqual([...image(1), ...image(0)])
+    const floats = Float32Array.of(1, 2, 3, 4, 5, 6)
+    expect(await read({ 'f.npy': npy('<f4', [2, 3], floats) })).toEqual({
+      ids: ['f.npy:0', 'f.npy:1'],
+      labels: [-1, -1],
+      inputs: [...floats],
+    })
+    const tokens = await open({ 't.npy': npy('<i4', [2, 3], Int32Array.of(5, 6, -100, 7, -1, -1)) })
+    expect(tokens.input).toEqual({ kind: 'tokens', dtype: 'int32', shape: [3] })
+    expect([...(await tokens.read([0, 1])).inputs]).toEqual([5, 6, -1, 7, -1, -1])
+  })
+
+  test.each([false, true])('arrays of an archive go by name (deflated: %s)', async (deflate) => {
+    const x = npy('<f4', [3, 1], Float32Array.of(1, 2, 3))
+    const y = npy('<i8', [3], BigInt64Array.of(2n, 0n, -1n))
+    const archive = zip({ 'x.npy': x, 'y.npy': y }, { deflate })
+    expect(await read({ 'a.npz': archive }, { input: 'x', label: 'y' })).toMatchObject({
+      labels: [2, 0, -1],
+      inputs: [1, 2, 3],
+    })
+    await expect(read({ 'a.npz': archive })).rejects.toThrow("say which column is the input (--input); it has 'x', 'y'")
+    const flipped = Buffer.from(archive)
+    flipped[40 + 128 / 2]! ^= 1
+    await expect(read({ 'a.npz': flipped }, { input: 'x', label: 'y' }).then((r) => r.inputs)).rejects.toThrow(/a\.npz/)
+  })
+
+  test.each([
+    [npy('>f4', [2], new Float32Array(2)), /big-endian type '>f4'; save array.astype\('<f4'\)/],
+    [npy('|O', [2], new Uint8Array(2)), /numpy type '\|O'/],
+    [npy('<f4', [3], new Float32Array(2)), /3 of '<f4' are 12 bytes of data, found 8/],
+    [npy('<f4', [4294967296, 4294967296], new Float32Array(2)), /bytes of data, found 8/],
+    [
+      Buffer.from(npy('<f4', [2], new Float32Array(2)).toString('latin1').replace('False', 'True '), 'latin1'),
+      /Fortran order/,
+    ],
+    [Buffer.from('\x93NUMPY\x01\x00', 'latin1'), /not an NPY file|truncated/],
+  ])('what is not read is refused (%#)', async (bytes, message) => {
+    await expect(read({ 'a.npy': bytes })).rejects.toThrow(message)
+  })
+})
+
+describe('WebDataset', () => {
+  test('members of one base name are a sample: images, classes, fields', async () => {
+    const [red, blue] = [await plain(2, 2, '#f00'), await plain(2, 2, '#00f')]
+    const archive = tar({
+      'd/1.jpg': red,
+      'd/1.cls': '4\n',
+      'd/1.json': '{"who":"ann"}',
+      '._x': 'no',
+      'd/2.jpg': blue,
+      'd/2.cls': '0',
+    })
+    const source = await open({ 's.tar': archive })
+    expect(source).toMatchObject({
+      kind: 'webdataset',
+      rows: 2,
+      topLabel: 4,
+      input: { kind: 'image', shape: [2, 2, 3] },
+    })
+    const { ids, labels, inputs } = seen(await source.read([0, 1]))
+    expect({ ids, labels }).toEqual({ ids: ['s.tar/d/1', 's.tar/d/2'], labels: [4, 0] })
+    expect(inputs).toEqual([...[1, 1, 1, 1].flatMap(() => [255, 0, 0]), ...[1, 1, 1, 1].flatMap(() => [0, 0, 255])])
+    expect(await read({ 's.tar': archive }, { id: 'json.who' }).catch((error) => error.message)).toMatch(
+      /row 1: column 'json.who': expected an id, found nothing/,
+    )
+  })
+
+  test.each([
+    [tar({ '1.txt': 'x', '1.cls': 'dog' }), /say which column is the input|'1.cls'/],
+    [tar({ '1.jpg': 'x' }).subarray(0, 600), /s.tar: row 0|truncated|not an image/],
+    [Buffer.alloc(2048, 'x'), /s.tar: not a tar archive/],
+    [tar({ hidden: 'x' }), /no samples/],
+  ])('what is not one is refused (%#)', async (bytes, message) => {
+    await expect(read({ 's.tar': bytes }, { label: 'cls' })).rejects.toThrow(message)
+  })
+})
+
+describe('several files', () => {
+  test('are one source, in the order given; * stands for the files that match, by name', async () => {
+    const folder = await temporaryFolder()
+    for (const n of [10, 2, 1]) await writeFile(join(folder, `p-${n}.csv`), `x,y\n${n},a${n}\n`)
+    const all = await openSource(join(folder, 'p-*.csv'), { input: 'x', label: 'y' })
+    expect(seen(await all.read([0, 1, 2]))).toEqual({
+      ids: ['p-1.csv:0', 'p-10.csv:0', 'p-2.csv:0'],
+      labels: [0, 1, 2],
+      inputs: [1, 10, 2],
+    })
+    expect(all.classes).toEqual(['a1', 'a10', 'a2'])
+    const again = await openSource(all.options.files!, all.options)
+    expect(again.fingerprint).toBe(all.fingerprint)
+    expect((await openSource(folder, { input: 'x', label: 'y' })).fingerprint).toBe(all.fingerprint)
+    expect((await openSource(folder, { input: 'x' })).fingerprint).not.toBe(all.fingerprint)
+    await expect(openSource(join(folder, 'q*.csv'))).rejects.toThrow('no file matches')
+  })
+
+  test('are of one kind', async () => {
+    await expect(open({ 'a.csv': 'x\n1\n', 'b.jsonl': '{"x":1}' })).rejects.toThrow(
+      /a.csv is csv, .*b.jsonl is jsonl: a source is of files of one kind/,
+    )
+  })
+})
