@@ -18,7 +18,9 @@ export { type ConfusedPair, describeTargets, type TargetsDescription } from './r
 export { openSource, type Preprocess, readPreprocess, type Source } from './source/index.js'
 export {
   type Grid,
+  type LossInputs,
   type MakeStudent,
+  type Method,
   type Metrics,
   type StudentConfig,
   type SweepOptions,
@@ -26,6 +28,7 @@ export {
   type SweepRow,
   type SweepStudent,
   sweep,
+  type TeacherTargets,
   type TrainedStudent,
   type TrainOptions,
   trainStudent,
