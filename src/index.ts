@@ -15,7 +15,7 @@ export {
 export { type Engine, type EngineName, type EngineOptions, openEngine } from './engine/engine.js'
 export { DecantError, FormatError, InterruptedError, MismatchError, UnavailableError } from './errors.js'
 export { type ConfusedPair, describeTargets, type TargetsDescription } from './report/describe-targets.js'
-export { openSource, type Preprocess, readPreprocess, type Source } from './source/index.js'
+export { openSource, type Preprocess, readPreprocess, type Source, type ViewsPlan, withViews } from './source/index.js'
 export {
   type Grid,
   type LossInputs,

@@ -12,7 +12,7 @@ import { openRun } from './run.js'
  */
 export async function printStep(options: {
   targets: Targets
-  source: Source
+  source?: Source | undefined
   engine: Engine
   config: Partial<StudentConfig>
 }): Promise<string> {

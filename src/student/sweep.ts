@@ -16,8 +16,9 @@ import type { TrainEvent } from './train.js'
 
 export interface SweepOptions {
   targets: Targets
-  source: Source
-  evaluate?: { targets: Targets; source: Source }
+  /** Without it: the inputs stored in the targets. */
+  source?: Source | undefined
+  evaluate?: { targets: Targets; source?: Source | undefined }
   grid: Grid
   /** What all students have in common. */
   base?: Partial<StudentConfig>

@@ -37,10 +37,10 @@ interface RunOptions extends Partial<StudentConfig> {
 
 export interface TrainOptions extends RunOptions {
   targets: Targets
-  /** The source that the targets are of, opened with the manifest's preprocessing. */
-  source: Source
+  /** The source that the targets are of, opened with the manifest's preprocessing. Without it: the inputs stored in the targets. */
+  source?: Source | undefined
   /** What to measure the student on, at the end. Without it: the held-out rows. */
-  evaluate?: { targets: Targets; source: Source }
+  evaluate?: { targets: Targets; source?: Source | undefined }
 }
 
 export interface TrainDataOptions extends RunOptions {

@@ -1,7 +1,8 @@
-import { idAt, type Manifest, type Targets } from '../cache/index.js'
+import { idAt, type Manifest, type Row, type Targets, viewsOf } from '../cache/index.js'
 import { DecantError, FormatError, MismatchError } from '../errors.js'
 import { random } from '../random.js'
 import type { Batch, Preprocess, Source } from '../source/index.js'
+import { createReplay, type ImageShape } from '../source/views/index.js'
 import { openDevice } from './device.js'
 import { loadTeacher } from './load-teacher.js'
 import { chooseProvider, type Provider } from './provider.js'
@@ -56,11 +57,7 @@ export async function rerunTeacher(options: RerunOptions): Promise<Rerun> {
   checkSource(targets, source)
   const picked = pickRows(targets.rows, options.rows ?? 256, seed)
   const stored = await Promise.all(picked.map((row) => targets.row(row)))
-  const found = await findInputs(
-    source,
-    manifest,
-    stored.map(({ index, id }) => ({ index, id })),
-  )
+  const found = replayViews(await findInputs(source, manifest, stored), { targets, source, stored })
   const choice = chooseProvider(options.provider ?? 'auto')
   const preprocess = { version: 1, ...manifest.preprocess } as Preprocess
   const output = options.output ?? manifest.teacher.output
@@ -115,7 +112,6 @@ export function toleranceOf({ codec, runtime }: Manifest, provider: Provider, me
 }
 
 function checkSource({ dir, manifest }: Targets, source: Source): void {
-  if (manifest.views !== 1) throw new DecantError(`${dir}: a teacher cannot yet be run again on augmented views`)
   if (manifest.derived?.operation === 'ensemble')
     throw new DecantError(`${dir}: an ensemble has several teachers: re-run each on the dataset that it was made of`)
   if (source.fingerprint !== manifest.source.fingerprint)
@@ -139,11 +135,7 @@ function pickRows(rows: number, count: number, seed: number): number[] {
 type Inputs = Batch['inputs']
 
 /** The source's inputs of rows of the dataset, in their order. */
-async function findInputs(
-  source: Source,
-  manifest: Manifest,
-  rows: { index: number; id: string }[],
-): Promise<Inputs[]> {
+async function findInputs(source: Source, manifest: Manifest, rows: Pick<Row, 'index' | 'id'>[]): Promise<Inputs[]> {
   const { range, skipped } = manifest.source
   const from = range?.from ?? 0
   const width = source.input.shape.reduce((product, n) => product * n, 1)
@@ -155,9 +147,10 @@ async function findInputs(
       if (wanted.has(id)) found.set(id, batch.inputs.slice(i * width, (i + 1) * width))
     }
   }
-  if (skipped.length === 0 && source.rows >= from + manifest.rows) {
+  const views = viewsOf(manifest)
+  if (skipped.length === 0 && source.rows >= from + manifest.rows / views) {
     for (let first = 0; first < rows.length; first += BATCH)
-      keep(await source.read(rows.slice(first, first + BATCH).map(({ index }) => from + index)))
+      keep(await source.read(rows.slice(first, first + BATCH).map(({ index }) => from + Math.floor(index / views))))
   }
   // Rows that were skipped or not selected shift those after them, and nothing says by how much: the source is walked through.
   if (found.size < wanted.size)
@@ -169,6 +162,23 @@ async function findInputs(
   if (missing)
     throw new FormatError(`row ${missing.index} has the id '${missing.id}', which ${source.uri} does not have`)
   return rows.map(({ id }) => found.get(id)!)
+}
+
+/** Of a dataset with views, each row's own view of its sample. */
+function replayViews(
+  samples: Inputs[],
+  { targets, source, stored }: { targets: Targets; source: Source; stored: Row[] },
+): Inputs[] {
+  const { views } = targets.manifest
+  if (views === 1) return samples
+  const shape = source.input.shape as ImageShape
+  const replay = createReplay(views, { shape, where: `${targets.dir}/manifest.json` })
+  return stored.map(({ index, id, columns }, i) => {
+    const pixels = samples[i] as Uint8Array
+    const into = new Uint8Array(pixels.length)
+    replay({ pixels, p: columns.view_params!, into, name: () => `${targets.dir}: row ${index} ('${id}')` })
+    return into
+  })
 }
 
 /** In a buffer of its own, as it is moved to the device's thread. */

@@ -7,7 +7,7 @@ import { openSource, type Source, withViews } from '../../src/source/index.js'
 import { applyView, drawView, parseAugment } from '../../src/source/views/index.js'
 import { holdOut, loadDataset } from '../../src/student/dataset.js'
 import { trainOnDataset } from '../../src/student/train.js'
-import { type ExportEvent, type ExportOptions, exportTargets } from '../../src/teacher/index.js'
+import { type ExportEvent, type ExportOptions, exportTargets, rerunTeacher } from '../../src/teacher/index.js'
 import { hashFolder, temporaryFolder, withoutTime } from '../helpers/folder.js'
 import { writeIdx } from '../helpers/idx.js'
 import { linearLogits, writeLinearTeacher } from '../helpers/teachers.js'
@@ -129,6 +129,15 @@ describe('views, from export to student', () => {
     expect(held.length).toBe(samplesOf(held).size * V)
     expect(train.length).toBe(samplesOf(train).size * V)
     expect(held.length).toBeGreaterThan(0)
+  })
+
+  it('runs the teacher again on the very views', async () => {
+    const { dir, source, options } = await samples(12)
+    await exportTargets({ ...options, out: join(dir, 'targets') })
+    const targets = await open(join(dir, 'targets'))
+    const rerun = await rerunTeacher({ targets, source, teacher: options.teacher, provider: 'cpu', rows: 20 })
+    expect(rerun).toMatchObject({ rows: 20, agreement: 1, within: true })
+    expect(rerun.maxDifference).toBeLessThan(1e-5)
   })
 
   it('needs a source where no inputs are stored, and says so', async () => {

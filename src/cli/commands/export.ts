@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { DecantError } from '../../errors.js'
+import { augmentations, MAX_VIEWS } from '../../source/views/index.js'
 import type { ExportEvent, ExportOptions } from '../../teacher/options.js'
 import { providers } from '../../teacher/provider.js'
 import { bytes, count, duration } from '../format.js'
@@ -25,6 +26,10 @@ interface Flags {
   shardMb: number
   onError: 'fail' | 'skip'
   license?: string
+  views?: number
+  augment?: string
+  viewSeed?: number
+  storeInputs?: boolean
   dryRun?: boolean
   json?: boolean
 }
@@ -33,8 +38,14 @@ const examples = `
 Examples:
   $ decant export data/train-images-idx3-ubyte.gz --teacher data/teacher.onnx --preprocess data/preprocess.json --out targets
   $ decant export photos/ --teacher resnet.onnx --preprocess imagenet.json --out targets --provider cuda --device 0,1
+  $ decant export photos/ --teacher resnet.onnx --preprocess imagenet.json --views 10 --augment rrc:0.2,flip --out targets
   $ decant export photos/ --teacher resnet.onnx --preprocess imagenet.json --dry-run
   $ decant export data/*.parquet --input image --label label --teacher resnet.onnx --preprocess imagenet.json --out targets
+
+Augmentations, applied in order after the preprocessing's resize and crop, drawn anew for each view, and replayed bit for bit when a
+student is trained:
+${augmentations}
+(docs/views.md says what each does).
 
 Stopped or killed, the same command goes on where it was. The preprocessing file declares what the teacher expects:
   { "version": 1, "resize": { "shorter": 256 }, "crop": { "width": 224, "height": 224 }, "color": "rgb",
@@ -78,6 +89,10 @@ export function exportCommand(): Command {
       oneOf(['fail', 'skip'] as const),
       'fail' as const,
     )
+    .option('--views <n>', 'augmented views of each sample, a row each', integer(1, MAX_VIEWS))
+    .option('--augment <list>', 'what makes the views, as crop:4,flip')
+    .option('--view-seed <n>', 'seed of the views (default: 0)', integer(0))
+    .option('--store-inputs', "keep the students' inputs beside the targets: training needs no source then")
     .option('--license <id>', 'licence of the dataset (SPDX), for its card')
     .option('--dry-run', 'print rows, bytes and time from a few batches; write nothing')
     .option('--json', 'events as JSON lines on stdout')
@@ -86,10 +101,11 @@ export function exportCommand(): Command {
 }
 
 async function run(uris: string[], flags: Flags): Promise<void> {
-  const { openSource, readPreprocess } = await import('../../source/index.js')
+  const { openSource, readPreprocess, withViews } = await import('../../source/index.js')
   const { exportTargets } = await import('../../teacher/index.js')
   const terminal = openTerminal({ json: flags.json === true })
   if (!flags.out && !flags.dryRun) throw new DecantError('--out is missing: the folder that the dataset goes to')
+  const views = viewsOf(flags)
   const preprocess = flags.preprocess === undefined ? undefined : await readPreprocess(flags.preprocess)
   const names = flags.classes === undefined ? undefined : await readNames(flags.classes)
   const source = await openSource(uris, {
@@ -107,6 +123,7 @@ async function run(uris: string[], flags: Flags): Promise<void> {
     provider: flags.provider,
     shardMb: flags.shardMb,
     onError: flags.onError,
+    storeInputs: flags.storeInputs === true,
     ...(preprocess && { preprocess }),
     ...(names && { names }),
     ...(flags.output !== undefined && { output: flags.output }),
@@ -116,6 +133,7 @@ async function run(uris: string[], flags: Flags): Promise<void> {
     onEvent: (event) => show(event, terminal),
   }
   try {
+    if (views) options.source = withViews(source, views)
     if (flags.dryRun) return await dryRun(options, terminal)
     await interruptible(
       (signal) => exportTargets({ ...options, signal }),
@@ -126,6 +144,18 @@ async function run(uris: string[], flags: Flags): Promise<void> {
     terminal.settle()
     await source.close()
   }
+}
+
+/** The views asked for: how many and what makes them go together. */
+function viewsOf({ views: count, augment, viewSeed: seed }: Flags) {
+  if (count !== undefined && augment !== undefined) return { count, augment, ...(seed !== undefined && { seed }) }
+  if (count !== undefined)
+    throw new DecantError('--views needs --augment: without it all views of a sample are the same')
+  if (augment !== undefined || seed !== undefined)
+    throw new DecantError(
+      `${augment === undefined ? '--view-seed' : '--augment'} needs --views: how many of each sample`,
+    )
+  return undefined
 }
 
 async function dryRun(options: ExportOptions, terminal: Terminal): Promise<void> {

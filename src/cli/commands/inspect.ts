@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { Targets } from '../../cache/index.js'
+import type { Manifest, Targets } from '../../cache/index.js'
 import type { TargetsDescription } from '../../report/describe-targets.js'
 import { bytes, count, percent } from '../format.js'
 import { interruptible } from '../interrupt.js'
@@ -32,6 +32,13 @@ export function inspectCommand(): Command {
     })
 }
 
+function describeViews({ views }: Manifest): string[] {
+  if (views === 1) return []
+  const { list } = views.augment
+  const made = typeof list === 'string' ? list : JSON.stringify(views.augment)
+  return [`  views      ${count(views.count)} of each sample: ${made}, seed ${views.seed}`]
+}
+
 function render(targets: Targets, description: TargetsDescription): string {
   const { manifest } = targets
   const { teacher, source, runtime } = manifest
@@ -41,6 +48,8 @@ function render(targets: Targets, description: TargetsDescription): string {
     `${targets.dir}: logits of ${count(manifest.rows)} rows, ${manifest.classes} classes, codec ${manifest.codec}`,
     `  teacher    ${teacher.file}, '${teacher.output}' (${teacher.logits}), sha256 ${teacher.sha256.slice(0, 12)}`,
     `  source     ${source.uri} (${source.kind}), ${count(source.rows)} rows${source.skipped.length > 0 ? `, ${source.skipped.length} left out` : ''}`,
+    ...describeViews(manifest),
+    ...(manifest.inputs ? [`  inputs     stored, ${manifest.inputs.kind} ${manifest.inputs.shape.join('×')}`] : []),
     `  runtime    ONNX Runtime ${runtime.onnxruntime} on ${runtime.provider}, ${runtime.precision}`,
     `  size       ${bytes(size)} in ${manifest.shards.length} shard${manifest.shards.length === 1 ? '' : 's'}`,
     `  licence    ${manifest.license ?? 'not stated'}`,

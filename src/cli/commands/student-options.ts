@@ -37,7 +37,10 @@ export const methodNames = 'kd, ce, ls, logit-mse, rkl, jsd, tvd, dkd, dist, std
 
 export function addStudentOptions(command: Command): Command {
   return command
-    .option('--source <uri>', "the images, where they are not at the manifest's path any more")
+    .option(
+      '--source <uri>',
+      "the images, where they are not at the manifest's path any more; not needed where inputs are stored",
+    )
     .option('--eval <dir>', 'soft-target dataset to measure students on (default: the held-out rows)')
     .option('--eval-source <uri>', 'the images of --eval, likewise')
     .option('--optimizer <name>', 'adam, adamw or sgd', oneOf(['adam', 'adamw', 'sgd'] as const), 'adam' as const)
@@ -137,6 +140,27 @@ export interface OpenData {
   targets: Targets
   source: Source
   close(): Promise<void>
+}
+
+/** What students learn from: the source is left out where the inputs lie beside the targets and `uri` does not ask for it. */
+export interface StudentData extends Omit<OpenData, 'source'> {
+  source?: Source
+}
+
+export async function openStudentData(dir: string, uri?: string, flag?: string): Promise<StudentData> {
+  if (uri !== undefined) return openData(dir, uri, flag)
+  const { openTargets } = await import('../../cache/index.js')
+  const targets = await openTargets(dir)
+  if (targets.manifest.inputs) return { targets, close: () => targets.close() }
+  await targets.close()
+  return openData(dir, uri, flag)
+}
+
+/** Whether there are labels to learn from. */
+export async function isLabelled({ targets, source }: StudentData): Promise<boolean> {
+  if (source) return source.topLabel >= 0
+  for await (const { labels } of targets.chunks()) if (labels.some((label) => label >= 0)) return true
+  return false
 }
 
 /** Opens targets and the source that they were exported from, with the manifest's own preprocessing. */

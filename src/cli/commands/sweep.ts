@@ -7,7 +7,15 @@ import { duration, percent } from '../format.js'
 import { interruptible } from '../interrupt.js'
 import { integer, list, number, settings, temperature } from '../parse.js'
 import { openTerminal, type Terminal } from '../terminal.js'
-import { addStudentOptions, engineOf, methodNames, openData, type StudentFlags, trainingOf } from './student-options.js'
+import {
+  addStudentOptions,
+  engineOf,
+  isLabelled,
+  methodNames,
+  openStudentData,
+  type StudentFlags,
+  trainingOf,
+} from './student-options.js'
 
 interface Flags extends StudentFlags {
   student: string[]
@@ -61,10 +69,11 @@ async function run(dir: string, flags: Flags): Promise<void> {
   const { renderSweep } = await import('../../report/render-sweep.js')
   const terminal = openTerminal({ json: flags.json === true })
   if (flags.csv !== undefined) await access(dirname(flags.csv), constants.W_OK) // told now, not after hours
-  const data = await openData(dir, flags.source)
+  const data = await openStudentData(dir, flags.source)
   const evaluation =
-    flags.eval === undefined ? undefined : await openData(flags.eval, flags.evalSource, '--eval-source')
+    flags.eval === undefined ? undefined : await openStudentData(flags.eval, flags.evalSource, '--eval-source')
   try {
+    const labelled = await isLabelled(data)
     const result = await interruptible(
       (signal) =>
         sweep({
@@ -74,7 +83,7 @@ async function run(dir: string, flags: Flags): Promise<void> {
           grid: {
             student: flags.student ?? ['mlp:128'],
             // The control learns from labels.
-            method: withControl(flags, data.source.topLabel >= 0),
+            method: withControl(flags, labelled),
             ...(flags.temperature && { temperature: flags.temperature }),
             ...(flags.alpha && { alpha: flags.alpha }),
             ...(flags.set && { parameters: flags.set }),

@@ -5,7 +5,14 @@ import { count, duration, percent } from '../format.js'
 import { interruptible } from '../interrupt.js'
 import { integer, number, settings, temperature } from '../parse.js'
 import { openTerminal, type Terminal } from '../terminal.js'
-import { addStudentOptions, engineOf, methodNames, openData, type StudentFlags, trainingOf } from './student-options.js'
+import {
+  addStudentOptions,
+  engineOf,
+  methodNames,
+  openStudentData,
+  type StudentFlags,
+  trainingOf,
+} from './student-options.js'
 
 interface Flags extends StudentFlags {
   student: string
@@ -57,9 +64,9 @@ export function trainCommand(): Command {
 async function run(dir: string, flags: Flags): Promise<void> {
   const { printStep, trainStudent } = await import('../../student/index.js')
   const terminal = openTerminal({ json: flags.json === true })
-  const data = await openData(dir, flags.source)
+  const data = await openStudentData(dir, flags.source)
   const evaluation =
-    flags.eval === undefined ? undefined : await openData(flags.eval, flags.evalSource, '--eval-source')
+    flags.eval === undefined ? undefined : await openStudentData(flags.eval, flags.evalSource, '--eval-source')
   const { name, ...options } = engineOf(flags)
   const engine = await openEngine(name, options)
   const config = {
