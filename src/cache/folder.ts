@@ -16,7 +16,13 @@ const isLeftover = (name: string) =>
   name === LOCK || /^(lock\.\d+\.stale|(journal\.jsonl|manifest\.json|README\.md)\.tmp)$/.test(name)
 
 /** Same bytes, other words: where the teacher and the source lie, and the Node version, do not change a dataset. */
-const NOT_COMPARED = ['source.uri', 'source.options.files', 'source.options.labels', 'teacher.file', 'runtime.node']
+export const NOT_COMPARED = [
+  'source.uri',
+  'source.options.files',
+  'source.options.labels',
+  'teacher.file',
+  'runtime.node',
+]
 
 /** The manifest in `dir`; undefined where there is none. */
 export async function readManifest(dir: string): Promise<Manifest | undefined> {

@@ -1,3 +1,14 @@
+export {
+  type ConvertOptions,
+  convertTargets,
+  type DeriveOptions,
+  type EnsembleOptions,
+  ensembleTargets,
+  hashManifest,
+  mergeTargets,
+  type SelectOptions,
+  selectTargets,
+} from './algebra/index.js'
 export { type Codec, type CodecName, codecOf } from './codecs/codec.js'
 export {
   type Column,
@@ -12,6 +23,7 @@ export {
 } from './columns.js'
 export { type IdColumn, idAt, idColumn } from './ids.js'
 export { bytesPerRow, chooseRows } from './layout.js'
+export { type Lineage, lineageOf } from './lineage.js'
 export { type Fidelity, type Manifest, type Plan, parseManifest, type ShardEntry, type Skipped } from './manifest.js'
 export { type Chunk, type ChunkOptions, openTargets, type Row, type Targets } from './reader.js'
 export { softTargets } from './soften.js'

@@ -6,7 +6,7 @@ export function integer(least: number, most = Number.MAX_SAFE_INTEGER): (text: s
   return (text) => {
     const value = Number(text)
     if (!/^\d+$/.test(text) || value < least || value > most) {
-      throw new InvalidArgumentError(`expected a whole number ${range(least, most)}, found '${text}'.`)
+      throw new InvalidArgumentError(`expected a whole number ${between(least, most)}, found '${text}'.`)
     }
     return value
   }
@@ -16,7 +16,7 @@ export function number(least: number, most = Number.POSITIVE_INFINITY): (text: s
   return (text) => {
     const value = Number(text)
     if (text.trim() === '' || !Number.isFinite(value) || value < least || value > most) {
-      throw new InvalidArgumentError(`expected a number ${range(least, most)}, found '${text}'.`)
+      throw new InvalidArgumentError(`expected a number ${between(least, most)}, found '${text}'.`)
     }
     return value
   }
@@ -48,6 +48,14 @@ export function settings<T>(
   }
 }
 
+/** Rows `from:to`, the second one left out of them. */
+export function range(text: string): { from: number; to: number } {
+  const [, from, to] = /^(\d{1,15}):(\d{1,15})$/.exec(text) ?? []
+  if (from === undefined || Number(from) >= Number(to))
+    throw new InvalidArgumentError(`expected rows from:to, the first before the second, found '${text}'.`)
+  return { from: Number(from), to: Number(to) }
+}
+
 export function oneOf<T extends string>(choices: readonly T[]): (text: string) => T {
   return (text) => {
     if (!(choices as readonly string[]).includes(text)) {
@@ -57,7 +65,7 @@ export function oneOf<T extends string>(choices: readonly T[]): (text: string) =
   }
 }
 
-function range(least: number, most: number): string {
+function between(least: number, most: number): string {
   if (most === Number.MAX_SAFE_INTEGER || most === Number.POSITIVE_INFINITY) return `of at least ${least}`
   return `from ${least} to ${most}`
 }

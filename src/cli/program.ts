@@ -1,7 +1,12 @@
 import { Command } from 'commander'
 import { version } from '../version.js'
+import { convertCommand } from './commands/convert.js'
+import { ensembleCommand } from './commands/ensemble.js'
 import { exportCommand } from './commands/export.js'
 import { inspectCommand } from './commands/inspect.js'
+import { lineageCommand } from './commands/lineage.js'
+import { mergeCommand } from './commands/merge.js'
+import { selectCommand } from './commands/select.js'
 import { softenCommand } from './commands/soften.js'
 import { sweepCommand } from './commands/sweep.js'
 import { trainCommand } from './commands/train.js'
@@ -16,7 +21,19 @@ export function buildProgram(): Command {
     .version(version)
     .exitOverride()
     .showHelpAfterError('(add --help for the options and examples)')
-  const commands = [exportCommand(), inspectCommand(), verifyCommand(), softenCommand(), trainCommand(), sweepCommand()]
+  const commands = [
+    exportCommand(),
+    inspectCommand(),
+    verifyCommand(),
+    lineageCommand(),
+    mergeCommand(),
+    convertCommand(),
+    selectCommand(),
+    ensembleCommand(),
+    softenCommand(),
+    trainCommand(),
+    sweepCommand(),
+  ]
   for (const command of commands) {
     command.exitOverride().showHelpAfterError('(add --help for the options and examples)')
     program.addCommand(command)

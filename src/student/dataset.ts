@@ -1,8 +1,5 @@
 import { constants } from 'node:buffer'
-import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import type { Targets } from '../cache/index.js'
+import { hashManifest, type Lineage, lineageOf, type Targets } from '../cache/index.js'
 import { DecantError, FormatError, InterruptedError } from '../errors.js'
 import { affine, type Preprocess } from '../source/preprocess.js'
 import type { Source } from '../source/source.js'
@@ -30,6 +27,7 @@ export interface Dataset {
   /** sha256 of manifest.json and of the teacher's file */
   manifest: string
   teacher: string
+  lineage: Lineage
 }
 
 /**
@@ -84,6 +82,7 @@ export async function loadDataset(options: {
     await inputs.close()
   }
   const preprocess: Preprocess = { version: 1, ...manifest.preprocess }
+  const sha256 = await hashManifest(targets.dir)
   return {
     rows,
     classes,
@@ -95,9 +94,8 @@ export async function loadDataset(options: {
     hashes,
     ...affine(preprocess, shape[2]),
     preprocess,
-    manifest: createHash('sha256')
-      .update(await readFile(join(targets.dir, 'manifest.json')))
-      .digest('hex'),
+    manifest: sha256,
+    lineage: lineageOf(manifest, sha256),
     teacher: manifest.teacher.sha256,
   }
 }

@@ -27,6 +27,8 @@ export async function exportStudent(model: LayersModel, dataset: Dataset, proven
       preprocess: JSON.stringify({ ...preprocess, layout: 'NHWC' }),
       teacher: provenance.teacher,
       manifest: provenance.manifest,
+      lineage: JSON.stringify(dataset.lineage),
+      student: JSON.stringify(provenance.config),
     },
   })
   nameWeights(proto, model)

@@ -1,5 +1,5 @@
 import { bytesPerRow } from '../cache/index.js'
-import type { ExportOptions } from './options.js'
+import { type ExportOptions, rangeIn } from './options.js'
 import { runInOrder } from './ordered.js'
 import { prepareExport } from './prepare-export.js'
 import type { Provider } from './provider.js'
@@ -30,24 +30,29 @@ export async function estimateExport(options: ExportOptions): Promise<ExportEsti
     const { batch, provider } = plan.runtime
     const started = performance.now()
     let rows = 0
-    const batches = source.batches({ size: prepared.stretch, onError: options.onError ?? 'fail' })
+    const batches = source.batches({
+      ...rangeIn(source, options.range),
+      size: prepared.stretch,
+      onError: options.onError ?? 'fail',
+    })
     for await (const each of runInOrder(batches, devices, { feed: prepared.feed, batch: plan.runtime.batch })) {
       rows += each.batch.rows
       if (performance.now() - started > LEAST_MS) break
     }
     const rowsPerSecond = (rows / (performance.now() - started)) * 1000
     const row = bytesPerRow(plan)
+    const { from, to } = rangeIn(source, options.range)
     return {
-      rows: source.rows,
+      rows: to - from,
       classes,
       bytesPerRow: row,
-      bytes: row * source.rows,
-      shards: Math.ceil(plan.source.rows / plan.rowsPerShard),
+      bytes: row * (to - from),
+      shards: Math.ceil((to - from) / (source.views?.count ?? 1) / plan.rowsPerShard),
       provider: provider as Provider,
       devices: options.devices ?? [0],
       batch,
       rowsPerSecond,
-      seconds: source.rows / rowsPerSecond,
+      seconds: (to - from) / rowsPerSecond,
     }
   } finally {
     await prepared.close()

@@ -2,7 +2,7 @@ import { type Columns, createTargets, type Manifest, type TargetsWriter, viewsOf
 import { InterruptedError } from '../errors.js'
 import type { Batch, Inputs, Source } from '../source/index.js'
 import { checkRows } from './check-rows.js'
-import type { ExportEvent, ExportOptions } from './options.js'
+import { type ExportEvent, type ExportOptions, rangeIn } from './options.js'
 import { runInOrder } from './ordered.js'
 import { type PreparedExport, prepareExport } from './prepare-export.js'
 
@@ -55,17 +55,18 @@ interface WriteOptions {
 async function writeShards({ source, options, prepared, writer, onEvent }: WriteOptions): Promise<void> {
   const { plan, devices, feed, buffers, stretch } = prepared
   const perShard = plan.rowsPerShard * viewsOf(plan) // the source counts views as rows, the plan counts samples
-  const from = writer.finishedShards * perShard
-  if (from > 0) onEvent({ type: 'resume', shards: writer.finishedShards, rows: from })
-  const pace = createPace(from, source.rows, onEvent)
+  const { from: start, to: end } = rangeIn(source, plan.source.range)
+  const from = start + writer.finishedShards * perShard
+  if (from > start) onEvent({ type: 'resume', shards: writer.finishedShards, rows: from - start })
+  const pace = createPace(from - start, end - start, onEvent)
 
   let shard = writer.finishedShards
   let done = from
   // rowsPerShard is a multiple of the stretch, so no stretch lies in two shards
-  const read = source.batches({ from, size: stretch, onError: options.onError ?? 'fail', buffers })
+  const read = source.batches({ from, to: end, size: stretch, onError: options.onError ?? 'fail', buffers })
   const batches = plan.inputs ? keepInputs(read) : read
   for await (const { batch, output } of runInOrder(batches, devices, { feed, batch: plan.runtime.batch })) {
-    if (batch.first === shard * perShard) await writer.beginShard(shard)
+    if (batch.first === start + shard * perShard) await writer.beginShard(shard)
     for (const skipped of batch.skipped) onEvent({ type: 'skipped', ...skipped })
     if (output) checkRows(batch, output)
     await writer.append({
@@ -75,16 +76,16 @@ async function writeShards({ source, options, prepared, writer, onEvent }: Write
       columns: { ...output?.columns, ...ownColumns(batch) },
       skipped: batch.skipped,
     })
-    done = Math.min(batch.first + stretch, source.rows)
-    pace(done)
-    const ends = (shard + 1) * perShard
-    if (done < ends && done < source.rows) continue
+    done = Math.min(batch.first + stretch, end)
+    pace(done - start)
+    const ends = start + (shard + 1) * perShard
+    if (done < ends && done < end) continue
     const entry = await writer.endShard()
     shard++
     onEvent({ type: 'shard', file: entry.file, rows: entry.rows, bytes: entry.bytes })
-    if (options.signal?.aborted && done < source.rows) {
+    if (options.signal?.aborted && done < end) {
       throw new InterruptedError(
-        `stopped: ${shard} shards with the first ${done} of ${source.rows} rows are safe in ${options.out}; run the same command again to go on`,
+        `stopped: ${shard} shards with the first ${done - start} of ${end - start} rows are safe in ${options.out}; run the same command again to go on`,
       )
     }
   }

@@ -26,6 +26,8 @@ export interface ExportOptions {
   shardMb?: number
   /** Also store what the teacher is given, before normalisation: students need no source then. */
   storeInputs?: boolean
+  /** Rows of the source to export (of several views, samples), as a part of one export that `mergeTargets` joins. Default: all. */
+  range?: { from: number; to: number }
   /** What an unreadable sample does: stop the export (the default), or be left out and listed in the manifest. */
   onError?: 'fail' | 'skip'
   /** Licence of the dataset, an SPDX identifier. */
@@ -45,3 +47,12 @@ export type ExportEvent =
   | { type: 'skipped'; id: string; reason: string }
   | { type: 'out-of-memory'; device: number; batch: number }
   | { type: 'complete'; rows: number; bytes: number; shards: number; seconds: number; already: boolean }
+
+/** The part of a source that is exported, in rows of the source, which counts each view of a sample as one. */
+export function rangeIn(
+  { rows, views }: Source,
+  range: { from: number; to: number } | undefined,
+): { from: number; to: number } {
+  const count = views?.count ?? 1
+  return range ? { from: range.from * count, to: range.to * count } : { from: 0, to: rows }
+}

@@ -6,7 +6,7 @@ import { version } from '../version.js'
 import { checkRows } from './check-rows.js'
 import { type Device, type Encode, openDevice } from './device.js'
 import { type FusedModel, loadTeacher } from './load-teacher.js'
-import type { ExportEvent, ExportOptions } from './options.js'
+import { type ExportEvent, type ExportOptions, rangeIn } from './options.js'
 import { chooseProvider } from './provider.js'
 import type { Feeds, TeacherOutput } from './run-rows.js'
 import { tuneBatch } from './tune-batch.js'
@@ -45,8 +45,13 @@ export async function prepareExport(
   options: ExportOptions & { onEvent: (event: ExportEvent) => void },
 ): Promise<PreparedExport> {
   const { source, codec = 'f16', onEvent } = options
+  const { range } = options
   const views = source.views?.count ?? 1
-  const first = await firstBatch(source, options.onError ?? 'fail')
+  if (range && !(range.from < range.to && range.to * views <= source.rows))
+    throw new DecantError(
+      `rows ${range.from} to ${range.to}: ${source.uri} has ${source.rows / views} rows, counted from 0`,
+    )
+  const first = await firstBatch(source, options)
   const choice = chooseProvider(options.provider ?? 'auto', options.devices)
   const teacher = await loadTeacher(options)
   onEvent({ type: 'provider', ...choice })
@@ -102,6 +107,7 @@ export async function prepareExport(
         kind: source.kind,
         fingerprint: source.fingerprint,
         rows: source.rows / views,
+        ...(range && { range }),
         ...(Object.keys(source.options).length > 0 && { options: source.options }),
       },
       preprocess: options.preprocess ?? (source.input.kind === 'image' ? { version: 1 } : null),
@@ -155,9 +161,10 @@ function classNames({ source, names, teacher }: ExportOptions, classes: number):
   return known
 }
 
-async function firstBatch(source: Source, onError: 'fail' | 'skip'): Promise<Batch> {
-  const size = wholeSamples(Math.min(FIRST_ROWS, Math.max(1, source.rows)), source.views?.count ?? 1)
-  for await (const batch of source.batches({ size, onError })) {
+async function firstBatch(source: Source, { range, onError = 'fail' }: ExportOptions): Promise<Batch> {
+  const views = source.views?.count ?? 1
+  const size = wholeSamples(Math.min(FIRST_ROWS, Math.max(1, source.rows)), views)
+  for await (const batch of source.batches({ ...rangeIn(source, range), size, onError })) {
     if (batch.rows > 0) return batch
   }
   throw new DecantError(`${source.uri}: no readable sample in it`)

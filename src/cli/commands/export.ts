@@ -5,7 +5,7 @@ import type { ExportEvent, ExportOptions } from '../../teacher/options.js'
 import { providers } from '../../teacher/provider.js'
 import { bytes, count, duration } from '../format.js'
 import { interruptible } from '../interrupt.js'
-import { collect, integer, list, number, oneOf } from '../parse.js'
+import { collect, integer, list, number, oneOf, range } from '../parse.js'
 import { readNames } from '../read-names.js'
 import { openTerminal, type Terminal } from '../terminal.js'
 
@@ -24,6 +24,7 @@ interface Flags {
   device?: number[]
   batch: number | 'auto'
   shardMb: number
+  rows?: { from: number; to: number }
   onError: 'fail' | 'skip'
   license?: string
   views?: number
@@ -83,6 +84,7 @@ export function exportCommand(): Command {
       'auto',
     )
     .option('--shard-mb <n>', 'size of a shard in MiB, about', number(0.01, 1900), 128)
+    .option('--rows <from:to>', 'rows of the source, counted from 0: a part, for decant merge (default: all)', range)
     .option(
       '--on-error <what>',
       'an unreadable sample: fail, or skip and list it in the manifest',
@@ -129,6 +131,7 @@ async function run(uris: string[], flags: Flags): Promise<void> {
     ...(flags.output !== undefined && { output: flags.output }),
     ...(flags.device && { devices: flags.device }),
     ...(flags.batch !== 'auto' && { batch: flags.batch }),
+    ...(flags.rows && { range: flags.rows }),
     ...(flags.license !== undefined && { license: flags.license }),
     onEvent: (event) => show(event, terminal),
   }

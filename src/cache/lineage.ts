@@ -1,0 +1,33 @@
+import type { Manifest } from './manifest.js'
+
+/** How a dataset came to be, from the source to the codec: what its manifest says, shards and sizes aside. Students carry it on. */
+export interface Lineage {
+  /** SHA-256 of manifest.json */
+  manifest: string
+  rows: number
+  classes: number
+  codec: string
+  source: Omit<Manifest['source'], 'skipped' | 'options'> & { skipped: number }
+  preprocess: object | null
+  views: Manifest['views']
+  teacher: Manifest['teacher']
+  runtime: Manifest['runtime']
+  derived: Manifest['derived'] | null
+}
+
+export function lineageOf(manifest: Manifest, sha256: string): Lineage {
+  const { rows, classes, codec, source, preprocess, views, teacher, runtime, derived } = manifest
+  const { skipped, options: _, ...origin } = source
+  return {
+    manifest: sha256,
+    rows,
+    classes,
+    codec,
+    source: { ...origin, skipped: skipped.length },
+    preprocess,
+    views,
+    teacher,
+    runtime,
+    derived: derived ?? null,
+  }
+}

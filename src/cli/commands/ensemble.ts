@@ -1,0 +1,39 @@
+import { Command } from 'commander'
+import type { CodecName, EnsembleOptions } from '../../cache/index.js'
+import { list, number, oneOf } from '../parse.js'
+import { addDeriveOptions, type DeriveFlags, runDerive } from './derive.js'
+
+interface Flags extends DeriveFlags {
+  weights?: number[]
+  space: NonNullable<EnsembleOptions['space']>
+  codec?: CodecName
+}
+
+const examples = `
+Examples:
+  $ decant ensemble resnet vit --out both
+  $ decant ensemble resnet vit --weights 1,3 --space probabilities --out both
+
+In the space of logits z = Σ w·z_i; of probabilities z = log Σ w·softmax(z_i). The ids must be the same, in the same order.`
+
+export function ensembleCommand(): Command {
+  const command = new Command('ensemble')
+    .description('average what several teachers said of the same rows')
+    .argument('<dirs...>', 'folders of soft-target datasets')
+    .option('--weights <w...>', 'one a dataset (default: equal)', list(number(0)))
+    .option(
+      '--space <what>',
+      'what is averaged: logits or probabilities',
+      oneOf(['logits', 'probabilities'] as const),
+      'logits' as const,
+    )
+    .option('--codec <codec>', "f32 or f16 (default: the first one's)", oneOf(['f32', 'f16'] as const))
+  return addDeriveOptions(command)
+    .addHelpText('after', examples)
+    .action(async (dirs: string[], { weights, space, codec, ...flags }: Flags) => {
+      const { ensembleTargets } = await import('../../cache/index.js')
+      await runDerive(flags, (options) =>
+        ensembleTargets(dirs, { ...options, space, ...(weights && { weights }), ...(codec && { codec }) }),
+      )
+    })
+}
