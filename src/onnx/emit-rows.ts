@@ -1,50 +1,82 @@
-import { type Emit, emitCast, emitRowReduce } from './emit-ops.js'
+import { type Emit, emitAtLeast, emitCast, emitRowReduce } from './emit-ops.js'
+import type { Dimension } from './graph-builder.js'
 
 /** What the codecs' columns are made of: operations on rows of float32 logits [M, C]. They take operator set 11 or later. */
 
-/** The k largest of each row in falling order: values float32 [M, k], index int32 [M, k]. Of equal ones the first classes. */
-export function emitTopK(emit: Emit, z: string, k: number): { values: string; index: string; places: string } {
-  const [values, places] = emit.builder.nodeOf('TopK', [z, emit.builder.i64([k])], { axis: 1 }, { outputs: 2 })
-  return { values: values!, index: emitCast(emit, places!, 'int32'), places: places! }
+/** The float32 columns [M, 1] as the output `name`, [M]. */
+export function emitScalar(
+  { builder }: Emit,
+  name: string,
+  value: string,
+  batch: Dimension,
+  type: 'float32' | 'float16' = 'float32',
+): void {
+  builder.output(name, type, [batch], builder.node('Reshape', [value, builder.i64([-1])]))
+}
+
+/** The row's largest value [M, 1], and the gaps below it, each 0 to 65504. */
+export function emitGaps(emit: Emit, z: string): { gaps: string; top: string } {
+  const { builder } = emit
+  const top = emitRowReduce(emit, 'ReduceMax', z, { keepdims: true })
+  return { top, gaps: builder.node('Clip', [builder.node('Sub', [top, z]), '', builder.f32(65504)]) }
+}
+
+/** The k largest of each row in falling order, [M, k], and their places, int64 [M, k]. Of equal ones the first. */
+export function emitLargest({ builder }: Emit, z: string, k: number): { values: string; places: string } {
+  const [values, places] = builder.nodeOf('TopK', [z, builder.i64([k])], { axis: 1 }, { outputs: 2 })
+  return { values: values!, places: places! }
+}
+
+/** The k numbers of each row in rising order. */
+export function emitSort({ builder }: Emit, places: string, k: number): string {
+  return builder.nodeOf('TopK', [places, builder.i64([k])], { axis: 1, largest: 0 }, { outputs: 2 })[0]!
 }
 
 /** The rows with -Inf at `places`, int64 [M, k]. */
-export function emitWithout({ builder }: Emit, z: string, places: string): string {
+export function emitWithout({ builder }: Emit, gap: string, places: string): string {
   const nothing = builder.node('Expand', [builder.f32(Number.NEGATIVE_INFINITY), builder.node('Shape', [places])])
-  return builder.node('ScatterElements', [z, places, nothing], { axis: 1 })
+  return builder.node('ScatterElements', [gap, places, nothing], { axis: 1 })
 }
 
-/** The rows less their largest value, and that value, [M, 1]. */
-export function emitGap(emit: Emit, z: string): { gap: string; top: string } {
-  const top = emitRowReduce(emit, 'ReduceMax', z, { keepdims: true })
-  return { gap: emit.builder.node('Sub', [z, top]), top }
-}
-
-/** log Σ exp(β·gap) of each row, [M, 1]; gap is at most 0 and 0 somewhere, so that the sum is at least 1. */
-export function emitLogSumExp(emit: Emit, gap: string, beta: number): string {
+/**
+ * Of rows of which `classes` values count and the others are -Inf: the largest value, and T·log mean exp((gap - largest) / T) for each
+ * temperature; [M, 1] each. They are not added here: float32 would lose the small one.
+ */
+export function emitTail(
+  emit: Emit,
+  gap: string,
+  { temperatures, classes }: { temperatures: readonly number[]; classes: number },
+): { most: string; nodes: string[] } {
   const { builder } = emit
-  const scaled = beta === 1 ? gap : builder.node('Mul', [gap, builder.f32(beta)])
-  return builder.node('Log', [emitRowReduce(emit, 'ReduceSum', builder.node('Exp', [scaled]), { keepdims: true })])
+  const most = emitRowReduce(emit, 'ReduceMax', gap, { keepdims: true })
+  const below = builder.node('Sub', [gap, most])
+  const nodes = temperatures.map((temperature) => {
+    const exp = builder.node('Exp', [builder.node('Mul', [below, builder.f32(1 / temperature)])])
+    const sum = emitRowReduce(emit, 'ReduceSum', exp, { keepdims: true })
+    const log = builder.node('Log', [builder.node('Mul', [sum, builder.f32(1 / classes)])])
+    return builder.node('Mul', [log, builder.f32(temperature)])
+  })
+  return { most, nodes }
 }
 
-/** Mean and population standard deviation of each row, [M, 1] each; from the deviations, not from the squares' sum. */
-export function emitMoments(emit: Emit, z: string, classes: string): { mean: string; deviation: string } {
+/** Mean of each row and its standard deviation over all C, [M, 1] each; from the deviations, not from the squares' sum. */
+export function emitMoments(emit: Emit, z: string, classes: number): { mean: string; deviation: string } {
   const { builder } = emit
   const meanOf = (value: string) =>
-    builder.node('Div', [emitRowReduce(emit, 'ReduceSum', value, { keepdims: true }), classes])
+    builder.node('Mul', [emitRowReduce(emit, 'ReduceSum', value, { keepdims: true }), builder.f32(1 / classes)])
   const mean = meanOf(z)
   const off = builder.node('Sub', [z, mean])
   return { mean, deviation: builder.node('Sqrt', [meanOf(builder.node('Mul', [off, off]))]) }
 }
 
-/** z at the label, int32 [M], of each row; NaN where the label is -1. float32 [M, 1]. */
-export function emitLabelLogit(emit: Emit, z: string, label: string): string {
+/** The value at the label, int32 [M], of each row; NaN where the label is -1. [M, 1]. */
+export function emitLabelGap(emit: Emit, gap: string, label: string): string {
   const { builder } = emit
   const column = builder.node('Reshape', [label, builder.i64([-1, 1])])
   const known = builder.node('Not', [
     builder.node('Less', [column, builder.constant('int32', Int32Array.of(0), [], 'zero')]),
   ])
   const place = builder.node('Mul', [column, emitCast(emit, known, 'int32')])
-  const value = builder.node('GatherElements', [z, place], { axis: 1 })
-  return builder.node('Where', [known, value, builder.f32(Number.NaN)])
+  const value = builder.node('GatherElements', [gap, place], { axis: 1 })
+  return builder.node('Where', [known, emitAtLeast(emit, value, -65504), builder.f32(Number.NaN)])
 }

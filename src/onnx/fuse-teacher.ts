@@ -3,11 +3,12 @@ import { DecantError } from '../errors.js'
 import { describeValue, fedInputs, printValueInfo, type ValueInfo } from './describe-model.js'
 import { builtNodes, GraphIndex, pruneGraph, renameValues } from './edit-graph.js'
 import { emitFeatures, type FeaturesInput } from './emit-features.js'
-import { type Emit, emitAtLeast, emitCast, emitRowReduce, requireOpset } from './emit-ops.js'
+import { type Emit, emitCast, emitRowReduce, requireOpset } from './emit-ops.js'
 import { emitPixels, type ImageInput } from './emit-pixels.js'
+import { columnsOf, emitTargets, inputsOf, type Target } from './emit-targets.js'
 import { emitTokens, type TokensInput } from './emit-tokens.js'
 import { freeBatch } from './free-batch.js'
-import { type Dimension, GraphBuilder, makeValueInfo } from './graph-builder.js'
+import { GraphBuilder, makeValueInfo } from './graph-builder.js'
 import { copyWith, valueNames } from './walk-graph.js'
 
 export type { FeaturesInput, ImageInput, TokensInput }
@@ -19,7 +20,7 @@ export interface FuseOptions {
   front?: ImageInput | FeaturesInput | TokensInput
   /** The logits are by position of the tokens. */
   positions?: boolean
-  target: 'f32' | 'f16'
+  target: Target
 }
 
 export interface FusedTeacher {
@@ -47,8 +48,8 @@ export interface FusedTeacher {
 export function fuseTeacher(proto: ModelProto, options: FuseOptions): FusedTeacher {
   const { front, positions = false, target } = options
   const opset = requireOpset(proto, 'the teacher')
-  const names = ['logits', 'row_sum', 'shift', 'length', 'pixels', 'features', 'tokens']
-  const { graph, inputs, output, batch } = makeRoom(isolate(proto.graph!, options), front ? names : names.slice(0, 4))
+  const names = ['pixels', 'features', 'tokens', 'label', 'uniforms', 'row_sum', 'length', ...columnsOf(target)]
+  const { graph, inputs, output, batch } = makeRoom(isolate(proto.graph!, options), front ? names : names.slice(3))
 
   const taken = valueNames(graph)
   const before: Emit = { builder: new GraphBuilder({ prefix: 'decant/in/', taken }), opset }
@@ -61,16 +62,17 @@ export function fuseTeacher(proto: ModelProto, options: FuseOptions): FusedTeach
     behind.builder.output('length', 'int32', [batch], length)
   }
   const classes = output.shape?.at(-1) ?? null
-  emitTargets(behind, { z, classes, batch: positions ? null : batch, target })
+  emitTargets(behind, { z, classes, batch: positions ? null : batch }, target)
+  const extra = inputsOf(target).map(([name, dtype]) => makeValueInfo(name, dtype, [null]))
 
   const fused = copyWith(graph, {
     node: [...builtNodes(before.builder), ...graph.node, ...builtNodes(behind.builder)],
-    input: feeds,
+    input: [...feeds, ...extra],
     output: behind.builder.outputs,
   })
   return {
     proto: copyWith(proto, { graph: fused }),
-    inputs: feeds.map(describeValue),
+    inputs: [...feeds, ...extra].map(describeValue),
     outputs: behind.builder.outputs.map(describeValue),
   }
 }
@@ -154,24 +156,4 @@ function emitPositions(emit: Emit, { z, valid }: { z: string; valid: string }): 
   const { builder } = emit
   const mask = builder.node('Reshape', [valid, builder.i64([0, 0, 1])])
   return builder.node('Flatten', [builder.node('Where', [mask, z, builder.f32(0)])], { axis: 2 })
-}
-
-/** Behind the teacher, from its logits z: what is kept of them. */
-function emitTargets(
-  emit: Emit,
-  options: { z: string; classes: Dimension; batch: Dimension; target: 'f32' | 'f16' },
-): void {
-  const { z, classes, batch, target } = options
-  const { builder } = emit
-  if (target === 'f32') {
-    builder.output('logits', 'float32', [batch, classes], z)
-  } else {
-    const top = emitRowReduce(emit, 'ReduceMax', z, { keepdims: true })
-    builder.output('shift', 'float32', [batch], builder.node('Reshape', [top, builder.i64([-1])]))
-    // 65504 is the largest float16: a class further below the top than that is kept as that far below.
-    const gap = emitAtLeast(emit, builder.node('Sub', [z, top]), -65504)
-    builder.output('logits', 'float16', [batch, classes], emitCast(emit, gap, 'float16'))
-  }
-  const scaled = builder.node('Mul', [z, builder.f32(2 ** -32)])
-  builder.output('row_sum', 'float32', [batch], emitRowReduce(emit, 'ReduceSum', scaled, { keepdims: false }))
 }
