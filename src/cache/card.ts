@@ -33,8 +33,8 @@ ${skipped ? `${skipped.trim()}\n\n` : ''}## Columns of data/*.arrow
 
 - \`id\` string: the row's stable id in the source
 - \`label\` int32, null where there is none
-- ${target}
-
+${ownColumns(manifest)}- ${target}
+${storedInput(manifest)}
 The files are Arrow IPC files; manifest.json says how they came to be and holds the SHA-256 of each.
 
 ## Reading
@@ -60,6 +60,19 @@ logits = ${codec === 'f32' ? 'rows[:32]["logits"]' : 'rows[:32]["logits"].astype
 or \`pyarrow.ipc.open_file("data/00000.arrow").read_all()\`.
 `
 }
+
+/** The columns that say which view of its sample a row is. */
+function ownColumns({ views }: Manifest): string {
+  if (views === 1) return ''
+  const { count, parameters } = views
+  const params = `- \`view_params\` int32[${parameters.length}]: what made it: ${cell(parameters.join(', '))}\n`
+  return `- \`view\` int32: 0 to ${count - 1}, which augmented view of its sample the row is\n${parameters.length > 0 ? params : ''}`
+}
+
+const storedInput = ({ inputs }: Manifest): string =>
+  inputs
+    ? `- \`input\`: what the teacher was given, ${inputs.kind} ${inputs.shape.join(' × ')}, before normalisation\n`
+    : ''
 
 function frontMatter({ license, rows, source }: Manifest): string {
   const lines = [

@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { temporaryFolder } from '../../helpers/folder.js'
@@ -28,6 +28,9 @@ describe('views on the command line', () => {
     expect(out).toContain('logits of 120 rows, 3 classes')
     expect(out).toContain('  views      4 of each sample: crop:1,flip, seed 3\n')
     expect(out).toContain('  inputs     stored, image 5×5×1\n')
+    const card = await readFile(join(targets, 'README.md'), 'utf8')
+    expect(card).toContain('- `view_params` int32[3]: what made it: `crop.x, crop.y, flip.flipped`\n')
+    expect(card).toContain('- `input`: what the teacher was given, image 5 × 5 × 1, before normalisation\n')
     await rm(join(dir, 'source'), { recursive: true })
     const trained = await runCommand('train', targets, '--student', 'mlp:4', '--epochs', '1', '--engine', 'eager')
     expect(trained.out).toMatch(/^mlp:4, /)
