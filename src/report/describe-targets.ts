@@ -1,15 +1,8 @@
 import { softTargets, type Targets } from '../cache/index.js'
 import { createTally, type Tally } from '../student/tally.js'
 
-/** What a soft-target dataset says, read in one pass. */
-export interface TargetsDescription {
-  rows: number
-  labelled: number
-  /** The teacher's on the labels that are there; null where there are none. */
-  accuracy: number | null
-  nll: number | null
-  /** Expected calibration error, 15 bins. */
-  ece: number | null
+/** What a soft-target dataset says, read in one pass: the teacher's accuracy and calibration on the labels that are there, and more. */
+export interface TargetsDescription extends Tally {
   /** By temperature: mean entropy in nats (at most log C), and the mean of the largest soft target. */
   softness: { temperature: number; entropy: number; top: number }[]
   /** Pairs of classes that the teacher finds alike, most first. */
@@ -61,8 +54,7 @@ export async function describeTargets(targets: Targets, signal?: AbortSignal): P
     at.entropy /= targets.rows
     at.top /= targets.rows
   }
-  const { rows, labelled, accuracy, nll, ece }: Tally = tally.result()
-  return { rows, labelled, accuracy, nll, ece, softness, confused: mass ? confusedPairs(mass, rowsOf) : [] }
+  return { ...tally.result(), softness, confused: mass ? confusedPairs(mass, rowsOf) : [] }
 }
 
 function confusedPairs(mass: Float64Array, rowsOf: Float64Array): ConfusedPair[] {

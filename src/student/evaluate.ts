@@ -2,7 +2,7 @@ import type { LayersModel } from '@tensorflow/tfjs-layers'
 import type { Engine } from '../engine/engine.js'
 import type { Dataset } from './dataset.js'
 import { gather } from './gather.js'
-import { type Metrics, measure } from './metrics.js'
+import { createMeasure, type Metrics } from './metrics.js'
 import { predictStep } from './program.js'
 import { logitsOf } from './targets.js'
 
@@ -28,16 +28,17 @@ export async function createEvaluator(options: {
     async evaluate({ pixels, targets, labels, classes }, rows) {
       await engine.sync()
       const batch = new Uint8Array(BATCH * width)
-      const student = new Float32Array(rows.length * classes)
+      const measured = createMeasure(classes)
       for (let at = 0; at < rows.length; at += BATCH) {
         const some = rows.subarray(at, at + BATCH)
         gather(pixels, { width, rows: some, into: batch })
         const outputs = await program.run({ pixels: batch })
-        student.set(outputs.logits!.subarray(0, some.length * classes), at * classes)
+        const student = outputs.logits!.subarray(0, some.length * classes)
+        const hard = new Int32Array(some.length)
+        gather(labels, { width: 1, rows: some, into: hard })
+        measured.add({ student, teacher: logitsOf(targets, some), labels: hard })
       }
-      const hard = new Int32Array(rows.length)
-      gather(labels, { width: 1, rows, into: hard })
-      return measure({ student, teacher: logitsOf(targets, rows), labels: hard, classes })
+      return measured.result()
     },
     dispose: () => program.dispose(),
   }

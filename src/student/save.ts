@@ -10,7 +10,7 @@ import { type EpochRecord, epochSchema } from './checkpoint.js'
 import type { Dataset } from './dataset.js'
 import { exportStudent } from './export-student.js'
 import { type Provenance, readJson, SUMMARY } from './folder.js'
-import type { Metrics } from './metrics.js'
+import { type Metrics, metricsSchema } from './metrics.js'
 
 /** What student.json and metrics.json say of a student. */
 export interface Summary {
@@ -72,15 +72,6 @@ export async function loadStudent(dir: string): Promise<LayersModel> {
   return loadLayersModel(io.fromMemory(artifacts))
 }
 
-const metricsSchema = z.strictObject({
-  rows: z.int(),
-  labelled: z.int(),
-  accuracy: z.number().nullable(),
-  nll: z.number().nullable(),
-  ece: z.number().nullable(),
-  agreement: z.number(),
-  kl: z.number(),
-})
 const metricsFile = z.object({
   measuredOn: z.enum(['evaluation', 'held-out rows', 'nothing']),
   metrics: metricsSchema.nullable(),

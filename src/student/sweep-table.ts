@@ -23,7 +23,7 @@ export interface Point {
   parameters: Record<string, number>
 }
 
-const measures = ['accuracy', 'nll', 'ece', 'agreement', 'kl'] as const
+const measures = ['accuracy', 'top5', 'nll', 'ece', 'brier', 'aurc', 'agreement', 'kl'] as const
 export type Measure = (typeof measures)[number]
 
 /** The students that differ only in their seed. A measure that some student lacks (no labels) is absent. */

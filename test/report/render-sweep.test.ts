@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { bestRow, renderSweep } from '../../src/report/render-sweep.js'
 import { type SweepRow, tabulate } from '../../src/student/sweep-table.js'
+import { makeMetrics } from '../helpers/metrics.js'
 
 const student = (method: string, temperature: number, seed: number, accuracy: number | null) => ({
   student: 'mlp:8',
@@ -9,7 +10,7 @@ const student = (method: string, temperature: number, seed: number, accuracy: nu
   alpha: method === 'ce' ? 0 : 0.9,
   parameters: {},
   seed,
-  metrics: { rows: 10, labelled: 10, accuracy, nll: accuracy, ece: accuracy, agreement: temperature / 10, kl: 0.1 },
+  metrics: makeMetrics({ accuracy, nll: accuracy, ece: accuracy, agreement: temperature / 10, kl: 0.1 }),
   history: [],
   seconds: 1,
 })

@@ -67,4 +67,36 @@ describe('measure', () => {
     const { nll, kl } = measure({ student, teacher, labels: Int32Array.of(1), classes: 2 })
     expect([nll, kl]).toEqual([1e4, 1e4])
   })
+
+  it('of a teacher of which some classes are known: over these and the rest together', () => {
+    const [student, teacher] = [table(4, 50, 6), table(5, 50, 6)]
+    const index = teacher.map((z) =>
+      z
+        .map((_, c) => c)
+        .sort((a, b) => z[b]! - z[a]!)
+        .slice(0, 2),
+    )
+    const rest = teacher.map((z, i) => z.filter((_, c) => !index[i]!.includes(c)))
+    const found = measure({
+      student: Float32Array.from(student.flat()),
+      teacher: {
+        k: 2,
+        index: Int32Array.from(index.flat()),
+        logits: Float32Array.from(index.flatMap((some, i) => some.map((c) => teacher[i]![c]!))),
+        logTail: (temperature) => rest.map((z) => Math.log(z.reduce((sum, x) => sum + Math.exp(x / temperature), 0))),
+      },
+      labels: new Int32Array(50).fill(-1),
+      classes: 6,
+    })
+    const buckets = (p: number[], known: number[]) => [
+      ...known.map((c) => p[c]!),
+      p.reduce((sum, x, c) => (known.includes(c) ? sum : sum + x), 0),
+    ]
+    const kl = student.map((z, i) => {
+      const [p, q] = [buckets(softmax(teacher[i]!), index[i]!), buckets(softmax(z), index[i]!)]
+      return p.reduce((sum, x, m) => sum + x * Math.log(x / q[m]!), 0)
+    })
+    expect(found.kl).toBeCloseTo(mean(kl), 10)
+    expect(found.agreement).toBeCloseTo(mean(student.map((z, i) => (argmax(z) === argmax(teacher[i]!) ? 1 : 0))), 12)
+  })
 })

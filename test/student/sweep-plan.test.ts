@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { planSweep } from '../../src/student/sweep-plan.js'
 import { formatCsv, type SweepStudent, tabulate } from '../../src/student/sweep-table.js'
+import { makeMetrics } from '../helpers/metrics.js'
 
 const names = async (...args: Parameters<typeof planSweep>) => (await planSweep(...args)).map(({ name }) => name)
 const evaluated = { evaluated: true }
@@ -82,7 +83,7 @@ const student = (changes: Partial<SweepStudent>, accuracy: number | null): Sweep
   seed: 1,
   history: [],
   seconds: 1,
-  metrics: { rows: 10, labelled: 10, accuracy, nll: 1, ece: 0.1, agreement: 0.9, kl: 0.2 },
+  metrics: makeMetrics({ accuracy, nll: 1, ece: 0.1, agreement: 0.9, kl: 0.2 }),
   ...changes,
 })
 const control = (seed: number, accuracy: number) => student({ method: 'ce', temperature: 1, alpha: 0, seed }, accuracy)
@@ -115,9 +116,9 @@ it('formatCsv quotes what needs it and leaves empty what is absent', () => {
   const failed = student({ student: 'mlp:8,8', metrics: null, failed: 'a "bad" one' }, null)
   expect(formatCsv([student({}, 0.5), failed])).toBe(
     [
-      'student,method,temperature,alpha,parameters,seed,accuracy,nll,ece,agreement,kl,seconds,failed',
-      'linear,kd,4,0.9,,1,0.5,1,0.1,0.9,0.2,1,',
-      '"mlp:8,8",kd,4,0.9,,1,,,,,,1,"a ""bad"" one"',
+      'student,method,temperature,alpha,parameters,seed,accuracy,top5,nll,ece,brier,aurc,agreement,kl,seconds,failed',
+      'linear,kd,4,0.9,,1,0.5,,1,0.1,0.2,0.03,0.9,0.2,1,',
+      '"mlp:8,8",kd,4,0.9,,1,,,,,,,,,1,"a ""bad"" one"',
       '',
     ].join('\r\n'),
   )

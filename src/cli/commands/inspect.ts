@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import type { Manifest, Targets } from '../../cache/index.js'
 import type { TargetsDescription } from '../../report/describe-targets.js'
+import type { Tally } from '../../student/index.js'
 import { bytes, count, percent } from '../format.js'
 import { interruptible } from '../interrupt.js'
 import { openTerminal } from '../terminal.js'
@@ -54,9 +55,7 @@ function render(targets: Targets, description: TargetsDescription): string {
     `  size       ${bytes(size)} in ${manifest.shards.length} shard${manifest.shards.length === 1 ? '' : 's'}`,
     `  licence    ${manifest.license ?? 'not stated'}`,
     '',
-    description.accuracy === null
-      ? "No labels: the teacher's accuracy is unknown."
-      : `Teacher on ${count(description.labelled)} labels: accuracy ${percent(description.accuracy)}, NLL ${description.nll!.toFixed(4)}, ECE ${percent(description.ece!)}`,
+    ...renderTally(description, name),
     '',
     `Soft targets by temperature (entropy at most log ${manifest.classes} = ${Math.log(manifest.classes).toFixed(2)} nats):`,
     ...description.softness.map(
@@ -71,4 +70,20 @@ function render(targets: Targets, description: TargetsDescription): string {
     }
   }
   return lines.join('\n')
+}
+
+function renderTally(
+  { labelled, accuracy, top5, nll, ece, brier, aurc, perClass }: Tally,
+  name: (index: number) => string,
+): string[] {
+  if (accuracy === null) return ["No labels: the teacher's accuracy is unknown."]
+  const five = top5 === null ? '' : `, top-5 ${percent(top5)}`
+  const worst = perClass!.accuracy
+    .flatMap((share, index) => (share === null ? [] : [{ share, index }]))
+    .sort((a, b) => a.share - b.share)
+    .slice(0, 3)
+  return [
+    `Teacher on ${count(labelled)} labels: accuracy ${percent(accuracy)}${five}, NLL ${nll!.toFixed(4)}, ECE ${percent(ece!)}, Brier ${brier!.toFixed(4)}, AURC ${(aurc! * 1000).toFixed(2)} (×1000)`,
+    `  least accurate on ${worst.map(({ share, index }) => `${name(index)} ${percent(share)}`).join(', ')}`,
+  ]
 }
