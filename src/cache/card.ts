@@ -1,3 +1,4 @@
+import { describeColumn, targetColumns } from './columns.js'
 import type { Manifest } from './manifest.js'
 
 /**
@@ -5,11 +6,8 @@ import type { Manifest } from './manifest.js'
  * folder, uploaded as it is, is a dataset that the hub shows and `load_dataset` reads. No times: equal exports have equal cards.
  */
 export function formatCard(manifest: Manifest): string {
-  const { classes, codec, rows, teacher, source } = manifest
-  const target =
-    codec === 'f32'
-      ? `\`logits\` float32[${classes}]: the teacher's raw logits`
-      : `\`logits\` float16[${classes}] and \`shift\` float32: raw logits = logits + shift (shift is the row's top logit)`
+  const { classes, rows, teacher, source } = manifest
+  const { target, raw } = describeTarget(manifest)
   const skipped = source.skipped.length
     ? ` ${source.skipped.length} rows of the source were skipped; manifest.json lists them.`
     : ''
@@ -54,7 +52,7 @@ Python:
 from datasets import load_dataset
 
 rows = load_dataset("arrow", data_files="data/*.arrow", split="train").with_format("numpy")
-logits = ${codec === 'f32' ? 'rows[:32]["logits"]' : 'rows[:32]["logits"].astype("float32") + rows[:32]["shift"][:, None]'}
+logits = ${raw}
 \`\`\`
 
 or \`pyarrow.ipc.open_file("data/00000.arrow").read_all()\`.
@@ -73,6 +71,27 @@ const storedInput = ({ inputs }: Manifest): string =>
   inputs
     ? `- \`input\`: what the teacher was given, ${inputs.kind} ${inputs.shape.join(' × ')}, before normalisation\n`
     : ''
+
+/** The targets in words, and how Python has the raw logits from the columns (or, of a codec that takes more than a line, the columns). */
+function describeTarget(manifest: Manifest): { target: string; raw: string } {
+  const { classes, codec } = manifest
+  switch (codec) {
+    case 'f32':
+      return { target: `\`logits\` float32[${classes}]: the teacher's raw logits`, raw: 'rows[:32]["logits"]' }
+    case 'f16':
+      return {
+        target: `\`logits\` float16[${classes}] and \`shift\` float32: raw logits = logits + shift (shift is the row's top logit)`,
+        raw: 'rows[:32]["logits"].astype("float32") + rows[:32]["shift"][:, None]',
+      }
+    default: {
+      const columns = targetColumns(manifest).map((column) => `\`${describeColumn(column).replace(': ', '\` ')}`)
+      return {
+        target: `${columns.join(', ')}: codec ${codec}, which src/cache/FORMAT.md of decant specifies`,
+        raw: `rows[:32]["${codec === 'q8' ? 'q' : codec.startsWith('hybrid') ? 'codes' : 'logits'}"]  # codec ${codec}`,
+      }
+    }
+  }
+}
 
 function frontMatter({ license, rows, source }: Manifest): string {
   const lines = [

@@ -1,4 +1,4 @@
-import { type CodecName, codecOf } from './codecs/codec.js'
+import { type CodecName, codecOf, type TargetKind } from './codecs/codec.js'
 
 /** Types of a shard's columns, beside the id's and the label's own. float16 is held as its bits, in a Uint16Array. */
 export const columnTypes = {
@@ -66,10 +66,16 @@ export function columnsOf({ codec, classes, views = 1, positions = 1, inputs = n
 
 /** The columns of the targets alone. */
 export function targetColumns({ codec, classes, positions = 1 }: RowKind): Column[] {
-  const columns = codecOf(codec).columns(classes)
+  const columns = codecOf(codec).columns(targetKind({ classes, positions }))
   if (positions === 1) return columns
   return columns.map((column) => ({ ...column, width: positions * column.width, list: true }))
 }
+
+/** What a codec needs to know of a dataset. */
+export const targetKind = ({ classes, positions = 1 }: Pick<RowKind, 'classes' | 'positions'>): TargetKind => ({
+  classes,
+  labelled: positions === 1,
+})
 
 /** Views of each sample. */
 export const viewsOf = ({ views = 1 }: Pick<RowKind, 'views'>): number => (views === 1 ? 1 : views.count)

@@ -9,7 +9,22 @@ export {
   type SelectOptions,
   selectTargets,
 } from './algebra/index.js'
-export { type Codec, type CodecName, codecOf } from './codecs/codec.js'
+export {
+  type BucketedCodec,
+  type Buckets,
+  CODECS,
+  type Codec,
+  type CodecName,
+  codecOf,
+  type DenseCodec,
+  isCodecName,
+  parseCodec,
+  type TargetKind,
+  type TargetRows,
+} from './codecs/codec.js'
+export { halfOf, halfValues } from './codecs/half.js'
+export { decodeTail, encodeTail, TAIL_NODES, TAIL_RANGE, tailTable, tailWeights } from './codecs/tail.js'
+export { rowKeys, uniformsOf } from './codecs/uniforms.js'
 export {
   type Column,
   type Columns,
@@ -19,8 +34,10 @@ export {
   type Stored,
   type StoredInputs,
   targetColumns,
+  targetKind,
   viewsOf,
 } from './columns.js'
+export { measureFidelity } from './fidelity.js'
 export { type IdColumn, idAt, idColumn } from './ids.js'
 export { bytesPerRow, chooseRows } from './layout.js'
 export { type Lineage, lineageOf } from './lineage.js'

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { FormatError } from '../errors.js'
+import { CODECS, type CodecName, isCodecName } from './codecs/codec.js'
 import { columnBytes, columnsOf, viewsOf } from './columns.js'
 
 // Limits. A manifest may come from anyone: each limit bounds what reading it, or acting on it, can cost.
@@ -112,7 +113,7 @@ const inputs = z.strictObject({
 const described = {
   classes: z.int().min(1).max(MAX_CLASSES),
   names: z.array(text(1000)).max(MAX_CLASSES).nullable(),
-  codec: z.enum(['f32', 'f16']),
+  codec: z.custom<CodecName>(isCodecName, `expected one of ${CODECS}`),
   rowsPerShard: z.int().min(1),
   rowsPerBatch: z.int().min(1).max(MAX_BATCH_ROWS),
   teacher,

@@ -2,8 +2,16 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
 import { DecantError } from '../errors.js'
-import { codecOf } from './codecs/codec.js'
-import { allocateColumn, type Column, type Columns, columnBytes, columnsOf, type Stored } from './columns.js'
+import { type Buckets, codecOf } from './codecs/codec.js'
+import {
+  allocateColumn,
+  type Column,
+  type Columns,
+  columnBytes,
+  columnsOf,
+  type Stored,
+  targetKind,
+} from './columns.js'
 import { MANIFEST, readManifest } from './folder.js'
 import { concatIds, type IdColumn, idAt } from './ids.js'
 import { JOURNAL } from './journal.js'
@@ -22,8 +30,10 @@ export interface Chunk {
   labels: Int32Array
   /** Every column behind id and label as it lies, row-major: the targets by codec, `view`, `input`, … (FORMAT.md). */
   columns: Columns
-  /** [n, C] raw logits (T = 1), of a sequence [n, L, C]; decoded when it is first asked for */
+  /** [n, C] raw logits (T = 1), of a sequence [n, L, C]; decoded when it is first asked for. @throws DecantError for a bucketed codec */
   readonly logits: Float32Array
+  /** n targets (of a sequence n·L), decoded when they are first asked for. @throws DecantError for a dense codec */
+  readonly buckets: Buckets
   idColumn: IdColumn
   /** [n]; made at each call */
   ids(): string[]
@@ -36,8 +46,10 @@ export interface Row {
   label: number | null
   /** Every column behind id and label, of this row. */
   columns: Columns
-  /** [C], raw logits (T = 1); of a sequence [L, C] */
+  /** [C], raw logits (T = 1); of a sequence [L, C]. @throws DecantError for a bucketed codec */
   readonly logits: Float32Array
+  /** @throws DecantError for a dense codec */
+  readonly buckets: Buckets
 }
 
 export interface ChunkOptions {
@@ -230,7 +242,8 @@ class OpenTargets implements Targets {
 
 class ReadChunk implements Chunk {
   readonly rows: number
-  #decoded: Float32Array | undefined
+  #logits: Float32Array | undefined
+  #buckets: Buckets | undefined
   readonly #manifest: Manifest
 
   constructor(
@@ -245,8 +258,13 @@ class ReadChunk implements Chunk {
   }
 
   get logits(): Float32Array {
-    this.#decoded ??= codecOf(this.#manifest.codec).decode(this.columns, this.#manifest.classes)
-    return this.#decoded
+    this.#logits ??= decodeDense(this.columns, this.#manifest)
+    return this.#logits
+  }
+
+  get buckets(): Buckets {
+    this.#buckets ??= decodeBucketed(this.columns, this.#manifest)
+    return this.#buckets
   }
 
   ids(): string[] {
@@ -278,6 +296,26 @@ class ReadRow implements Row {
   get logits(): Float32Array {
     return this.#chunk.logits
   }
+
+  get buckets(): Buckets {
+    return this.#chunk.buckets
+  }
+}
+
+function decodeDense(columns: Columns, manifest: Manifest): Float32Array {
+  const codec = codecOf(manifest.codec)
+  if (codec.kind !== 'dense')
+    throw new DecantError(
+      `codec ${manifest.codec} keeps some classes and the mass of the others, not the logits of all`,
+    )
+  return codec.decode(columns, targetKind(manifest))
+}
+
+function decodeBucketed(columns: Columns, manifest: Manifest): Buckets {
+  const codec = codecOf(manifest.codec)
+  if (codec.kind !== 'bucketed')
+    throw new DecantError(`codec ${manifest.codec} keeps the logits of all classes, and no buckets`)
+  return codec.decode(columns, targetKind(manifest))
 }
 
 const isIndex = (value: number) => Number.isSafeInteger(value) && value >= 0

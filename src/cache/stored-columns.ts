@@ -1,5 +1,6 @@
 import { DecantError } from '../errors.js'
 import { codecOf } from './codecs/codec.js'
+import { rowKeys } from './codecs/uniforms.js'
 import { type Columns, columnsOf, columnTypes, outOfRange, type Stored } from './columns.js'
 import type { Plan } from './manifest.js'
 import type { Rows } from './writer.js'
@@ -33,11 +34,19 @@ export function storedColumns(rows: Rows, plan: Plan): Stored[] {
   })
 }
 
-function encode({ rows }: Rows, logits: Float32Array, plan: Plan): Columns {
+function encode({ rows, ids, labels, columns }: Rows, logits: Float32Array, plan: Plan): Columns {
   const { classes, positions = 1 } = plan
   const of = positions === 1 ? '' : ` and ${positions} positions`
   expect(`logits (${rows} rows of ${classes} classes${of})`, rows * positions * classes, logits.length)
-  return codecOf(plan.codec).encode(logits, classes)
+  return codecOf(plan.codec).encode({
+    logits,
+    classes,
+    positions,
+    labels: positions === 1 ? labels : undefined,
+    keys: plan.codec.startsWith('sampled')
+      ? rowKeys({ ids, view: columns?.view as Int32Array | undefined })
+      : undefined,
+  })
 }
 
 function checkLengths({ rows, ids, labels }: Rows): void {

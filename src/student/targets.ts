@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { type Chunk, type CodecName, type Columns, codecOf, type Stored, targetColumns } from '../cache/index.js'
 import { arrays, type Dtype, type InputSpec } from '../engine/engine.js'
+import { DecantError } from '../errors.js'
 import { gather } from './gather.js'
 import { logSoftmax } from './losses.js'
 
@@ -64,7 +65,9 @@ export function logitsOf({ codec, classes, columns }: StoredTargets, rows: Uint3
     some[name] = new arrays[dtype](rows.length * width)
     gather(values, { width, rows, into: some[name] })
   }
-  return codecOf(codec).decode(some, classes)
+  const decoder = codecOf(codec)
+  if (decoder.kind !== 'dense') throw new DecantError(`codec ${codec} does not keep the logits of all classes`)
+  return decoder.decode(some, { classes, labelled: true })
 }
 
 /** The inputs of a step that hold the targets of a batch: `teacher.<column>`, as they lie in the cache. */
@@ -85,6 +88,8 @@ export function decodeTargets({ codec }: StoredTargets, inputs: Record<string, t
     case 'f16':
       // Without the shift, which no softmax sees: it would cost digits.
       return denseTargets(column('logits'), column('shift'))
+    default:
+      throw new DecantError(`codec ${codec}: students are not trained from it yet`)
   }
 }
 

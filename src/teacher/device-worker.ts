@@ -88,5 +88,5 @@ port.on('message', (request: DeviceRequest) => {
 /** What the graph does elsewhere. */
 const encodeColumns = ({ logits, ...others }: Record<string, Words>, { codec, classes }: Encode) => ({
   ...others,
-  ...codecOf(codec).encode(logits as Float32Array, classes),
+  ...codecOf(codec).encode({ logits: logits as Float32Array, classes }),
 })

@@ -47,6 +47,7 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
   const found = findLogits(model, { tokens: input.kind === 'tokens', ...(output !== undefined && { output }) })
   const front = frontOf(input, preprocess)
   const fuse = (target: CodecName): FusedModel => {
+    if (target !== 'f32' && target !== 'f16') throw new DecantError(`codec ${target}: not in the teacher's graph yet`)
     const { proto, inputs } = naming(options.teacher, () =>
       fuseTeacher(found.proto, { output: found.output, positions: found.positions, target, front }),
     )

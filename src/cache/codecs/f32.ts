@@ -1,9 +1,9 @@
-import type { Codec } from './codec.js'
+import type { DenseCodec } from './codec.js'
 
 /** Codec f32: the teacher's logits as they are. Lossless, 4 bytes a class. */
-export const f32: Codec = {
+export const f32: DenseCodec = {
   kind: 'dense',
-  columns: (classes) => [{ name: 'logits', type: 'float32', width: classes, list: true }],
-  encode: (logits) => ({ logits }),
+  columns: ({ classes }) => [{ name: 'logits', type: 'float32', width: classes, list: true }],
+  encode: ({ logits }) => ({ logits }),
   decode: ({ logits }) => logits as Float32Array,
 }

@@ -22,9 +22,9 @@ function nearest(value: number): number {
   return value === 0 ? 0 : bits | 0x8000
 }
 
-const encode = (...logits: number[]) => f16.encode(Float32Array.from(logits), logits.length)
+const encode = (...logits: number[]) => f16.encode({ logits: Float32Array.from(logits), classes: logits.length })
 const decode = (stored: ReturnType<typeof encode>, classes: number) => {
-  return [...f16.decode(stored, classes)]
+  return [...f16.decode(stored, { classes, labelled: true })]
 }
 
 describe('codec f16', () => {

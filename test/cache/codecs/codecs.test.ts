@@ -1,0 +1,228 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import {
+  type BucketedCodec,
+  type CodecName,
+  codecOf,
+  columnsOf,
+  type DenseCodec,
+  halfValues,
+  idColumn,
+  isCodecName,
+  parseCodec,
+  rowKeys,
+  uniformsOf,
+} from '../../../src/cache/index.js'
+import { logSumExp } from './rows.js'
+
+const kindOf = (classes: number) => ({ classes, labelled: true })
+
+/** Rows of 2 to 40 classes; some logits equal, some far apart. */
+const table = fc.integer({ min: 2, max: 40 }).chain((classes) =>
+  fc.record({
+    classes: fc.constant(classes),
+    rows: fc.array(
+      fc.array(
+        fc.oneof(
+          fc.float({ min: -30, max: 30, noNaN: true }),
+          fc.integer({ min: -3, max: 3 }),
+          fc.float({ min: -1e6, max: 1e6, noNaN: true }),
+        ),
+        { minLength: classes, maxLength: classes },
+      ),
+      { minLength: 1, maxLength: 4 },
+    ),
+  }),
+)
+const encoded = ({ rows, classes }: { rows: number[][]; classes: number }, codec: CodecName) => {
+  const logits = Float32Array.from(rows.flat())
+  const keys = rowKeys({ ids: idColumn(rows.map((_, i) => `row ${i}`)) })
+  const labels = Int32Array.from(rows, (_, i) => (i % 3 === 2 ? -1 : i % classes))
+  return { logits, labels, columns: codecOf(codec).encode({ logits, classes, labels, keys }) }
+}
+
+describe.each(['f32', 'f16', 'q8', 'hybrid:5', 'topk:4', 'sampled:6'] as const)('codec %s', (name) => {
+  test('has the columns that it says, and values within their bounds', () => {
+    fc.assert(
+      fc.property(table, (given) => {
+        const { columns } = encoded(given, name)
+        const declared = columnsOf({ codec: name, classes: given.classes })
+        expect(Object.keys(columns).sort()).toEqual(declared.map((column) => column.name).sort())
+        for (const { name, width, below } of declared) {
+          expect(columns[name]!.length).toBe(given.rows.length * width)
+          if (below) expect(Math.max(...columns[name]!)).toBeLessThan(below)
+        }
+      }),
+    )
+  })
+
+  test('encodes a row the same way alone and among others', () => {
+    fc.assert(
+      fc.property(table, ({ rows, classes }) => {
+        const all = encoded({ rows, classes }, name).columns
+        const first = encoded({ rows: rows.slice(0, 1), classes }, name).columns
+        for (const [name, values] of Object.entries(first)) expect(values).toEqual(all[name]!.slice(0, values.length))
+      }),
+    )
+  })
+})
+
+describe.each(['q8', 'hybrid:5', 'hybrid:64'] as const)('dense codec %s', (name) => {
+  const codec = codecOf(name) as DenseCodec
+  test('gives the top logit back exactly, keeps the order, and no gap is off by more than half its widest step', () => {
+    fc.assert(
+      fc.property(table, (given) => {
+        const { logits, columns } = encoded(given, name)
+        const { classes } = given
+        const found = codec.decode(columns, kindOf(classes))
+        given.rows.forEach((_, row) => {
+          const z = logits.subarray(row * classes, (row + 1) * classes)
+          const top = Math.max(...z)
+          const widest = Math.min(top - Math.min(...z), 65504)
+          const step = name === 'q8' ? 2 / 255 : 1 - (13 / 14) ** 1.5
+          z.forEach((value, c) => {
+            const back = found[row * classes + c]!
+            if (value === top) expect(back).toBe(top)
+            const exact = Math.max(value, top - 65504)
+            expect(Math.abs(back - exact)).toBeLessThanOrEqual((widest * step) / 1.9 + 1e-6 * (widest + Math.abs(top)))
+            for (let other = 0; other < c; other++)
+              if (z[other]! > value) expect(found[row * classes + other]).toBeGreaterThanOrEqual(back)
+          })
+        })
+      }),
+    )
+  })
+})
+
+test('q8 has half a level of 255 under the square root', () => {
+  const widest = 6.5
+  const { columns } = encoded({ rows: [[0, -1, -4, -widest]], classes: 4 }, 'q8')
+  expect([...columns.q!]).toEqual([0, 1, 4, widest].map((gap) => Math.round(255 * Math.sqrt(gap / widest))))
+})
+
+test('hybrid refuses codes that do not have the head they should', () => {
+  const codec = codecOf('hybrid:2') as DenseCodec
+  const { columns } = encoded({ rows: [[5, 4, 3, 2]], classes: 4 }, 'hybrid:2')
+  columns.codes!.fill(0xff)
+  expect(() => codec.decode(columns, kindOf(4))).toThrow('a row of 4 head classes, expected 2')
+})
+
+describe.each(['topk:4', 'topk:100', 'sampled:6', 'sampled:100'] as const)('bucketed codec %s', (name) => {
+  const codec = codecOf(name) as BucketedCodec
+  test('keeps distinct classes, their logits, the label, the moments and the mass of the others', () => {
+    fc.assert(
+      fc.property(table, fc.double({ min: 0.5, max: 20, noNaN: true }), (given, temperature) => {
+        const { logits, labels, columns } = encoded(given, name)
+        const { classes } = given
+        const buckets = codec.decode(columns, kindOf(classes))
+        const { k, index, labelLogit, mean, std } = buckets
+        expect(k).toBe(Math.min(Number(name.split(':')[1]), classes - 1))
+        const tails = buckets.logTail(temperature)
+        given.rows.forEach((_, row) => {
+          const z = logits.subarray(row * classes, (row + 1) * classes)
+          const top = Math.max(...z)
+          // float16 has 11 significant bits, of gaps cut at 65504; float32 the rest.
+          const near = (found: number, exact: number) => {
+            const gap = Math.min(top - exact, 65504)
+            expect(Math.abs(found - (top - gap))).toBeLessThanOrEqual(
+              2 ** -11 * Math.abs(gap) + 2 ** -22 * Math.abs(top) + 1e-7,
+            )
+          }
+          const head = index.subarray(row * k, (row + 1) * k)
+          expect(new Set(head).size).toBe(k)
+          head.forEach((c, slot) => {
+            near(buckets.logits[row * k + slot]!, z[c]!)
+            if (slot > 0) expect(z[c]).toBeLessThanOrEqual(z[head[slot - 1]!]!)
+          })
+          if (labels[row]! < 0) expect(labelLogit![row]).toBeNaN()
+          else near(labelLogit![row]!, z[labels[row]!]!)
+          const average = z.reduce((sum, v) => sum + v / classes, 0)
+          near(mean[row]!, average)
+          const deviation = Math.sqrt(z.reduce((sum, v) => sum + (v - average) ** 2, 0) / classes)
+          if (deviation < 65504)
+            expect(Math.abs(std[row]! - deviation)).toBeLessThanOrEqual(
+              2 ** -10 * deviation + 1e-6 * Math.abs(top) + 1e-7,
+            )
+          // Mass of the others between that of their largest and n times that, and near the truth where the gaps are moderate.
+          const tail = [...z].filter((_, c) => !head.includes(c))
+          if (top - Math.min(...z) > 60) return
+          const exact = logSumExp(tail.map((v) => v / temperature))
+          expect(Math.abs(tails[row]! - exact)).toBeLessThan(0.06)
+        })
+      }),
+      { numRuns: 200 },
+    )
+  })
+})
+
+test('topk keeps the largest; of equal ones the first classes', () => {
+  const { columns } = encoded({ rows: [[1, 3, 3, 2, 3]], classes: 5 }, 'topk:4')
+  expect([...columns.index!]).toEqual([1, 2, 4, 3])
+  expect([...columns.logits!].map((half) => halfValues[half])).toEqual([-0, -0, -0, -1].map((gap) => gap + 0))
+})
+
+describe('codec sampled', () => {
+  const classes = 30
+  const codec = codecOf('sampled:8') as BucketedCodec
+  const row = Float32Array.from({ length: classes }, (_, c) => 3 * Math.sin(c * c))
+
+  test('draws k in all, and what is not drawn is the likeliest of the rest', () => {
+    const { columns } = encoded({ rows: [[...row]], classes }, 'sampled:8')
+    const { index, count } = codec.decode(columns, kindOf(classes))
+    expect(count!.reduce((sum, n) => sum + n, 0)).toBe(8)
+    const drawn = [...index].filter((_, slot) => count![slot]! > 0)
+    const filled = [...index].filter((_, slot) => count![slot] === 0)
+    const rest = [...row.keys()].filter((c) => !drawn.includes(c)).sort((a, b) => row[b]! - row[a]!)
+    expect(filled).toEqual(rest.slice(0, filled.length))
+  })
+
+  test('count / k is unbiased for the soft targets at T = 1', () => {
+    const rows = 4000
+    const logits = new Float32Array(rows * classes)
+    for (let i = 0; i < rows; i++) logits.set(row, i * classes)
+    const keys = rowKeys({ ids: idColumn(Array.from({ length: rows }, (_, i) => `sample-${i}`)) })
+    const { index, count } = codec.decode(codec.encode({ logits, classes, keys }), kindOf(classes))
+    const mean = new Float64Array(classes)
+    index.forEach((c, i) => {
+      mean[c]! += count![i]! / 8 / rows
+    })
+    row.forEach((z, c) => {
+      const p = Math.exp(z - logSumExp(row))
+      // five standard errors of 32,000 draws
+      expect(Math.abs(mean[c]! - p)).toBeLessThan(5 * Math.sqrt((p * (1 - p)) / (8 * rows)) + 1e-9)
+    })
+  })
+
+  test('draws by id, view and position, however rows are grouped', () => {
+    const ids = idColumn(['a', 'b', 'a'])
+    const keys = rowKeys({ ids, view: Int32Array.of(0, 0, 1) })
+    expect(new Set(keys).size).toBe(3)
+    expect(rowKeys({ ids })[2]).toBe(rowKeys({ ids })[0])
+    const all = uniformsOf(keys, { positions: 2, width: 5 })
+    expect(uniformsOf(keys.subarray(1, 2), { positions: 2, width: 5 })).toEqual(all.slice(10, 20))
+    expect(new Set(all).size).toBe(30)
+    for (const u of all) expect(u >= 0 && u < 1).toBe(true)
+  })
+})
+
+test('codecs by name: known ones, and none else', () => {
+  for (const name of ['f32', 'q8', 'topk:1', 'topk:65536', 'sampled:255', 'hybrid:80'])
+    expect(parseCodec(name)).toBe(name)
+  for (const name of [
+    '',
+    'F16',
+    'zip',
+    'topk',
+    'topk:',
+    'topk:0',
+    'topk:01',
+    'topk:1.5',
+    'sampled:256',
+    'f16:2',
+    'constructor',
+    7,
+  ])
+    expect(isCodecName(name)).toBe(false)
+  expect(() => parseCodec('topk:0')).toThrow(/expected a codec, one of f32, f16, .*found 'topk:0'/)
+  expect(() => columnsOf({ codec: 'topk:3', classes: 1 })).toThrow('found 1')
+})
