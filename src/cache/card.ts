@@ -84,11 +84,15 @@ function describeTarget(manifest: Manifest): { target: string; raw: string } {
         raw: 'rows[:32]["logits"].astype("float32") + rows[:32]["shift"][:, None]',
       }
     default: {
-      const columns = targetColumns(manifest).map((column) => `\`${describeColumn(column).replace(': ', '\` ')}`)
-      return {
-        target: `${columns.join(', ')}: codec ${codec}, which src/cache/FORMAT.md of decant specifies`,
-        raw: `rows[:32]["${codec === 'q8' ? 'q' : codec.startsWith('hybrid') ? 'codes' : 'logits'}"]  # codec ${codec}`,
-      }
+      const columns = targetColumns(manifest).map((column) => `\`${describeColumn(column).replace(': ', '` ')}`)
+      const below = 'rows[:32]["logits"].astype("float32") + rows[:32]["shift"][:, None]'
+      const raw =
+        codec === 'q8'
+          ? 'rows[:32]["shift"][:, None] - rows[:32]["scale"][:, None] * (rows[:32]["q"] / 255) ** 2'
+          : codec.startsWith('hybrid')
+            ? '...  # from rows[:32]["codes"], two classes a byte, and "head"'
+            : `${below}  # of classes rows[:32]["index"]`
+      return { target: `${columns.join(', ')}: codec ${codec}, which src/cache/FORMAT.md of decant specifies`, raw }
     }
   }
 }
