@@ -1,11 +1,12 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { openEngine } from '../engine/engine.js'
 import { DecantError } from '../errors.js'
-import type { FromWorker, SweepWorkerData, ToWorker } from './sweep.js'
+import type { FromWorker, SweepData, SweepEngine, ToWorker } from './sweep.js'
 import { trainOnDataset } from './train.js'
 
-// One worker of a sweep: it trains the students that it is sent, one after another, on data that all workers share.
-const { dataset, evaluation, engine: spec } = workerData as SweepWorkerData
+// One worker of a sweep: it trains the students that it is sent, one after another, on data that all workers share and that comes first.
+const spec = workerData as SweepEngine
+let data: SweepData
 const port = parentPort!
 const abort = new AbortController()
 const send = (message: FromWorker) => port.postMessage(message)
@@ -15,6 +16,7 @@ engine.catch(() => {}) // the first job tells of it
 
 port.on('message', (message: ToWorker) => {
   if (message.type === 'abort') abort.abort()
+  else if (message.type === 'data') data = message
   else void train(message)
 })
 
@@ -22,8 +24,8 @@ async function train({ index, config, out }: Extract<ToWorker, { type: 'train' }
   try {
     const student = await trainOnDataset({
       ...config,
-      dataset,
-      evaluation,
+      dataset: data.dataset,
+      evaluation: data.evaluation,
       engine: await engine,
       out,
       signal: abort.signal,

@@ -22,7 +22,7 @@ export interface SweepOptions {
   grid: Grid
   /** What all students have in common. */
   base?: Partial<StudentConfig>
-  engine: { name: EngineName } & EngineOptions
+  engine: SweepEngine
   /** Worker threads, each training one student at a time. The results do not depend on it. */
   jobs: number
   /** Folder: students/<name>/ for each, sweep.json and sweep.csv. Students that are finished in it are not trained again. */
@@ -43,12 +43,15 @@ export interface SweepResult {
   seconds: number
 }
 
-export interface SweepWorkerData {
+export interface SweepData {
   dataset: Dataset
   evaluation?: Dataset
-  engine: { name: EngineName } & EngineOptions
 }
-export type ToWorker = { type: 'train'; index: number; config: StudentConfig; out?: string } | { type: 'abort' }
+export type SweepEngine = { name: EngineName } & EngineOptions
+export type ToWorker =
+  | ({ type: 'data' } & SweepData)
+  | { type: 'train'; index: number; config: StudentConfig; out?: string }
+  | { type: 'abort' }
 export type FromWorker =
   | { type: 'event'; index: number; event: TrainEvent }
   | { type: 'done'; index: number; metrics: Metrics | null; history: EpochRecord[]; seconds: number }
@@ -59,18 +62,19 @@ export type FromWorker =
  * go on. @throws InterruptedError after every student in hand wrote its checkpoint
  */
 export async function sweep(options: SweepOptions): Promise<SweepResult> {
-  const { targets, source, evaluate, grid, base = {}, engine, out, signal, onEvent = () => {} } = options
+  const { targets, source, evaluate, grid, base = {}, out, signal, onEvent = () => {} } = options
   const began = performance.now()
   const plan = await planSweep(grid, base, { evaluated: evaluate !== undefined })
   if (out !== undefined) await openParent(out)
-  const evaluation = evaluate && (await loadDataset({ ...evaluate, shared: true, signal }))
-  const workerData: SweepWorkerData = {
-    dataset: await loadDataset({ targets, source, shared: true, signal }),
-    evaluation,
-    engine: { threads: 1, ...engine }, // a thread each; more would only change the order of sums
-  }
   const jobs = Math.min(options.jobs, plan.length)
-  onEvent({ type: 'plan', students: plan.map(({ name }) => name), jobs })
+  const load = async (): Promise<SweepData> => {
+    const evaluation = evaluate && (await loadDataset({ ...evaluate, shared: true, signal }))
+    const dataset = await loadDataset({ targets, source, shared: true, signal })
+    onEvent({ type: 'plan', students: plan.map(({ name }) => name), jobs })
+    return { dataset, evaluation }
+  }
+  const data = load() // beside it, the workers load their code
+  const engine = { threads: 1, ...options.engine } // a thread each; more would only change the order of sums
 
   const students: SweepStudent[] = new Array(plan.length)
   let [next, done] = [0, 0]
@@ -95,7 +99,7 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
   // A worker that breaks stops the others: they write their checkpoints before the error is passed on.
   const broken = new AbortController()
   const stop = AbortSignal.any([broken.signal, ...(signal ? [signal] : [])])
-  const runs = Array.from({ length: jobs }, () => runWorker({ workerData, take, hear, signal: stop }))
+  const runs = Array.from({ length: jobs }, () => runWorker({ engine, data, take, hear, signal: stop }))
   for (const run of runs) run.catch((error: unknown) => broken.abort(error))
   await Promise.allSettled(runs)
   if (broken.signal.aborted) throw broken.signal.reason
@@ -117,13 +121,14 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
 
 /** Keeps one worker busy until nothing is left to take, or the signal says to stop. */
 async function runWorker(options: {
-  workerData: SweepWorkerData
+  engine: SweepEngine
+  data: Promise<SweepData>
   take: () => ToWorker | undefined
   hear: (message: FromWorker) => void
   signal: AbortSignal
 }): Promise<void> {
-  const { workerData, take, hear, signal } = options
-  const worker = startThread('./sweep-worker', import.meta.url, workerData)
+  const { engine, data, take, hear, signal } = options
+  const worker = startThread('./sweep-worker', import.meta.url, engine)
   const send = (message: ToWorker) => worker.postMessage(message)
   const stop = () => send({ type: 'abort' })
   signal.addEventListener('abort', stop)
@@ -145,7 +150,10 @@ async function runWorker(options: {
           reject(error)
         }
       })
-      more()
+      data.then((loaded) => {
+        send({ type: 'data', ...loaded })
+        more()
+      }, reject)
     })
   } finally {
     signal.removeEventListener('abort', stop)
