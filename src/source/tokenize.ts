@@ -5,6 +5,8 @@ import { readTokenizer, type TextPreprocess } from './preprocess.js'
 /** Writes the tokens of one text into `into`, -1 behind them. */
 export type Tokenize = (text: string, into: Int32Array) => void
 
+/** Others the library would take for something else. */
+const MODELS = ['BPE', 'Unigram', 'WordLevel', 'WordPiece']
 /** The probe that tells which special tokens come before and behind a text. */
 const PROBE = 'a'
 
@@ -23,7 +25,11 @@ export async function openTokenizer(text: TextPreprocess & { tokenizer: string }
   const { Tokenizer } = await import('@huggingface/tokenizers')
   const load = () => {
     try {
-      const tokenizer = new Tokenizer(JSON.parse(bytes.toString('utf8')), {})
+      const { model, ...rest } = JSON.parse(bytes.toString('utf8')) as { model?: { type?: string; unk_token?: string } }
+      if (!MODELS.includes(model?.type ?? ''))
+        throw new Error(`a model of type ${model?.type}, expected ${MODELS.join(', ')}`)
+      // the library takes the unknown token of whole words from a second file
+      const tokenizer = new Tokenizer({ model, ...rest }, { unk_token: model?.unk_token })
       return { tokenizer, ...surroundings(tokenizer) }
     } catch (error) {
       throw new FormatError(
