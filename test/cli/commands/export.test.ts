@@ -1,0 +1,99 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { openTargets } from '../../../src/cache/index.js'
+import { encodeModel, GraphBuilder } from '../../../src/onnx/index.js'
+import { npy } from '../../source/files-of-rows.js'
+import { pattern, temporaryFolder } from '../../source/fixtures.js'
+import { eventsOf, runCommand } from '../output.js'
+
+const cpu = ['--provider', 'cpu', '--batch', '4', '--codec', 'f32']
+
+describe('decant export', () => {
+  test('takes files with columns: features of two of them, labels by name, ids', async () => {
+    const dir = await temporaryFolder()
+    for (const [file, rows] of [
+      ['a.csv', '1,2,"no, no",x\n3,4,yes,y'],
+      ['b.csv', '5,6,yes,z'],
+    ] as const)
+      await writeFile(join(dir, file), `p,q,label,key\n${rows}\n`)
+    const graph = new GraphBuilder()
+    const features = graph.input('features', 'float32', ['N', 2])
+    const weights = graph.f32(Float32Array.of(1, 0, 0, 1), [2, 2])
+    graph.output('logits', 'float32', ['N', 2], graph.node('MatMul', [features, weights]))
+    await writeFile(join(dir, 'teacher.onnx'), encodeModel(graph.model({ name: 'identity' })))
+
+    const columns = ['--input', 'p', '--input', 'q', '--label', 'label', '--id', 'key']
+    const files = [join(dir, 'a.csv'), join(dir, 'b.csv')]
+    await runCommand(
+      'export',
+      ...files,
+      ...columns,
+      '--teacher',
+      join(dir, 'teacher.onnx'),
+      '--out',
+      join(dir, 'targets'),
+      ...cpu,
+    )
+    const targets = await openTargets(join(dir, 'targets'))
+    const all = await targets.load()
+    expect([...all.logits]).toEqual([1, 2, 3, 4, 5, 6])
+    expect([...all.labels]).toEqual([0, 1, 1])
+    expect(all.ids()).toEqual(['x', 'y', 'z'])
+    expect(targets.manifest).toMatchObject({
+      names: ['no, no', 'yes'],
+      source: { kind: 'csv', rows: 3, options: { files, input: ['p', 'q'], label: 'label', id: 'key' } },
+    })
+    await targets.close()
+  })
+
+  test('of arrays of images; a student learns from them, found again by the manifest', async () => {
+    const dir = await temporaryFolder()
+    const rows = 60
+    await writeFile(join(dir, 'x.npy'), npy('|u1', [rows, 4, 4], pattern(rows * 16)))
+    await writeFile(
+      join(dir, 'y.npy'),
+      npy(
+        '<i4',
+        [rows],
+        Int32Array.from({ length: rows }, (_, i) => i % 2),
+      ),
+    )
+    const graph = new GraphBuilder()
+    const image = graph.input('image', 'float32', ['N', 1, 4, 4])
+    const flat = graph.node('Reshape', [image, graph.i64([-1, 16])])
+    const weights = graph.f32(
+      Float32Array.from({ length: 32 }, (_, i) => (i % 5) - 2),
+      [16, 2],
+    )
+    graph.output('logits', 'float32', ['N', 2], graph.node('MatMul', [flat, weights]))
+    await writeFile(join(dir, 'teacher.onnx'), encodeModel(graph.model({ name: 'linear' })))
+
+    const out = join(dir, 'targets')
+    await runCommand(
+      'export',
+      join(dir, 'x.npy'),
+      '--labels',
+      join(dir, 'y.npy'),
+      '--teacher',
+      join(dir, 'teacher.onnx'),
+      '--out',
+      out,
+      ...cpu,
+    )
+    const said = await runCommand(
+      'train',
+      out,
+      '--student',
+      'linear',
+      '--epochs',
+      '1',
+      '--batch',
+      '16',
+      '--engine',
+      'eager',
+      '--json',
+    )
+    expect(eventsOf(said.out).at(-1)).toMatchObject({ type: 'trained', parameters: 34 })
+  })
+})
