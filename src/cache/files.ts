@@ -91,8 +91,8 @@ const ADVICE: Record<string, string> = {
   EFBIG: `the file system allows no file of this size: choose smaller shards`,
   EIO: `the disk reports an error: check it, ${AGAIN}`,
   EMFILE: `too many open files: raise the limit (ulimit -n), ${AGAIN}`,
-  EACCES: 'no permission to write here',
-  EPERM: 'no permission to write here',
+  EACCES: 'no permission',
+  EPERM: 'no permission',
   EROFS: 'the file system is read-only',
   ENOTDIR: 'a part of the path is not a folder',
 }

@@ -27,11 +27,15 @@ export const NOT_COMPARED = [
 /** The manifest in `dir`; undefined where there is none. */
 export async function readManifest(dir: string): Promise<Manifest | undefined> {
   const path = join(dir, MANIFEST)
-  const found = await stat(path).catch((error) => ignoreOn(error, 'ENOENT', 'ENOTDIR'))
-  if (!found) return undefined
-  if (found.size > MAX_MANIFEST_BYTES)
-    throw new FormatError(`${path}: ${found.size} bytes, expected at most ${MAX_MANIFEST_BYTES}`)
-  return parseManifest(await readFile(path, 'utf8'), path)
+  try {
+    const found = await stat(path).catch((error) => ignoreOn(error, 'ENOENT', 'ENOTDIR'))
+    if (!found) return undefined
+    if (found.size > MAX_MANIFEST_BYTES)
+      throw new FormatError(`${path}: ${found.size} bytes, expected at most ${MAX_MANIFEST_BYTES}`)
+    return parseManifest(await readFile(path, 'utf8'), path)
+  } catch (error) {
+    throw diskError(error, path)
+  }
 }
 
 /**

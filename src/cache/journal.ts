@@ -2,7 +2,7 @@ import { open, readFile, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { FormatError } from '../errors.js'
-import { diskError, ignoreOn, type OpenFile, replaceFile, writeFully } from './files.js'
+import { diskError, type OpenFile, replaceFile, writeFully } from './files.js'
 import {
   MAX_SKIPPED,
   type Plan,
@@ -36,7 +36,9 @@ const lineSchema = z.strictObject({ shard: shardSchema, skipped: z.array(skipped
 /** The first line of the journal in `dir`, and the shards it records; undefined where there is none. */
 export async function readJournal(dir: string): Promise<Journal | undefined> {
   const path = join(dir, JOURNAL)
-  const content = await readFile(path, 'utf8').catch((error) => ignoreOn(error, 'ENOENT'))
+  const content = await readFile(path, 'utf8').catch((error) => {
+    if (error.code !== 'ENOENT') throw diskError(error, path)
+  })
   if (content === undefined) return undefined
   // What follows the last line break was being written when the process died.
   const whole = content.slice(0, content.lastIndexOf('\n') + 1)

@@ -2,7 +2,8 @@ import { isUtf8 } from 'node:buffer'
 import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FormatError } from '../errors.js'
-import { hashFile, ignoreOn } from './files.js'
+import { type Column, columnsOf, type Stored } from './columns.js'
+import { diskError, hashFile, ignoreOn } from './files.js'
 import { DATA, MANIFEST } from './folder.js'
 import { idAt } from './ids.js'
 import type { ShardEntry } from './manifest.js'
@@ -72,10 +73,11 @@ async function checkShard(
   { shard, first, signal }: { shard: ShardEntry; first: number; signal: AbortSignal | undefined },
 ): Promise<string | undefined> {
   const path = join(targets.dir, shard.file)
+  const kinds = columnsOf(targets.manifest).filter(({ name }) => name !== 'input') // a source's numbers may be anything
   try {
     await checkHash(path, shard, signal)
     for await (const chunk of targets.chunks({ from: first, to: first + shard.rows, ...(signal && { signal }) }))
-      checkChunk(path, chunk)
+      checkChunk(path, chunk, kinds)
     return undefined
   } catch (error) {
     signal?.throwIfAborted()
@@ -84,7 +86,9 @@ async function checkShard(
 }
 
 async function checkHash(path: string, { bytes, sha256 }: ShardEntry, signal?: AbortSignal): Promise<void> {
-  const file = await open(path, 'r').catch((error) => ignoreOn(error, 'ENOENT', 'ENOTDIR', 'EISDIR'))
+  const file = await open(path, 'r').catch((error) => {
+    if (!['ENOENT', 'ENOTDIR'].includes(error.code)) throw diskError(error, path)
+  })
   if (!file) throw new FormatError(`${path}: listed in the manifest, but not there`)
   try {
     const { size } = await file.stat()
@@ -97,23 +101,35 @@ async function checkHash(path: string, { bytes, sha256 }: ShardEntry, signal?: A
   }
 }
 
-/** What the reader leaves to its caller: finite logits, ids that are text. */
-function checkChunk(path: string, { rows, logits, idColumn }: Chunk): void {
-  // x·0 is NaN for NaN and ±∞: one pass without a branch, and a second one only to name the row.
-  let sum = 0
-  for (let i = 0; i < logits.length; i++) sum += logits[i]! * 0
-  if (Number.isNaN(sum)) {
-    const at = logits.findIndex((value) => !Number.isFinite(value))
-    const row = Math.floor(at / (logits.length / rows))
-    throw new FormatError(`${path}: row '${idAt(idColumn, row)}': a logit is ${logits[at]}, expected a finite number`)
+/** What the reader leaves to its caller: finite numbers in whatever the codec keeps, ids that are text. */
+function checkChunk(path: string, { rows, columns, idColumn }: Chunk, kinds: Column[]): void {
+  for (const { name, type, width } of kinds) {
+    const values = columns[name]!
+    const at = type === 'float32' || type === 'float16' ? firstNonFinite(values) : -1
+    if (at >= 0)
+      throw new FormatError(
+        `${path}: row '${idAt(idColumn, Math.floor(at / width))}': ${name} holds NaN or infinity, expected finite numbers`,
+      )
   }
+  if (rows === 0) return
   const { offsets, bytes } = idColumn
   // A character that two ids share would pass as text.
   const torn = offsets.findIndex((offset) => offset < bytes.length && (bytes[offset]! & 0xc0) === 0x80)
   if (torn >= 0 || !isUtf8(bytes)) throw new FormatError(`${path}: an id that is not UTF-8`)
 }
 
+/** The index of the first value that is not finite, -1 where all are; float16 is given as its bits (exponent 31: NaN or infinity). */
+function firstNonFinite(values: Stored): number {
+  if (values instanceof Uint16Array) {
+    for (let i = 0; i < values.length; i++) if ((values[i]! & 0x7c00) === 0x7c00) return i
+    return -1
+  }
+  let sum = 0 // x·0 is NaN for NaN and ±∞: one pass without a branch, and a second one only to find it
+  for (let i = 0; i < values.length; i++) sum += values[i]! * 0
+  return Number.isNaN(sum) ? (values as Float32Array).findIndex((value) => !Number.isFinite(value)) : -1
+}
+
 function asProblem(error: unknown): string {
   if (error instanceof FormatError) return error.message
-  throw error
+  throw error // what the disk refuses says nothing about the dataset
 }

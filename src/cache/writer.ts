@@ -78,10 +78,10 @@ export interface TargetsWriter {
 export async function createTargets(dir: string, plan: Plan, hooks: { open?: OpenFile } = {}): Promise<TargetsWriter> {
   const checked = checkPlan(plan)
   const made = await claimFolder(dir)
-  const finished = await readFinished(dir, checked)
-  if (finished && !(await hasTraces(dir))) return new Writer(dir, checked, { finished })
   let release = async () => {}
   try {
+    const finished = await readFinished(dir, checked)
+    if (finished && !(await hasTraces(dir))) return new Writer(dir, checked, { finished })
     release = await takeLock(dir)
     // Again: the export that held the lock may have just finished.
     const manifest = await readFinished(dir, checked)
@@ -216,7 +216,7 @@ class Writer implements TargetsWriter {
     const written = parseManifest(text, join(this.dir, MANIFEST)) // never write what the reader refuses: missing shards among it
     await replaceFile(join(this.dir, CARD), formatCard(manifest), this.open)
     await replaceFile(join(this.dir, MANIFEST), text, this.open)
-    await removeTraces(this.dir, manifest)
+    await this.onDisk(() => removeTraces(this.dir, manifest))
     await this.release()
     return written
   }
@@ -224,7 +224,7 @@ class Writer implements TargetsWriter {
   async withdraw(): Promise<void> {
     await this.abortShard()
     const nothing = !this.done && this.lines.length === 0
-    if (nothing) await clearFolder(this.dir)
+    if (nothing) await this.onDisk(() => clearFolder(this.dir))
     await this.release()
     if (nothing) await removeMade(this.dir, this.made)
   }
@@ -232,6 +232,14 @@ class Writer implements TargetsWriter {
   async close(): Promise<void> {
     await this.abortShard()
     await this.release()
+  }
+
+  private async onDisk(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      throw diskError(error, this.dir)
+    }
   }
 
   private inHand(): ShardWriter {

@@ -56,7 +56,7 @@ describe('found, each in a line that names the file:', () => {
     [
       'a value that is not finite',
       (dir: string) => adopt(dir, (bytes) => replaceFloat(bytes, Number.NaN)),
-      [/00001\.arrow: row 'row\/41': a logit is NaN, expected a finite number/],
+      [/00001\.arrow: row 'row\/41': logits holds NaN or infinity, expected finite numbers/],
     ],
     [
       'an id that is not UTF-8',

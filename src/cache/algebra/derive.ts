@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { InterruptedError } from '../../errors.js'
 import { type Columns, columnsOf, targetColumns, viewsOf } from '../columns.js'
+import { diskError } from '../files.js'
 import { MANIFEST } from '../folder.js'
 import type { IdColumn } from '../ids.js'
 import { type Derived, type Manifest, type Plan, planOf } from '../manifest.js'
@@ -39,10 +40,13 @@ export async function withParents<T>(dirs: string[], work: (parents: Parent[]) =
 }
 
 /** The SHA-256 of a dataset's manifest.json: its name in lineages. */
-export const hashManifest = async (dir: string): Promise<string> =>
-  createHash('sha256')
-    .update(await readFile(join(dir, MANIFEST)))
-    .digest('hex')
+export async function hashManifest(dir: string): Promise<string> {
+  const path = join(dir, MANIFEST)
+  const bytes = await readFile(path).catch((error) => {
+    throw diskError(error, path)
+  })
+  return createHash('sha256').update(bytes).digest('hex')
+}
 
 type Operation = Pick<Derived, 'operation' | 'options' | 'rows'>
 
