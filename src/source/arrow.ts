@@ -56,6 +56,7 @@ export async function openArrow(bytes: Bytes): Promise<Table> {
       starts,
       sha256: bytes.sha256,
       size: bytes.size,
+      blockBytes: (index) => batches[index]!.bodyBytes,
       classNames: (column) => names.get(column),
       block: (index, wanted) => understand(path, () => block(index, wanted)),
       close: () => bytes.close(),

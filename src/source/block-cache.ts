@@ -1,7 +1,7 @@
-import type { Block, Table } from './table.js'
+import { BLOCK_BYTES, type Block, type Table } from './table.js'
 
-/** Blocks kept: the one in use, those read ahead, and for random rows a few more; a block is about 8 MiB, or what the file makes of it. */
-const KEPT = 8
+/** Bytes of blocks kept, and at least so many blocks: the one in use and the one read ahead. */
+const KEPT = { bytes: 2 ** 28, blocks: 2 }
 /** Rows of a block that are cheaper read by themselves, where the format can: fewer than this share of it. */
 const FEW = 1 / 16
 
@@ -24,7 +24,8 @@ export class BlockCache {
   readonly rows: number
   /** First row of each table, and after them the number of rows. */
   private readonly firsts = [0]
-  private readonly kept = new Map<string, Promise<Block>>()
+  private readonly kept = new Map<string, { block: Promise<Block>; bytes: number }>()
+  private bytes = 0
 
   constructor(
     private readonly tables: Table[],
@@ -78,14 +79,24 @@ export class BlockCache {
     return rows
   }
 
-  private block(key: string, { table, block }: Place): Promise<Block> {
+  private block(key: string, { table, block: index }: Place): Promise<Block> {
     const known = this.kept.get(key)
-    const found = known ?? this.tables[table]!.block(block, this.columns)
-    found.catch(() => this.kept.delete(key))
+    if (known) this.forget(key)
+    const source = this.tables[table]!
+    const entry = known ?? {
+      block: source.block(index, this.columns),
+      bytes: source.blockBytes?.(index) ?? BLOCK_BYTES,
+    }
+    if (!known) entry.block.catch(() => this.forget(key))
+    this.kept.set(key, entry)
+    this.bytes += entry.bytes
+    for (const [oldest] of this.kept) if (this.bytes > KEPT.bytes && this.kept.size > KEPT.blocks) this.forget(oldest)
+    return entry.block
+  }
+
+  private forget(key: string): void {
+    this.bytes -= this.kept.get(key)?.bytes ?? 0
     this.kept.delete(key)
-    this.kept.set(key, found)
-    for (const [oldest] of this.kept) if (this.kept.size > KEPT) this.kept.delete(oldest)
-    return found
   }
 }
 

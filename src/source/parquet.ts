@@ -1,4 +1,4 @@
-import type { AsyncBuffer, Compressors, FileMetaData } from 'hyparquet'
+import type { AsyncBuffer, Compressors, FileMetaData, RowGroup } from 'hyparquet'
 import { DecantError, FormatError } from '../errors.js'
 import type { Bytes } from './bytes.js'
 import { classNamesOf } from './class-names.js'
@@ -6,12 +6,16 @@ import { BLOCK_BYTES, type Block, type Table } from './table.js'
 
 /** A page is a megabyte by default; writers of large binary values make some of tens. One that claims more than this is not worth the memory. */
 const MAX_PAGE_BYTES = 2 ** 29
+/** A page, or a dictionary, that is worth reading for one row. */
+const SMALL_BYTES = 2 ** 21
+/** Where pages are large, or unknown, each part of a row group reads all of it: only larger groups than this are cut. */
+const MAX_GROUP_BYTES = 2 ** 28
 /** The footer is read whole. That of a file of 100,000 row groups of ten columns has some 100 MB. */
 const MAX_FOOTER_BYTES = 2 ** 28
 
 /**
- * A Parquet file. A block is a row group, or a part of one that decodes to more than 8 MiB; parts and single rows are read through the file's offset index
- * where it has one, so that only their pages are.
+ * A Parquet file. A block is a row group. Where an offset index leads to small pages, groups that decode to more than 8 MiB are cut into parts, and scattered rows
+ * are read by their pages alone; else only those of more than 256 MiB are.
  */
 export async function openParquet(bytes: Bytes): Promise<Table> {
   const { path } = bytes
@@ -28,7 +32,8 @@ export async function openParquet(bytes: Bytes): Promise<Table> {
   checkGroups(bytes, metadata)
 
   const columns = topColumns(metadata)
-  const starts = startsOf(metadata)
+  const small = await understand(path, () => hasSmallPages(file, metadata))
+  const { starts, bytes: sizes } = cutGroups(metadata, small ? BLOCK_BYTES : MAX_GROUP_BYTES)
   const metadataOf = (key: string) => metadata.key_value_metadata?.find((entry) => entry.key === key)?.value
   const names = classNamesOf(metadataOf('huggingface'))
   const readRange = async ({ from, to, wanted }: { from: number; to: number; wanted: string[] }): Promise<Block> => {
@@ -49,17 +54,17 @@ export async function openParquet(bytes: Bytes): Promise<Table> {
         )
     return { columns: cells }
   }
-  const indexed = metadata.row_groups.every((group) => group.columns.every((chunk) => chunk.offset_index_offset))
   return {
     path,
     columns,
     starts,
     sha256: bytes.sha256,
     size: bytes.size,
+    blockBytes: (index) => sizes[index]!,
     classNames: (column) => names.get(column),
     block: (index, wanted) =>
       understand(path, () => readRange({ from: starts[index]!, to: starts[index + 1]!, wanted: wanted })),
-    ...(indexed && {
+    ...(small && {
       pick: (_, rows, wanted) =>
         understand(path, async () => {
           const blocks = await Promise.all(rows.map((row) => readRange({ from: row, to: row + 1, wanted })))
@@ -119,21 +124,43 @@ function checkGroups({ path, size }: Bytes, { row_groups, num_rows }: FileMetaDa
   if (rows !== num_rows) throw new FormatError(`${path}: ${num_rows} rows by the footer, the row groups have ${rows}`)
 }
 
-/** Row groups, those that decode to more than a block cut into equal parts. */
-function startsOf({ row_groups }: FileMetaData): number[] {
-  const starts: number[] = []
+/** Bytes of the row group's columns, decompressed. */
+const groupBytes = ({ columns }: RowGroup) =>
+  columns.reduce((sum, { meta_data }) => sum + Math.max(0, Number(meta_data!.total_uncompressed_size)), 0)
+
+/**
+ * Whether rows can be read without the rest of their group: the file has an offset index, and its pages and dictionaries are small, as the first row group has them.
+ * pyarrow looks at a page's size every 1024 values only, so that a page, or a dictionary, of images may be the whole group.
+ */
+async function hasSmallPages(file: AsyncBuffer, { row_groups }: FileMetaData): Promise<boolean> {
+  if (!row_groups.every(({ columns }) => columns.every((chunk) => chunk.offset_index_offset))) return false
+  const { readOffsetIndex } = await import('hyparquet')
+  for (const { meta_data, offset_index_offset, offset_index_length } of row_groups[0]?.columns ?? []) {
+    const { dictionary_page_offset, data_page_offset } = meta_data!
+    if (dictionary_page_offset && data_page_offset - dictionary_page_offset > SMALL_BYTES) return false
+    const start = Number(offset_index_offset)
+    const view = new DataView(await file.slice(start, start + offset_index_length!))
+    const { page_locations } = readOffsetIndex({ view, offset: 0 })
+    if (page_locations.some(({ compressed_page_size }) => compressed_page_size > SMALL_BYTES)) return false
+  }
+  return true
+}
+
+/** Row groups, those that decode to more than `most` bytes cut into equal parts: where each starts, and what it decodes to. */
+function cutGroups({ row_groups }: FileMetaData, most: number): { starts: number[]; bytes: number[] } {
+  const [starts, bytes]: [number[], number[]] = [[], []]
   let first = 0
   for (const group of row_groups) {
     const rows = Number(group.num_rows)
-    const bytes = group.columns.reduce(
-      (sum, { meta_data }) => sum + Math.max(0, Number(meta_data!.total_uncompressed_size)),
-      0,
-    )
-    const step = Math.max(1, Math.ceil(rows / Math.max(1, Math.ceil(bytes / BLOCK_BYTES))))
-    for (let row = 0; row < rows; row += step) starts.push(first + row)
+    const total = groupBytes(group)
+    const step = Math.max(1, Math.ceil(rows / Math.max(1, Math.ceil(total / most))))
+    for (let row = 0; row < rows; row += step) {
+      starts.push(first + row)
+      bytes.push((total / rows) * Math.min(step, rows - row))
+    }
     first += rows
   }
-  return [...starts, first]
+  return { starts: [...starts, first], bytes }
 }
 
 function topColumns({ schema }: FileMetaData): string[] {

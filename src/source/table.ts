@@ -10,6 +10,8 @@ export interface Table {
   /** SHA-256 of the file's bytes (after gzip), and how many. */
   sha256: string
   size: number
+  /** About what a block takes in memory. Default: BLOCK_BYTES. */
+  blockBytes?(index: number): number
   /** What each row of a column of arrays is, where the format says it (NPY). Its cells are typed arrays. */
   arrayOf?(column: string): ArrayType | undefined
   /** Names by label, where the format says them (the ClassLabel of Hugging Face's schema metadata). */
