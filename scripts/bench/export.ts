@@ -36,7 +36,7 @@ async function exported(source: Source, teacher: string, preprocess: Preprocess,
 async function bare(source: Source, teacher: string, preprocess: Preprocess, batch: number): Promise<number> {
   const loaded = await loadTeacher({ teacher, source, preprocess })
   const workerData = {
-    model: loaded.fuse('f16').model,
+    model: loaded.fuse({ codec: 'f16', classes: 0 }).model,
     options: sessionOptions('cpu', 0),
     shape: source.input.shape,
     batch,

@@ -18,7 +18,7 @@ const UINT16 = 2 ** 16
 
 /**
  * Codecs topk:k and sampled:k: 'index', 'logits' [M, k], for sampled 'count', 'shift', 'label_logit', 'mean', 'std', 'tail_top' [M],
- * 'tail' [M, nodes - 1]. sampled takes 'uniforms', float32 [M·k] in [0, 1).
+ * 'tail' [M, nodes - 1]. sampled takes 'uniforms', float32 [N, L, k] in [0, 1).
  */
 export function emitBuckets(emit: Emit, { z, batch }: Rows, target: BucketTarget): void {
   const { builder } = emit

@@ -28,13 +28,17 @@ export function columnsOf(target: Target): string[] {
   return ['index', 'logits', 'count', 'shift', 'label_logit', 'mean', 'std', 'tail_top', 'tail']
 }
 
-/** What the graph takes beside the teacher's inputs, by row. */
-export function inputsOf(target: Target): [name: string, dtype: 'int32' | 'float32'][] {
+export interface TargetInput {
+  name: 'label' | 'uniforms'
+  dtype: 'int32' | 'float32'
+  rank: number
+}
+
+/** What the graph takes beside the teacher's inputs: 'label' int32 [N], -1 = none; 'uniforms' float32 [N, L, k] in [0, 1). */
+export function inputsOf(target: Target): TargetInput[] {
   if (typeof target === 'string' || target.codec === 'q8' || target.codec === 'hybrid') return []
-  return [
-    ...(target.labelled ? [['label', 'int32'] as [string, 'int32']] : []),
-    ...(target.codec === 'sampled' ? [['uniforms', 'float32'] as [string, 'float32']] : []),
-  ]
+  const label: TargetInput[] = target.labelled ? [{ name: 'label', dtype: 'int32', rank: 1 }] : []
+  return target.codec === 'sampled' ? [...label, { name: 'uniforms', dtype: 'float32', rank: 3 }] : label
 }
 
 /** Behind the teacher: declares the outputs of `target`, and 'row_sum'. */

@@ -31,10 +31,9 @@ export interface FusedTeacher {
    */
   inputs: ValueInfo[]
   /**
-   * M = N rows, or with `positions` M = N·L, position-major.
-   * 'logits' [M, C]: float32 z, or for f16 float16 max(z - shift, -65504) with 'shift' float32 [M], the row's maximum of z.
-   * 'row_sum' float32 [M]: 2⁻³²·Σz over C. Not finite exactly where the row holds NaN or Inf: the factor keeps the sum of
-   * 2²⁴ finite logits, the most that a dataset has, from overflowing.
+   * M = N rows, or with `positions` M = N·L, position-major. The columns of `target`, each [M, …], by name; and 'row_sum' float32 [M]:
+   * 2⁻³²·Σz over C. Not finite exactly where the row holds NaN or Inf: the factor keeps the sum of 2²⁴ finite logits, the most that
+   * a dataset has, from overflowing.
    * With `positions` and L > 1 'length' int32 [N]: tokens of the row; at padding z counts as 0.
    */
   outputs: ValueInfo[]
@@ -63,7 +62,7 @@ export function fuseTeacher(proto: ModelProto, options: FuseOptions): FusedTeach
   }
   const classes = output.shape?.at(-1) ?? null
   emitTargets(behind, { z, classes, batch: positions ? null : batch }, target)
-  const extra = inputsOf(target).map(([name, dtype]) => makeValueInfo(name, dtype, [null]))
+  const extra = inputsOf(target).map(({ name, dtype, rank }) => makeValueInfo(name, dtype, Array(rank).fill(null)))
 
   const fused = copyWith(graph, {
     node: [...builtNodes(before.builder), ...graph.node, ...builtNodes(behind.builder)],

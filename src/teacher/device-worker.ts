@@ -1,10 +1,11 @@
 /** The thread of one device. `session.run` of onnxruntime-node blocks the thread that calls it, so each device has its own. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { type InferenceSession, Tensor } from 'onnxruntime-node'
-import { codecOf } from '../cache/index.js'
-import type { DeviceModel, DeviceReply, DeviceRequest, Encode, RunRequest } from './device.js'
+import { codecOf, uniformsOf } from '../cache/index.js'
+import type { DeviceModel, DeviceReply, DeviceRequest, RunRequest } from './device.js'
 import { openSession } from './open-session.js'
-import { createRowRunner, type Feeds, type TeacherOutput, type Words } from './run-rows.js'
+import { createRowRunner, type FeedSpec, type Feeds, type TeacherOutput, type Words } from './run-rows.js'
+import type { TargetOf } from './target.js'
 
 const port = parentPort!
 /** What goes wrong in a run is thrown, and memory that runs out is dealt with: the runtime need not print it too. */
@@ -31,9 +32,16 @@ interface Loaded {
 async function load(model: DeviceModel): Promise<Loaded> {
   const { inputs, encode } = model
   const session = await openSession(model)
+  const arrayOf = (feeds: Feeds, { name, shape: [positions, width] }: FeedSpec) =>
+    name === 'uniforms'
+      ? uniformsOf(unsigned(feeds.keys as Int32Array), { positions: positions!, width: width! })
+      : feeds[name]!
   const feed = (feeds: Feeds, rows: number) =>
     Object.fromEntries(
-      inputs.map(({ name, dtype, shape }) => [name, new Tensor(dtype, feeds[name]!, [rows, ...shape]) as Tensor]),
+      inputs.map((input) => [
+        input.name,
+        new Tensor(input.dtype, arrayOf(feeds, input), [rows, ...input.shape]) as Tensor,
+      ]),
     )
   const runner = createRowRunner(
     async (feeds, rows): Promise<TeacherOutput> => {
@@ -41,7 +49,7 @@ async function load(model: DeviceModel): Promise<Loaded> {
       const columns = Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, words(tensor)]))
       return {
         rows,
-        columns: encode ? encodeColumns(columns, encode) : columns,
+        columns: encode ? encodeColumns(columns, feeds, encode) : columns,
         rowSum: words(row_sum!) as Float32Array,
       }
     },
@@ -86,7 +94,19 @@ port.on('message', (request: DeviceRequest) => {
 })
 
 /** What the graph does elsewhere. */
-const encodeColumns = ({ logits, ...others }: Record<string, Words>, { codec, classes }: Encode) => ({
+const encodeColumns = (
+  { logits, ...others }: Record<string, Words>,
+  { label, keys }: Feeds,
+  { codec, classes, positions }: TargetOf,
+) => ({
   ...others,
-  ...codecOf(codec).encode({ logits: logits as Float32Array, classes }),
+  ...codecOf(codec).encode({
+    logits: logits as Float32Array,
+    classes,
+    positions,
+    labels: positions ? undefined : (label as Int32Array),
+    keys: keys && unsigned(keys as Int32Array),
+  }),
 })
+
+const unsigned = ({ buffer, byteOffset, length }: Int32Array) => new Uint32Array(buffer, byteOffset, length)

@@ -1,15 +1,10 @@
 import type { InferenceSession } from 'onnxruntime-node'
-import type { CodecName } from '../cache/index.js'
 import { DecantError, UnavailableError } from '../errors.js'
 import type { BufferPool } from '../source/index.js'
 import { startThread } from '../thread.js'
 import { type Provider, sessionOptions } from './provider.js'
 import type { FeedSpec, Feeds, TeacherOutput } from './run-rows.js'
-
-export interface Encode {
-  codec: CodecName
-  classes: number
-}
+import type { TargetOf } from './target.js'
 
 /** A fused teacher, and what it runs on. */
 export interface DeviceModel {
@@ -20,7 +15,7 @@ export interface DeviceModel {
   /** What the fused teacher is fed. */
   inputs: readonly FeedSpec[]
   /** The graph gives float32 logits, and the worker makes the columns of a codec of them. */
-  encode: Encode | undefined
+  encode: TargetOf | undefined
 }
 export interface RunRequest {
   kind: 'run'
@@ -42,7 +37,7 @@ export interface FusedTeacher {
   model: Uint8Array | string
   sessionOptions?: InferenceSession.SessionOptions
   inputs: readonly FeedSpec[]
-  encode?: Encode | undefined
+  encode?: TargetOf | undefined
 }
 
 export interface DeviceOptions extends FusedTeacher {

@@ -1,10 +1,10 @@
 import { basename } from 'node:path'
 import type { InferenceSession } from 'onnxruntime-node'
-import type { CodecName } from '../cache/index.js'
 import { DecantError } from '../errors.js'
-import { describeModel, findLogits, fuseTeacher, readModel, sessionSource } from '../onnx/index.js'
+import { describeModel, findLogits, fuseTeacher, opsetOfTarget, readModel, sessionSource } from '../onnx/index.js'
 import { affine, type Preprocess, type Source, type SourceInput } from '../source/index.js'
 import type { FeedSpec } from './run-rows.js'
+import { feedsOf, type TargetOf, targetOf } from './target.js'
 
 export interface TeacherOptions {
   /** Path of the ONNX classifier. */
@@ -19,7 +19,7 @@ export interface TeacherOptions {
 /** A teacher whose logits are found. */
 export interface LoadedTeacher {
   /** Its graph with the source's data in front and what a codec keeps behind. */
-  fuse(codec: CodecName): FusedModel
+  fuse(kind: TargetOf, options?: { inGraph: boolean }): FusedModel
   /** L, where it gives logits for each of L positions of a sequence. */
   positions: number | undefined
   precision: 'float32' | 'float16'
@@ -33,6 +33,8 @@ export interface FusedModel {
   inputs: readonly FeedSpec[]
   model: Uint8Array | string
   sessionOptions: InferenceSession.SessionOptions
+  /** What the device's worker makes of raw logits, where the graph does not. */
+  encode?: TargetOf
 }
 
 /**
@@ -46,15 +48,23 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
   const description = describeModel(model)
   const found = findLogits(model, { tokens: input.kind === 'tokens', ...(output !== undefined && { output }) })
   const front = frontOf(input, preprocess)
-  const fuse = (target: CodecName): FusedModel => {
-    if (target !== 'f32' && target !== 'f16') throw new DecantError(`codec ${target}: not in the teacher's graph yet`)
+  const data: FeedSpec = { name: feedNames[input.kind], dtype: input.dtype, shape: input.shape }
+  const fuse = (kind: TargetOf, { inGraph: wish } = { inGraph: true }): FusedModel => {
+    const wanted = targetOf(kind)
+    // an older graph gives raw logits, and the worker encodes them
+    const inGraph = wish && description.opset >= opsetOfTarget(wanted)
+    const target = inGraph ? wanted : 'f32'
     const { proto, inputs } = naming(options.teacher, () =>
       fuseTeacher(found.proto, { output: found.output, positions: found.positions, target, front }),
     )
+    const feeds = feedsOf(kind)
     const session = sessionSource(model, proto)
-    const data: FeedSpec = { name: feedNames[input.kind], dtype: input.dtype, shape: input.shape }
-    const others = inputs.slice(1).map(({ name, dtype }) => ({ name, dtype, shape: [] }) as FeedSpec)
-    return { inputs: [data, ...others], model: session.model, sessionOptions: session.options }
+    return {
+      inputs: [data, ...inputs.slice(1).map(({ name }) => feeds[name]!)],
+      model: session.model,
+      sessionOptions: session.options,
+      ...(wanted !== target && { encode: kind }),
+    }
   }
   return {
     fuse,

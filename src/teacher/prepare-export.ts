@@ -1,10 +1,10 @@
 import { createRequire } from 'node:module'
-import { bytesPerRow, chooseRows, type Plan, type RowKind, readPlan } from '../cache/index.js'
+import { bytesPerRow, chooseRows, codecOf, type Plan, type RowKind, readPlan, rowKeys } from '../cache/index.js'
 import { DecantError } from '../errors.js'
 import { type Batch, BufferPool, type Inputs, type Source } from '../source/index.js'
 import { version } from '../version.js'
 import { checkRows } from './check-rows.js'
-import { type Device, type Encode, openDevice } from './device.js'
+import { type Device, openDevice } from './device.js'
 import { type FusedModel, loadTeacher } from './load-teacher.js'
 import { type ExportEvent, type ExportOptions, rangeIn } from './options.js'
 import { chooseProvider } from './provider.js'
@@ -61,14 +61,14 @@ export async function prepareExport(
   const close = async () => {
     await Promise.all(devices.splice(0).map((device) => device.close()))
   }
-  const open = async (device: number, fused: FusedModel, encode?: Encode) => {
+  const open = async (device: number, fused: FusedModel) => {
     const onHalved = (batch: number) => onEvent({ type: 'out-of-memory', device, batch })
     const { provider } = choice
-    devices.push(await openDevice({ ...fused, teacher: options.teacher, provider, device, encode, buffers, onHalved }))
+    devices.push(await openDevice({ ...fused, teacher: options.teacher, provider, device, buffers, onHalved }))
   }
   try {
     // the raw logits of a few rows: how many classes there are, and what a codec makes of them
-    const raw = teacher.fuse('f32')
+    const raw = teacher.fuse({ codec: 'f32', classes: 0 })
     await open(choice.devices[0]!, raw)
     const { positions } = teacher
     const sample = await sampleLogits(devices[0]!, first, raw)
@@ -78,13 +78,6 @@ export async function prepareExport(
     const names = classNames(options, classes)
     checkRows(first, sample)
 
-    // Not every WebGPU device has the operators and types that a codec takes in the graph: there the worker encodes.
-    const encode = codec !== 'f32' && choice.provider === 'webgpu' ? { codec, classes } : undefined
-    const fused = encode || codec === 'f32' ? raw : teacher.fuse(codec)
-    const feed = (batch: Batch) => feedOf(batch, fused)
-    if (codec !== 'f32') await devices[0]!.load({ ...fused, encode })
-    for (const device of choice.devices.slice(1)) await open(device, fused, encode)
-
     const kind = {
       codec,
       classes,
@@ -92,6 +85,12 @@ export async function prepareExport(
       ...(source.views && { views: source.views }),
       ...(options.storeInputs && { inputs: { kind: source.input.kind, shape: source.input.shape } }),
     }
+    // Not every WebGPU device has the operators and types that a codec takes in the graph: there the worker encodes.
+    const fused = teacher.fuse(kind, { inGraph: choice.provider !== 'webgpu' })
+    const feed = (batch: Batch) => feedOf(batch, fused, kind)
+    if (codec !== 'f32') await devices[0]!.load(fused)
+    for (const device of choice.devices.slice(1)) await open(device, fused)
+
     const batch = await chooseBatch({ options, kind, device: devices[0]!, first, feed, onEvent })
     const rows = chooseRows({ ...kind, shardBytes: (options.shardMb ?? 128) * 2 ** 20 })
     const bytes = first.inputs.byteLength / first.rows + bytesPerRow(kind)
@@ -230,13 +229,15 @@ function repeat(first: Batch, rows: number): Batch {
 }
 
 /** What a fused teacher is fed of a batch. The batch's inputs are moved to it, its labels copied. */
-function feedOf(batch: Batch, { inputs: [data, ...others] }: FusedModel): Feeds {
-  const values: Feeds = {
-    label: batch.labels.slice(),
-    // what is drawn for a row depends on its place in the source alone, so that a resumed export draws the same
-    row: Int32Array.from({ length: batch.rows }, (_, i) => batch.first + i),
+function feedOf(batch: Batch, { inputs: [data] }: FusedModel, kind?: RowKind): Feeds {
+  if (!kind || codecOf(kind.codec).kind === 'dense') return { [data!.name]: batch.inputs }
+  const feeds: Feeds = { [data!.name]: batch.inputs, label: batch.labels.slice() }
+  if (kind.codec.startsWith('sampled')) {
+    const keys = rowKeys({ ids: batch.ids, view: batch.view })
+    // again and again where the first rows are repeated
+    feeds.keys = Int32Array.from({ length: batch.rows }, (_, row) => keys[row % keys.length]!)
   }
-  return { [data!.name]: batch.inputs, ...Object.fromEntries(others.map(({ name }) => [name, values[name]!])) }
+  return feeds
 }
 
 function onnxruntimeVersion(): string {

@@ -62,7 +62,7 @@ export async function rerunTeacher(options: RerunOptions): Promise<Rerun> {
   const preprocess = { version: 1, ...manifest.preprocess } as Preprocess
   const output = options.output ?? manifest.teacher.output
   const teacher = await loadTeacher({ teacher: options.teacher, source, preprocess, output })
-  const fused = teacher.fuse('f32')
+  const fused = teacher.fuse({ codec: 'f32', classes: targets.classes })
   const device = await openDevice({
     ...fused,
     teacher: options.teacher,

@@ -1,0 +1,39 @@
+import { type CodecName, codecOf, type RowKind, tailTable, targetKind } from '../cache/index.js'
+import type { Target } from '../onnx/index.js'
+import type { FeedSpec } from './run-rows.js'
+
+/** What of a dataset decides what the graph computes. */
+export type TargetOf = Pick<RowKind, 'codec' | 'classes' | 'positions'>
+
+/** A codec as the fused graph has it. */
+export function targetOf({ codec, classes, positions }: TargetOf): Target {
+  if (codec === 'f32' || codec === 'f16') return codec
+  const [family, k] = codec.split(':') as [string, string?]
+  if (family === 'q8') return { codec: family }
+  if (family === 'hybrid') return { codec: family, k: Number(k), classes }
+  const { labelled } = targetKind({ classes, positions })
+  return {
+    codec: family as 'topk' | 'sampled',
+    k: headOf({ codec, classes, positions }),
+    classes,
+    labelled,
+    temperatures: tailTable.temperatures,
+  }
+}
+
+/** The inputs that a codec takes beside the teacher's, as the device's worker feeds them. */
+export function feedsOf(kind: TargetOf): Record<string, FeedSpec> {
+  const width = isBucketed(kind.codec) ? headOf(kind) : 0
+  return {
+    label: { name: 'label', dtype: 'int32', shape: [] },
+    uniforms: { name: 'uniforms', dtype: 'float32', shape: [kind.positions ?? 1, width] },
+  }
+}
+
+const isBucketed = (codec: CodecName) => codecOf(codec).kind === 'bucketed'
+
+/** Classes in the head of a bucketed codec. */
+function headOf({ codec, classes, positions }: TargetOf): number {
+  const columns = codecOf(codec).columns(targetKind({ classes, positions }))
+  return columns.find(({ name }) => name === 'index')!.width
+}
