@@ -46,7 +46,7 @@ describe('exporting with a codec', () => {
     const expected = codecOf(codec).encode({ logits, classes, labels, keys })
     expect(Object.keys(columns).sort()).toEqual(Object.keys(expected).sort())
     for (const { name, type } of codecOf(codec).columns({ classes, labelled: true })) {
-      const worst = expected[name]!.reduce((most, value, i) => {
+      const worst = Array.from(expected[name]!).reduce((most, value, i) => {
         const found = columns[name]![i]!
         // test/onnx/emit-targets.test.ts holds graph and TypeScript equal more closely
         const [a, b] = type === 'float16' ? [halfValues[value]!, halfValues[found]!] : [value, found]
