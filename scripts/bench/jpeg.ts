@@ -122,7 +122,7 @@ async function decoded(source: Source): Promise<number> {
 async function inferred(source: Source, teacher: string): Promise<number> {
   const loaded = await loadTeacher({ teacher, source, preprocess })
   const workerData = {
-    model: loaded.fuse('f16').model,
+    model: loaded.fuse({ codec: 'f16', classes: 0 }).model,
     options: sessionOptions(provider, 0),
     shape: source.input.shape,
     batch,
