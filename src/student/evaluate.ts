@@ -4,7 +4,7 @@ import type { Dataset } from './dataset.js'
 import { gather } from './gather.js'
 import { createMeasure, type Metrics } from './metrics.js'
 import { predictStep } from './program.js'
-import { logitsOf } from './targets.js'
+import { teacherOf } from './targets.js'
 
 const BATCH = 250
 
@@ -36,7 +36,7 @@ export async function createEvaluator(options: {
         const student = outputs.logits!.subarray(0, some.length * classes)
         const hard = new Int32Array(some.length)
         gather(labels, { width: 1, rows: some, into: hard })
-        measured.add({ student, teacher: logitsOf(targets, some), labels: hard })
+        measured.add({ student, teacher: teacherOf(targets, some), labels: hard })
       }
       return measured.result()
     },

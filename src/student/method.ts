@@ -1,5 +1,5 @@
 import type * as tf from '@tensorflow/tfjs-core'
-import { codecOf } from '../cache/index.js'
+import { codecOf, TAIL_RANGE } from '../cache/index.js'
 import { DecantError } from '../errors.js'
 import type { Dataset } from './dataset.js'
 import { ce } from './methods/ce.js'
@@ -85,13 +85,24 @@ function checkMethod(path: string, found: unknown): Method {
 }
 
 /** @throws DecantError where the method needs what the targets do not have */
-export function checkTargets({ name, needs }: Method, { targets, labels }: Pick<Dataset, 'targets' | 'labels'>): void {
+export function checkTargets(
+  { name, needs, parameters }: Method,
+  { targets, labels }: Pick<Dataset, 'targets' | 'labels'>,
+  { temperature }: { temperature: number },
+): void {
+  const { kind } = codecOf(targets.codec)
   if (needs.labels && labels.every((label) => label < 0)) {
     throw new DecantError(`method '${name}' learns from labels, and no row of the targets has one`)
   }
-  if (needs.teacher === 'dense' && codecOf(targets.codec).kind !== 'dense') {
+  if (needs.teacher === 'dense' && kind === 'bucketed') {
     throw new DecantError(
       `method '${name}' reads the logits of all classes, and codec ${targets.codec} keeps some of them: export again with --codec f16, or take another method`,
+    )
+  }
+  const known = temperature >= TAIL_RANGE.low && temperature <= TAIL_RANGE.high
+  if (needs.teacher && kind === 'bucketed' && 'temperature' in parameters && !known) {
+    throw new DecantError(
+      `temperature ${temperature}: codec ${targets.codec} knows what it left out from T = ${TAIL_RANGE.low} to ${TAIL_RANGE.high}`,
     )
   }
 }

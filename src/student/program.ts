@@ -6,9 +6,10 @@ import { randomSource } from '../engine/random.js'
 import { DecantError } from '../errors.js'
 import type { StudentConfig } from './config.js'
 import type { Dataset } from './dataset.js'
+import { decodeTargets } from './decode-targets.js'
 import type { Method } from './method.js'
 import { type Average, clipGradients, type Optimizer } from './optimizer.js'
-import { decodeTargets, type TeacherTargets, targetInputs } from './targets.js'
+import { type TeacherTargets, targetInputs } from './targets.js'
 
 /** The parts of a dataset that a step's shapes and constants come from. */
 export type Domain = Pick<Dataset, 'shape' | 'multiply' | 'add'>

@@ -1,9 +1,16 @@
-import * as tf from '@tensorflow/tfjs-core'
-import { type Chunk, type CodecName, type Columns, codecOf, type Stored, targetColumns } from '../cache/index.js'
+import type * as tf from '@tensorflow/tfjs-core'
+import {
+  type Buckets,
+  type Chunk,
+  type CodecName,
+  type Columns,
+  codecOf,
+  type Stored,
+  targetColumns,
+  targetKind,
+} from '../cache/index.js'
 import { arrays, type Dtype, type InputSpec } from '../engine/engine.js'
-import { DecantError } from '../errors.js'
 import { gather } from './gather.js'
-import { logSoftmax } from './losses.js'
 
 /** What the teacher said of n rows, as it lies in the cache: the columns of its codec. */
 export interface StoredTargets {
@@ -58,16 +65,14 @@ export function storeChunk({ columns }: StoredTargets, chunk: Chunk): void {
   for (const { name, values, width } of columns) values.set(chunk.columns[name]!, chunk.first * width)
 }
 
-/** The teacher's raw logits of some rows, float32 [rows, C]. */
-export function logitsOf({ codec, classes, columns }: StoredTargets, rows: Uint32Array): Float32Array {
+/** What the teacher said of some rows: raw logits [rows, C], or buckets. */
+export function teacherOf({ codec, classes, columns }: StoredTargets, rows: Uint32Array): Float32Array | Buckets {
   const some: Columns = {}
   for (const { name, values, width, dtype } of columns) {
     some[name] = new arrays[dtype](rows.length * width)
     gather(values, { width, rows, into: some[name] })
   }
-  const decoder = codecOf(codec)
-  if (decoder.kind !== 'dense') throw new DecantError(`codec ${codec} does not keep the logits of all classes`)
-  return decoder.decode(some, { classes, labelled: true })
+  return codecOf(codec).decode(some, targetKind({ classes }))
 }
 
 /** The inputs of a step that hold the targets of a batch: `teacher.<column>`, as they lie in the cache. */
@@ -78,29 +83,3 @@ export function targetInputs(batch: number, { columns }: StoredTargets): Record<
 }
 
 export const inputOf = (column: string): string => `teacher.${column}`
-
-/** The targets of a batch from the inputs of a step, decoded in its graph. */
-export function decodeTargets({ codec }: StoredTargets, inputs: Record<string, tf.Tensor>): TeacherTargets {
-  const column = (name: string) => inputs[inputOf(name)] as tf.Tensor2D
-  switch (codec) {
-    case 'f32':
-      return denseTargets(column('logits'))
-    case 'f16':
-      // Without the shift, which no softmax sees: it would cost digits.
-      return denseTargets(column('logits'), column('shift'))
-    default:
-      throw new DecantError(`codec ${codec}: students are not trained from it yet`)
-  }
-}
-
-/** Targets of raw logits, or of logits less a `shift` [B, 1] of each row. */
-export function denseTargets(logits: tf.Tensor2D, shift?: tf.Tensor2D): TeacherTargets {
-  return {
-    kind: 'dense',
-    logits: () => (shift ? tf.add(logits, shift) : logits),
-    logProbs: (studentLogits, temperature) => ({
-      teacher: logSoftmax(logits, temperature),
-      student: logSoftmax(studentLogits, temperature),
-    }),
-  }
-}

@@ -79,7 +79,7 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
   const config = await completeConfig(configOf(options), { evaluated: evaluation !== undefined })
   const method = await findMethod(config.method)
   checkDatasets(dataset, evaluation)
-  checkTargets(method, dataset)
+  checkTargets(method, dataset, config)
   const provenance: Provenance = {
     config,
     engine: engine.name,

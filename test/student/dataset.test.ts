@@ -7,7 +7,7 @@ import { FormatError, InterruptedError, MismatchError } from '../../src/errors.j
 import type { Batch, Source } from '../../src/source/index.js'
 import { hashId, holdOut, loadDataset } from '../../src/student/dataset.js'
 import { gather } from '../../src/student/gather.js'
-import { logitsOf as teacherLogits } from '../../src/student/targets.js'
+import { teacherOf } from '../../src/student/targets.js'
 import { type Example, labelOf, logitsOf, makeExample, pixelsOf } from './fixtures.js'
 
 let example: Example
@@ -21,7 +21,7 @@ describe('loadDataset', () => {
     expect([dataset.rows, dataset.classes, dataset.shape]).toEqual([300, 3, [6, 6, 1]])
     for (const row of [0, 1, 255, 256, 299]) {
       expect(dataset.pixels.slice(36 * row, 36 * (row + 1))).toEqual(pixelsOf(row))
-      expect(Array.from(teacherLogits(dataset.targets, Uint32Array.of(row)))).toEqual(logitsOf(row))
+      expect(Array.from(teacherOf(dataset.targets, Uint32Array.of(row)) as Float32Array)).toEqual(logitsOf(row))
       expect(dataset.labels[row]).toBe(labelOf(row))
     }
   })

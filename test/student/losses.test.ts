@@ -2,9 +2,9 @@ import * as tf from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { useBackend } from '../../src/engine/eager.js'
 import { random } from '../../src/random.js'
+import { denseTargets } from '../../src/student/decode-targets.js'
 import { crossEntropy, divergence } from '../../src/student/losses.js'
 import { kd } from '../../src/student/methods/kd.js'
-import { denseTargets } from '../../src/student/targets.js'
 
 // Straight from the formulas, in float64.
 const softmax = (z: number[], T: number) => {

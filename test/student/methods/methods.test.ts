@@ -3,8 +3,8 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { eagerProgram } from '../../../src/engine/eager.js'
 import { type Engine, type Inputs, openEngine, type Program } from '../../../src/engine/engine.js'
 import { random } from '../../../src/random.js'
+import { denseTargets } from '../../../src/student/decode-targets.js'
 import { type Method, methods } from '../../../src/student/method.js'
-import { denseTargets } from '../../../src/student/targets.js'
 import { type Batch, formulas, gradientOf } from './formulas.js'
 
 const numbersOf = (seed: string, { rows, classes, scale }: { rows: number; classes: number; scale: number }) => {
