@@ -1,5 +1,5 @@
 import { constants } from 'node:buffer'
-import { hashManifest, type Lineage, lineageOf, type Targets } from '../cache/index.js'
+import { type Fidelity, hashManifest, type Lineage, lineageOf, type Targets } from '../cache/index.js'
 import { DecantError, FormatError, InterruptedError } from '../errors.js'
 import { affine, type Preprocess } from '../source/preprocess.js'
 import type { Source } from '../source/source.js'
@@ -16,6 +16,8 @@ export interface Dataset {
   pixels: Uint8Array
   /** What the teacher said, by row, as compact as it lies in the cache. */
   targets: StoredTargets
+  /** What the codec lost, as it was measured when the targets were written. */
+  fidelity?: Fidelity
   /** int32 [n], -1 = no label */
   labels: Int32Array
   /** uint32 [n], a hash of the row's id: which rows are held out is decided by it alone */
@@ -90,6 +92,7 @@ export async function loadDataset(options: {
     shape,
     pixels,
     targets: stored,
+    ...(manifest.fidelity && { fidelity: manifest.fidelity }),
     labels,
     hashes,
     ...affine(preprocess, shape[2]),

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { LayersModel } from '@tensorflow/tfjs-layers'
-import type { Targets } from '../cache/index.js'
+import { poorFidelity, type Targets } from '../cache/index.js'
 import type { Engine } from '../engine/engine.js'
 import { DecantError, InterruptedError } from '../errors.js'
 import type { Source } from '../source/index.js'
@@ -18,6 +18,8 @@ import { loadStudent, readSummary, saveStudent } from './save.js'
 
 export type TrainEvent =
   | { type: 'start'; parameters: number; rows: number; held: number; steps: number; backend: string; reason?: string }
+  /** The targets are far from the teacher's at this temperature. */
+  | { type: 'warning'; message: string }
   | { type: 'resume'; step: number; steps: number }
   | { type: 'step'; step: number; steps: number; loss: number; rowsPerSecond: number }
   | ({ type: 'epoch'; epochs: number; learningRate: number } & EpochRecord)
@@ -106,6 +108,12 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
   const parameters = model.countParams()
   const { backend, reason } = program
   onEvent({ type: 'start', parameters, rows: run.train.length, held: run.held.length, steps, backend, reason })
+  if (method.needs.teacher) {
+    const over = method.needs.teacher === 'dense' ? 'classes' : 'buckets'
+    const { codec } = dataset.targets
+    const message = poorFidelity({ codec, fidelity: dataset.fidelity }, { temperature: config.temperature, over })
+    if (message !== undefined) onEvent({ type: 'warning', message })
+  }
   if (checkpoint) onEvent({ type: 'resume', step: progress.step, steps })
   try {
     const every = checkpointEvery ?? batches.perEpoch

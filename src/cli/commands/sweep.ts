@@ -67,6 +67,7 @@ export function sweepCommand(): Command {
 async function run(dir: string, flags: Flags): Promise<void> {
   const { formatCsv, sweep } = await import('../../student/index.js')
   const { renderSweep } = await import('../../report/render-sweep.js')
+  const warned = new Set<string>()
   const terminal = openTerminal({ json: flags.json === true })
   if (flags.csv !== undefined) await access(dirname(flags.csv), constants.W_OK) // told now, not after hours
   const data = await openStudentData(dir, flags.source)
@@ -94,7 +95,7 @@ async function run(dir: string, flags: Flags): Promise<void> {
           jobs: flags.jobs,
           ...(flags.out !== undefined && { out: flags.out }),
           signal,
-          onEvent: (event) => show(event, terminal),
+          onEvent: (event) => show(event, terminal, warned),
         }),
       () => terminal.note('stopping: every student in hand writes a checkpoint'),
     )
@@ -120,8 +121,13 @@ function withControl({ method = ['kd'], alpha }: Flags, labelled: boolean): stri
   return labelled && !alpha ? ['ce', ...method] : method
 }
 
-function show(event: SweepEvent, terminal: Terminal): void {
+function show(event: SweepEvent, terminal: Terminal, warned: Set<string>): void {
   terminal.event(event)
+  if (event.type === 'training' && event.event.type === 'warning') {
+    const { message } = event.event
+    if (!warned.has(message)) terminal.note(`warning: ${message}`)
+    warned.add(message)
+  }
   if (event.type === 'plan') {
     terminal.note(`${event.students.length} students, ${event.jobs} at once`)
     terminal.progress('sweep', 0, event.students.length, { unit: 'students', perSecond: 0 })

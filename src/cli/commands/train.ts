@@ -130,6 +130,9 @@ function show(event: TrainEvent, terminal: Terminal): void {
       )
       break
     }
+    case 'warning':
+      terminal.note(`warning: ${event.message}`)
+      break
     case 'resume':
       terminal.note(`going on after step ${event.step} of ${event.steps}`)
       break
