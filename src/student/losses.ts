@@ -54,7 +54,7 @@ export function divergenceTerms(p: tf.Tensor, q: tf.Tensor, r: tf.Tensor): tf.Te
 
 /** -log softmax(s)[label] of each row in nats, [B]; 0 where the label is -1. */
 export function crossEntropy(student: tf.Tensor2D, labels: tf.Tensor1D): tf.Tensor1D {
-  return tf.neg(tf.sum(tf.mul(oneHot(labels, student.shape[1]), logSoftmax(student, tf.scalar(1))), -1))
+  return tf.sum(tf.mul(oneHot(labels, student.shape[1]), tf.neg(logSoftmax(student, tf.scalar(1)))), -1)
 }
 
 /** float32 [B, C]: 1 at the label; a row of zeros where it is -1. */
