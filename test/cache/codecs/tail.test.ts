@@ -1,37 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Buckets, codecOf, TAIL_NODES, tailTable, tailWeights } from '../../../src/cache/index.js'
-import { logSumExp, makeLogits, rowsKinds } from './rows.js'
-
-const TEMPERATURES = Array.from({ length: 25 }, (_, i) => 0.5 * 40 ** (i / 24))
-
-/** Of each row the largest relative error of the tail's mass over T in [0.5, 20], where that mass is 1e-4 or more. */
-function tailErrors(logits: Float32Array, { classes, k }: { classes: number; k: number }): Float64Array {
-  const codec = codecOf(`topk:${k}`)
-  const kind = { classes, labelled: false }
-  const buckets = codec.decode(codec.encode({ logits, classes }), kind) as Buckets
-  const worst = new Float64Array(buckets.rows)
-  for (const temperature of TEMPERATURES) {
-    const tails = buckets.logTail(temperature)
-    for (let row = 0; row < buckets.rows; row++) {
-      // float64, from the definition: the largest k apart, by sorting
-      const z = Float64Array.from(logits.subarray(row * classes, (row + 1) * classes), (v) => v / temperature)
-      const sorted = z.sort().reverse()
-      const tail = logSumExp(sorted.subarray(buckets.k))
-      const exact = Math.exp(tail - logSumExp(sorted))
-      if (exact < 1e-4) continue
-      const head = [...buckets.logits.subarray(row * buckets.k, (row + 1) * buckets.k)].map((v) => v / temperature)
-      const found = Math.exp(tails[row]! - logSumExp([...head, tails[row]!]))
-      worst[row] = Math.max(worst[row]!, Math.abs(found / exact - 1))
-    }
-  }
-  return worst
-}
-
-const share = (errors: Float64Array, most: number) => errors.filter((error) => error <= most).length / errors.length
+import { TAIL_NODES, tailTable, tailWeights } from '../../../src/cache/index.js'
+import { makeLogits, rowsKinds } from './rows.js'
+import { shareWithin, tailErrors } from './tail-errors.js'
 
 describe('the mass of the tail, any T in [0.5, 20]: within 1 % on 99.9 % of rows, 1.5 % on all', () => {
-  // Few rows of the widest: scripts/bench/codecs has thousands.
+  // Few rows of the widest: scripts/bench/codecs/tail.ts has thousands.
   const sizes = [
     { classes: 10, k: 3, rows: 1000 },
     { classes: 100, k: 8, rows: 300 },
@@ -42,7 +16,7 @@ describe('the mass of the tail, any T in [0.5, 20]: within 1 % on 99.9 % of rows
     '$kind, $classes classes',
     ({ kind, classes, k, rows }) => {
       const errors = tailErrors(makeLogits(kind, { rows, classes }), { classes, k })
-      expect(share(errors, 0.01)).toBeGreaterThanOrEqual(0.999)
+      expect(shareWithin(errors, 0.01)).toBeGreaterThanOrEqual(0.999)
       expect(Math.max(...errors)).toBeLessThanOrEqual(0.015)
     },
   )
