@@ -14,7 +14,8 @@ export interface TokensInput {
 
 /** What a teacher of tokens may take, by the names that PyTorch's transformers give them; a lone input is the ids, whatever its name. */
 export const tokenRoles = ['input_ids', 'attention_mask', 'token_type_ids', 'position_ids'] as const
-type TokenRole = (typeof tokenRoles)[number]
+/** `tokens`: what decant's own students take, a lone int32 input of that name: the tokens with their padding. */
+type TokenRole = (typeof tokenRoles)[number] | 'tokens'
 
 export interface EmittedTokens {
   /** Declaration of 'tokens', int32 [N, L]; -1 = padding. */
@@ -25,7 +26,7 @@ export interface EmittedTokens {
 
 /**
  * In front of the teacher: 'tokens' as what it takes. input_ids: the tokens, padding as 0; attention_mask: 1 at tokens, 0 at
- * padding; token_type_ids: 0; position_ids: 0..L-1. Throws DecantError for other inputs, and where the shapes do not fit.
+ * padding; token_type_ids: 0; position_ids: 0..L-1; a student's `tokens`: as they are. Throws DecantError for other inputs, and where the shapes do not fit.
  */
 export function emitTokens(
   emit: Emit,
@@ -52,6 +53,7 @@ export function emitTokens(
     attention_mask: () => ones,
     token_type_ids: () => builder.node('Sub', [ids, ids]),
     position_ids: positions,
+    tokens: () => 'tokens',
   }
   for (const [role, input] of rolesOf(inputs)) {
     const types = role === 'attention_mask' ? [...integers, ...floats, 'bool'] : ['int64', 'int32']
@@ -70,8 +72,11 @@ export function emitTokens(
 }
 
 function rolesOf(inputs: readonly ValueInfo[]): [TokenRole, ValueInfo][] {
-  if (inputs.length === 1) return [['input_ids', inputs[0]!]]
-  const isRole = (name: string): name is TokenRole => (tokenRoles as readonly string[]).includes(name)
+  if (inputs.length === 1) {
+    const [{ name, dtype }] = inputs as [ValueInfo]
+    return [[/(^|\/)tokens$/.test(name) && dtype === 'int32' ? 'tokens' : 'input_ids', inputs[0]!]]
+  }
+  const isRole = (name: string): name is (typeof tokenRoles)[number] => (tokenRoles as readonly string[]).includes(name)
   const strange = inputs.filter(({ name }) => !isRole(name))
   if (strange.length > 0 || !inputs.some(({ name }) => name === 'input_ids')) {
     const past = strange.some(({ name }) => /^past_/.test(name))

@@ -1,8 +1,10 @@
-import { arrays, type Inputs } from '../engine/engine.js'
+import { arrays, type Inputs as StepInputs } from '../engine/engine.js'
 import { random } from '../random.js'
+import type { Inputs } from '../source/index.js'
 import type { StudentConfig } from './config.js'
 import type { Dataset } from './dataset.js'
 import { gather } from './gather.js'
+import { createGather, inputNames } from './inputs.js'
 import type { Method } from './method.js'
 import { trainInputs } from './program.js'
 import { learningRateAt } from './schedule.js'
@@ -17,12 +19,12 @@ export interface Batches {
    * Gathers `count` steps of one epoch, one after another, into the one set of buffers, and gives what is filled of them. They hold
    * until the next call; `weights` is Σ weights of each step.
    */
-  take(first: number, count: number): { inputs: Inputs; weights: number[]; learningRate: number }
+  take(first: number, count: number): { inputs: StepInputs; weights: number[]; learningRate: number }
 }
 
 /** At most so many steps at once: the cost of a call is nothing beside them. */
 const CAPACITY = 64
-/** Bytes of pixels in the buffers. */
+/** Values of inputs in the buffers. */
 const BUFFER = 32 * 2 ** 20
 
 /**
@@ -38,14 +40,15 @@ export function createBatches(options: {
   const { dataset, rows, config, method } = options
   const { batch, seed, epochs, schedule, learningRate: base } = config
   const perEpoch = Math.ceil(rows.length / batch)
+  const name = inputNames[dataset.input.kind]
   const specs = Object.entries(trainInputs(batch, dataset, method))
   const sizes = new Map(specs.map(([name, { shape }]) => [name, shape.reduce((product, n) => product * n, 1)]))
-  const capacity = Math.max(1, Math.min(CAPACITY, perEpoch, Math.floor(BUFFER / sizes.get('pixels')!)))
+  const capacity = Math.max(1, Math.min(CAPACITY, perEpoch, Math.floor(BUFFER / sizes.get(name)!)))
   const buffers = Object.fromEntries(
     specs.map(([name, { dtype }]) => [name, new arrays[dtype](capacity * sizes.get(name)!)]),
   )
+  const gatherInputs = createGather(dataset)
   const tables = [
-    { name: 'pixels', values: dataset.pixels },
     { name: 'labels', values: dataset.labels },
     ...dataset.targets.columns.map(({ name, values }) => ({ name: inputOf(name), values })),
   ].filter(({ name }) => buffers[name])
@@ -64,6 +67,7 @@ export function createBatches(options: {
       }
       const start = (first % perEpoch) * batch
       const some = order.subarray(start, start + count * batch)
+      gatherInputs(some, buffers[name] as Inputs)
       for (const { name, values } of tables) {
         gather(values, { width: sizes.get(name)! / batch, rows: some, into: buffers[name]! })
       }

@@ -1,30 +1,28 @@
 import { constants } from 'node:buffer'
-import { type Fidelity, hashManifest, type Lineage, lineageOf, type Targets } from '../cache/index.js'
+import { type Fidelity, hashManifest, type Lineage, lineageOf, type Targets, viewsOf } from '../cache/index.js'
 import { DecantError, FormatError, InterruptedError } from '../errors.js'
 import { affine, type Preprocess } from '../source/preprocess.js'
-import type { Source } from '../source/source.js'
+import type { Inputs, Source } from '../source/source.js'
+import { allocate, type Domain, type InputTable, widthOf } from './inputs.js'
 import { openInputs } from './row-inputs.js'
 import { emptyTargets, type StoredTargets, storeChunk } from './targets.js'
 
-/** What students train on, in memory: n images and what the teacher said of each. Plain data, so that workers share it. */
-export interface Dataset {
+/** What students train on, in memory: n inputs and what the teacher said of each. Plain data, so that workers share it. */
+export interface Dataset extends Domain {
   rows: number
   classes: number
   names: string[] | null
-  shape: [height: number, width: number, channels: number]
-  /** uint8 [n, H, W, C] */
-  pixels: Uint8Array
+  inputs: InputTable
   /** What the teacher said, by row, as compact as it lies in the cache. */
   targets: StoredTargets
   /** What the codec lost, as it was measured when the targets were written. */
   fidelity?: Fidelity
   /** int32 [n], -1 = no label */
   labels: Int32Array
+  /** int32 [n], which sample a row is a view of: 0, 1, …, in the order of the rows */
+  samples: Int32Array
   /** uint32 [n], a hash of the row's id: which rows are held out is decided by it alone */
   hashes: Uint32Array
-  /** The student's input is x·multiply + add per channel: (x·scale - mean)/std. */
-  multiply: Float32Array
-  add: Float32Array
   preprocess: Preprocess
   /** sha256 of manifest.json and of the teacher's file */
   manifest: string
@@ -33,7 +31,7 @@ export interface Dataset {
 }
 
 /**
- * Loads targets and the images that they are of, once, joined row by row ({@link openInputs}).
+ * Loads targets and the inputs that they are of, once, joined row by row ({@link openInputs}).
  * @throws MismatchError where the source isn't the one that was exported; FormatError where ids, labels or views do not fit; InterruptedError
  */
 export async function loadDataset(options: {
@@ -47,25 +45,24 @@ export async function loadDataset(options: {
   const { targets, source, shared = false, signal } = options
   const { manifest, classes, names, rows } = targets
   if (rows === 0) throw new DecantError(`${targets.dir}: no rows to train on`)
-  const inputs = openInputs({ targets, source, signal })
-  const { shape } = inputs
-  const rowBytes = shape.reduce((product, n) => product * n, 1)
-  if (rows * Math.max(rowBytes, classes * 4) > constants.MAX_LENGTH) {
+  const reader = openInputs({ targets, source, shared, signal })
+  const { input } = reader
+  const width = widthOf(input)
+  if (rows * Math.max(width, classes) * 4 > constants.MAX_LENGTH) {
     throw new DecantError(
-      `${targets.dir}: ${rows} rows of ${shape.join('x')} pixels and ${classes} logits do not fit into memory: at most ${constants.MAX_LENGTH} bytes each`,
+      `${targets.dir}: ${rows} rows of ${width} inputs and ${classes} logits do not fit into memory: at most ${constants.MAX_LENGTH} bytes each`,
     )
   }
-  const allocate = (bytes: number) => (shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes))
-  const pixels = new Uint8Array(allocate(rows * rowBytes))
   const stored = emptyTargets({ codec: manifest.codec, classes, rows, shared })
-  const labels = new Int32Array(allocate(rows * 4))
-  const hashes = new Uint32Array(allocate(rows * 4))
+  const labels = new Int32Array(allocate(rows * 4, shared))
+  const samples = new Int32Array(allocate(rows * 4, shared))
+  const hashes = new Uint32Array(allocate(rows * 4, shared))
+  const sampleOf = createNumbering(manifest)
 
   try {
     for await (const chunk of targets.chunks({ signal, verify: true })) {
       storeChunk(stored, chunk)
       labels.set(chunk.labels, chunk.first)
-      await inputs.fill(chunk, pixels.subarray(chunk.first * rowBytes, (chunk.first + chunk.rows) * rowBytes))
       for (let i = 0; i < chunk.rows; i++) {
         const row = chunk.first + i
         const id = chunk.idAt(i)
@@ -75,32 +72,60 @@ export async function loadDataset(options: {
             `${targets.dir}: row ${row} ('${id}'): label ${label}, expected 0..${classes - 1} or none`,
           )
         }
+        samples[row] = sampleOf(row, id)
         hashes[row] = hashId(id)
       }
+      await reader.fill(chunk, samples.subarray(chunk.first, chunk.first + chunk.rows))
     }
   } catch (error) {
     throw signal?.aborted ? new InterruptedError(`stopped while ${targets.dir} was loaded; nothing was written`) : error
   } finally {
-    await inputs.close()
+    await reader.close()
   }
+  const inputs = reader.table()
+  if (input.kind === 'tokens') input.vocabulary = countTokens(inputs.values, targets.dir)
   const preprocess: Preprocess = { version: 1, ...manifest.preprocess }
   const sha256 = await hashManifest(targets.dir)
   return {
     rows,
     classes,
     names,
-    shape,
-    pixels,
+    input,
+    inputs,
+    normalisation: input.kind === 'image' ? affine(preprocess, input.shape[2]!) : null,
     targets: stored,
     ...(manifest.fidelity && { fidelity: manifest.fidelity }),
     labels,
+    samples,
     hashes,
-    ...affine(preprocess, shape[2]),
     preprocess,
     manifest: sha256,
     lineage: lineageOf(manifest, sha256),
     teacher: manifest.teacher.sha256,
   }
+}
+
+/** Numbers the samples; rows must come in order. A derived dataset may have lost any of its rows: ids tell its samples apart. */
+function createNumbering(manifest: Targets['manifest']): (row: number, id: string) => number {
+  const count = viewsOf(manifest)
+  if (count === 1 || !manifest.derived) return (row) => Math.floor(row / count)
+  let [last, sample] = [undefined as string | undefined, -1]
+  return (_, id) => {
+    if (id !== last) sample++
+    last = id
+    return sample
+  }
+}
+
+/** The largest id and 1. @throws FormatError where an id is none */
+function countTokens(tokens: Inputs, dir: string): number {
+  let [most, least] = [-1, -1]
+  for (const token of tokens) {
+    if (token > most) most = token
+    if (token < least) least = token
+  }
+  if (least < -1) throw new FormatError(`${dir}: the inputs hold the token ${least}, expected an id, or -1 for padding`)
+  return most + 1
 }
 
 /** FNV-1a over UTF-8, finished as MurmurHash3 does, because FNV's high bits hardly depend on the last characters. */

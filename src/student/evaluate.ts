@@ -2,6 +2,7 @@ import type { LayersModel } from '@tensorflow/tfjs-layers'
 import type { Engine } from '../engine/engine.js'
 import type { Dataset } from './dataset.js'
 import { gather } from './gather.js'
+import { allocateInputs, createGather, inputNames, inputSpec } from './inputs.js'
 import { createMeasure, type Metrics } from './metrics.js'
 import { predictStep } from './program.js'
 import { teacherOf } from './targets.js'
@@ -21,18 +22,20 @@ export async function createEvaluator(options: {
   dataset: Dataset
 }): Promise<Evaluator> {
   const { model, engine, dataset } = options
-  const shape = [BATCH, ...dataset.shape]
-  const width = dataset.shape.reduce((product, n) => product * n, 1)
-  const program = await engine.compile(predictStep(model, dataset), { inputs: { pixels: { shape, dtype: 'uint8' } } })
+  const { input } = dataset
+  const name = inputNames[input.kind]
+  const program = await engine.compile(predictStep(model, dataset), { inputs: { [name]: inputSpec(input, BATCH) } })
   return {
-    async evaluate({ pixels, targets, labels, classes }, rows) {
+    async evaluate(dataset, rows) {
+      const { targets, labels, classes } = dataset
       await engine.sync()
-      const batch = new Uint8Array(BATCH * width)
+      const gatherInputs = createGather(dataset)
+      const batch = allocateInputs(input, BATCH)
       const measured = createMeasure(classes)
       for (let at = 0; at < rows.length; at += BATCH) {
         const some = rows.subarray(at, at + BATCH)
-        gather(pixels, { width, rows: some, into: batch })
-        const outputs = await program.run({ pixels: batch })
+        gatherInputs(some, batch)
+        const outputs = await program.run({ [name]: batch })
         const student = outputs.logits!.subarray(0, some.length * classes)
         const hard = new Int32Array(some.length)
         gather(labels, { width: 1, rows: some, into: hard })

@@ -7,12 +7,10 @@ import { DecantError } from '../errors.js'
 import type { StudentConfig } from './config.js'
 import type { Dataset } from './dataset.js'
 import { decodeTargets } from './decode-targets.js'
+import { type Domain, inputNames, inputSpec, prepareInput } from './inputs.js'
 import type { Method } from './method.js'
 import { type Average, clipGradients, type Optimizer } from './optimizer.js'
 import { type TeacherTargets, targetInputs } from './targets.js'
-
-/** The parts of a dataset that a step's shapes and constants come from. */
-export type Domain = Pick<Dataset, 'shape' | 'multiply' | 'add'>
 
 /** The tf.Variables of a model's weights, in the model's order. */
 export const variablesOf = (weights: LayersModel['weights']): tf.Variable[] =>
@@ -24,12 +22,12 @@ export const variablesOf = (weights: LayersModel['weights']): tf.Variable[] =>
  */
 export function trainInputs(
   batch: number,
-  { shape, targets }: Pick<Dataset, 'shape' | 'targets'>,
+  { input, targets }: Pick<Dataset, 'input' | 'targets'>,
   { needs }: Pick<Method, 'needs'>,
 ): Record<string, InputSpec> {
   const scalar: InputSpec = { shape: [], dtype: 'float32' }
   return {
-    pixels: { shape: [batch, ...shape], dtype: 'uint8' },
+    [inputNames[input.kind]]: inputSpec(input, batch),
     ...(needs.teacher && targetInputs(batch, targets)),
     labels: { shape: [batch], dtype: 'int32' },
     weights: { shape: [batch], dtype: 'float32' },
@@ -56,14 +54,15 @@ export function trainStep(options: {
 }): Step {
   const { model, method, optimizer, average, dataset, config, seed } = options
   const variables = variablesOf(model.trainableWeights)
-  const predict = (pixels: tf.Tensor, step: tf.Tensor) =>
-    withLayerRandom(randomSource(seed, step), () => model.apply(normalise(pixels, dataset), { training: true }))
+  const predict = (x: tf.Tensor, step: tf.Tensor) =>
+    withLayerRandom(randomSource(seed, step), () => model.apply(prepareInput(x, dataset), { training: true }))
+  const name = inputNames[dataset.input.kind]
   return (inputs) => {
-    const { pixels, labels, weights, learningRate, temperature, alpha, step, epoch } = inputs
+    const { labels, weights, learningRate, temperature, alpha, step, epoch } = inputs
     const { value, grads } = tf.variableGrads(
       () =>
         method.loss({
-          studentLogits: predict(pixels!, step!) as tf.Tensor2D,
+          studentLogits: predict(inputs[name]!, step!) as tf.Tensor2D,
           teacher: method.needs.teacher ? decodeTargets(dataset.targets, inputs) : nothing,
           labels: labels as tf.Tensor1D,
           weights: weights as tf.Tensor1D,
@@ -93,12 +92,8 @@ function refuse(): never {
   throw new DecantError("the method reads the teacher's targets, and its `needs.teacher` says that it does not")
 }
 
-/** The student's raw logits [B, classes] for pixels [B, H, W, C]. */
+/** The student's raw logits [B, classes] for a batch of the dataset's inputs. */
 export function predictStep(model: LayersModel, domain: Domain): Step {
-  return ({ pixels }) => ({ logits: model.apply(normalise(pixels!, domain), { training: false }) as tf.Tensor })
-}
-
-/** (x·scale - mean)/std of pixels int32 [B, H, W, C], float32. */
-export function normalise(pixels: tf.Tensor, { multiply, add }: Domain): tf.Tensor {
-  return tf.add(tf.mul(tf.cast(pixels, 'float32'), tf.tensor1d(multiply)), tf.tensor1d(add))
+  const name = inputNames[domain.input.kind]
+  return (inputs) => ({ logits: model.apply(prepareInput(inputs[name]!, domain), { training: false }) as tf.Tensor })
 }

@@ -19,8 +19,8 @@ export async function openRun(options: {
 }) {
   const { config, dataset, engine, checkpoint } = options
   const { train, held } = holdOut(dataset, config.holdout)
-  const { shape: inputShape, classes } = dataset
-  const model = await buildStudent(config.student, { inputShape, classes, seed: config.seed })
+  const { input, classes } = dataset
+  const model = await buildStudent(config.student, { input, classes, seed: config.seed })
   const weights = variablesOf(model.weights)
   const trainable = variablesOf(model.trainableWeights)
   const optimizer = createOptimizer(config.optimizer, trainable)

@@ -8,7 +8,7 @@ import { FormatError } from '../errors.js'
 import { version } from '../version.js'
 import { type EpochRecord, epochSchema } from './checkpoint.js'
 import type { Dataset } from './dataset.js'
-import { exportStudent } from './export-student.js'
+import { exportStudent, preprocessOf } from './export-student.js'
 import { type Provenance, readJson, SUMMARY } from './folder.js'
 import { type Metrics, metricsSchema } from './metrics.js'
 
@@ -26,11 +26,11 @@ type Saved = Omit<Summary, 'provenance'> & { provenance: Provenance; model: Laye
 
 /**
  * Writes a student's folder: model.json and weights.bin (a tfjs layers model), student.onnx, preprocess.json (what comes before the
- * model), metrics.json, and at last student.json, whose presence says that the student is whole.
+ * ONNX model), metrics.json, and at last student.json, whose presence says that the student is whole.
  */
 export async function saveStudent(dir: string, student: Saved, dataset: Dataset): Promise<void> {
   const { model, provenance, parameters, history, seconds, metrics, measuredOn } = student
-  const { classes, names, shape, preprocess } = dataset
+  const { classes, names, input } = dataset
   const write = (file: string, value: unknown) => replaceFile(join(dir, file), `${JSON.stringify(value, null, 2)}\n`)
   await model.save(
     io.withSaveHandler(async (artifacts) => {
@@ -47,7 +47,7 @@ export async function saveStudent(dir: string, student: Saved, dataset: Dataset)
     }),
   )
   await replaceFile(join(dir, 'student.onnx'), await exportStudent(model, dataset, provenance))
-  await write('preprocess.json', { ...preprocess, layout: 'NHWC' })
+  await write('preprocess.json', preprocessOf(dataset))
   await write('metrics.json', { measuredOn, metrics, history })
   await write(SUMMARY, {
     format: 'decant-student',
@@ -55,7 +55,7 @@ export async function saveStudent(dir: string, student: Saved, dataset: Dataset)
     provenance,
     classes,
     names,
-    input: shape,
+    input,
     parameters,
     seconds,
   })

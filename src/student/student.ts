@@ -13,13 +13,16 @@ export async function findStudent(specification: string): Promise<MakeStudent> {
 
 /**
  * Builds a student with weights drawn from the seed.
- * @throws DecantError where a user's module gives something else than a model from [N, H, W, C] to [N, classes]
+ * @throws DecantError where a user's module gives something else than a model from [N, ...input] to [N, classes]
  */
-export async function buildStudent(specification: string, options: StudentOptions): Promise<LayersModel> {
+export async function buildStudent(
+  specification: string,
+  options: Omit<StudentOptions, 'inputShape'>,
+): Promise<LayersModel> {
   const make = await findStudent(specification)
-  const model = await make({ ...options, seed: tfjsSeed(options.seed, 'student') })
-  const { inputShape, classes } = options
-  checkShape(specification, 'input', model?.inputs?.[0]?.shape, inputShape)
+  const model = await make({ ...options, inputShape: options.input.shape, seed: tfjsSeed(options.seed, 'student') })
+  const { input, classes } = options
+  checkShape(specification, 'input', model?.inputs?.[0]?.shape, input.shape)
   checkShape(specification, 'output', model.outputs[0]?.shape, [classes])
   return model
 }

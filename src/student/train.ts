@@ -10,6 +10,7 @@ import { type EpochRecord, readCheckpoint, writeCheckpoint } from './checkpoint.
 import { completeConfig, type StudentConfig } from './config.js'
 import { type Dataset, holdOut, loadDataset } from './dataset.js'
 import { CHECKPOINT, checkProvenance, openFolder, type Provenance } from './folder.js'
+import { describeInput } from './inputs.js'
 import { checkTargets, findMethod } from './method.js'
 import type { Metrics } from './metrics.js'
 import { hashModule } from './module.js'
@@ -182,11 +183,18 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
 }
 
 function checkDatasets(dataset: Dataset, evaluation: Dataset | undefined): void {
-  const form = ({ shape, classes, preprocess }: Dataset) =>
-    `${shape.join('x')} pixels, ${classes} classes, preprocessing ${JSON.stringify(preprocess)}`
-  if (evaluation && form(evaluation) !== form(dataset)) {
+  if (!evaluation) return
+  const form = ({ input, classes, preprocess }: Dataset) =>
+    `${describeInput(input)}, ${classes} classes, preprocessing ${JSON.stringify(preprocess)}`
+  if (form(evaluation) !== form(dataset)) {
     throw new DecantError(
       `the targets to evaluate on are of another kind: expected ${form(dataset)}, found ${form(evaluation)}`,
+    )
+  }
+  const [known, found] = [dataset.input.vocabulary ?? 0, evaluation.input.vocabulary ?? 0]
+  if (found > known) {
+    throw new DecantError(
+      `the targets to evaluate on have the token ${found - 1}, those to train on have up to ${known - 1}`,
     )
   }
 }

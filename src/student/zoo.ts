@@ -1,16 +1,22 @@
 import { initializers, type LayersModel, layers, sequential } from '@tensorflow/tfjs-layers'
 import { DecantError } from '../errors.js'
 import { random } from '../random.js'
+import { describeInput, type StudentInput } from './inputs.js'
 
 export interface StudentOptions {
-  /** of one normalised image */
-  inputShape: [height: number, width: number, channels: number]
+  /** What comes in: its kind, its shape and, of tokens, how many there are. */
+  input: StudentInput
+  /** `input.shape`: [height, width, channels] of images, of any length of features, [length] of tokens. */
+  inputShape: number[]
   classes: number
   /** A positive integer; seed every initializer from it, and the same seed gives the same student. */
   seed: number
 }
 
-/** Makes a student: float32 [N, H, W, C] in, raw logits float32 [N, classes] out. The signature of a user's own module, too. */
+/**
+ * Makes a student: [N, ...inputShape] in, float32 normalised images or features, or int32 tokens (id + 1, 0 = padding); raw logits
+ * float32 [N, classes] out. The signature of a user's own module, too.
+ */
 export type MakeStudent = (options: StudentOptions) => LayersModel | Promise<LayersModel>
 
 const forms = 'linear, mlp:<units>,… (mlp:128, mlp:800,800), cnn:<filters>,… (cnn:32,64)'
@@ -18,22 +24,42 @@ const forms = 'linear, mlp:<units>,… (mlp:128, mlp:800,800), cnn:<filters>,…
 /** A student of the zoo by its specification, as `mlp:800,800`. */
 export function zooStudent(specification: string): MakeStudent {
   const [, family, list] = /^([a-z]+)(?::(.*))?$/.exec(specification) ?? []
-  const make = families.get(family ?? '')
-  if (!make) throw unknown(specification, `expected one of ${forms}, or the path of a module (./my-student.ts)`)
+  const found = families.get(family ?? '')
+  if (!found) throw unknown(specification, `expected one of ${forms}, or the path of a module (./my-student.ts)`)
   const sizes = (list ?? '').split(',').filter((text) => text !== '')
   if ((family === 'linear') !== (sizes.length === 0) || !sizes.every((text) => /^[1-9]\d{0,5}$/.test(text))) {
     throw unknown(specification, `expected ${forms}`)
   }
-  return (options) => make(sizes.map(Number), options)
+  const { make, kinds } = found
+  return (options) => {
+    const { kind } = options.input
+    if (!kinds.includes(kind)) {
+      const own = kind === 'tokens' ? '; take the path of a module (./my-student.ts)' : ''
+      throw unknown(
+        specification,
+        `learns from ${names(kinds)}, and the rows are ${describeInput(options.input)}${own}`,
+      )
+    }
+    return make(sizes.map(Number), options)
+  }
 }
 
 const unknown = (specification: string, expected: string) => new DecantError(`student '${specification}': ${expected}`)
 
-const families = new Map<string, (sizes: number[], options: StudentOptions) => LayersModel>([
-  ['linear', mlp],
-  ['mlp', mlp],
-  ['cnn', cnn],
+interface Family {
+  make: (sizes: number[], options: StudentOptions) => LayersModel
+  /** of input */
+  kinds: StudentInput['kind'][]
+}
+
+const families = new Map<string, Family>([
+  ['linear', { make: mlp, kinds: ['image', 'features'] }],
+  ['mlp', { make: mlp, kinds: ['image', 'features'] }],
+  ['cnn', { make: cnn, kinds: ['image'] }],
 ])
+
+const names = (kinds: StudentInput['kind'][]) =>
+  kinds.map((kind) => ({ image: 'images', features: 'features', tokens: 'tokens' })[kind]).join(' or ')
 
 function mlp(units: number[], { inputShape, classes, seed }: StudentOptions): LayersModel {
   return sequential({
@@ -50,7 +76,7 @@ function mlp(units: number[], { inputShape, classes, seed }: StudentOptions): La
 
 /** 3×3 convolution, relu and 2×2 max-pool for each entry of `filters`, then one dense layer. */
 function cnn(filters: number[], { inputShape, classes, seed }: StudentOptions): LayersModel {
-  const [height, width] = inputShape
+  const [height, width] = inputShape as [number, number, number]
   if (Math.min(height, width) >> filters.length < 1) {
     throw new DecantError(
       `student 'cnn:${filters}': ${filters.length} poolings leave nothing of ${height}x${width} images`,

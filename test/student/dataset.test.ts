@@ -18,23 +18,23 @@ beforeAll(async () => {
 describe('loadDataset', () => {
   it('joins every target with its image', () => {
     const { dataset } = example
-    expect([dataset.rows, dataset.classes, dataset.shape]).toEqual([300, 3, [6, 6, 1]])
+    expect([dataset.rows, dataset.classes, dataset.input]).toEqual([300, 3, { kind: 'image', shape: [6, 6, 1] }])
     for (const row of [0, 1, 255, 256, 299]) {
-      expect(dataset.pixels.slice(36 * row, 36 * (row + 1))).toEqual(pixelsOf(row))
+      expect(dataset.inputs.values.slice(36 * row, 36 * (row + 1))).toEqual(pixelsOf(row))
       expect(Array.from(teacherOf(dataset.targets, Uint32Array.of(row)) as Float32Array)).toEqual(logitsOf(row))
       expect(dataset.labels[row]).toBe(labelOf(row))
     }
   })
 
   it("takes the normalisation from the manifest's preprocessing", () => {
-    expect(example.dataset.multiply[0]).toBeCloseTo(1 / 255 / 0.2, 6)
-    expect(example.dataset.add[0]).toBeCloseTo(-0.3 / 0.2, 6)
+    expect(example.dataset.normalisation!.multiply[0]).toBeCloseTo(1 / 255 / 0.2, 6)
+    expect(example.dataset.normalisation!.add[0]).toBeCloseTo(-0.3 / 0.2, 6)
   })
 
   it('puts the tables into shared memory for workers', async () => {
     const dataset = await loadDataset({ ...example, shared: true })
-    const { pixels, targets, labels, hashes } = dataset
-    for (const { buffer } of [pixels, targets.columns[0]!.values, labels, hashes])
+    const { inputs, targets, labels, samples, hashes } = dataset
+    for (const { buffer } of [inputs.values, samples, targets.columns[0]!.values, labels, hashes])
       expect(buffer).toBeInstanceOf(SharedArrayBuffer)
     expect(dataset.targets).toEqual(example.dataset.targets)
   })
@@ -84,7 +84,7 @@ describe('loadDataset', () => {
     } as unknown as typeof targets
     const skipping: Source = { ...source, batches: () => pick(source, rows) }
     const dataset = await loadDataset({ targets: part, source: skipping })
-    expect(dataset.pixels).toEqual(new Uint8Array(Buffer.concat(rows.map(pixelsOf))))
+    expect(dataset.inputs.values).toEqual(new Uint8Array(Buffer.concat(rows.map(pixelsOf))))
     await expect(
       loadDataset({ targets: part, source: { ...source, batches: () => pick(source, [0, 1, 3]) } }),
     ).rejects.toThrow(FormatError)

@@ -62,8 +62,12 @@ describe.skipIf(!hasPackage('torch'))(
         const { model } = await makeStep(student, optimizer)
         const weights = model.getWeights().map((weight) => ({ shape: weight.shape, values: [...weight.dataSync()] }))
         const job = {
-          ...{ weights, torch, options, steps, batch, side: domain.shape[0], classes: domain.classes },
-          ...{ multiply: domain.multiply[0], add: domain.add[0], rates: [...(given.learningRate as Float32Array)] },
+          ...{ weights, torch, options, steps, batch, side: domain.input.shape[0], classes: domain.classes },
+          ...{
+            multiply: domain.normalisation.multiply[0],
+            add: domain.normalisation.add[0],
+            rates: [...(given.learningRate as Float32Array)],
+          },
           pixels: [...(given.pixels as Uint8Array)],
           logits: [...(given['teacher.logits'] as Float32Array)],
           labels: [...(given.labels as Int32Array)],

@@ -3,6 +3,7 @@ import { expect } from 'vitest'
 import { eagerProgram } from '../../src/engine/eager.js'
 import type { Engine, Inputs } from '../../src/engine/engine.js'
 import { random } from '../../src/random.js'
+import type { StudentInput } from '../../src/student/inputs.js'
 import type { Method } from '../../src/student/method.js'
 import { kd } from '../../src/student/methods/kd.js'
 import { createOptimizer, type OptimizerConfig } from '../../src/student/optimizer.js'
@@ -19,10 +20,9 @@ const targets: StoredTargets = {
 }
 export const domain = {
   targets,
-  shape: [side, side, 1] as [number, number, number],
+  input: { kind: 'image', shape: [side, side, 1] } as StudentInput,
   classes,
-  multiply: Float32Array.of(1 / 100),
-  add: Float32Array.of(-1.2),
+  normalisation: { multiply: Float32Array.of(1 / 100), add: Float32Array.of(-1.2) },
 }
 
 export const optimizers: [OptimizerConfig, rate: number][] = [
@@ -49,7 +49,7 @@ export function makeInputs(steps: number, { whole = false } = {}): Inputs {
 }
 
 export async function makeStep(student: string, optimizer: OptimizerConfig, method: Method = kd) {
-  const model = await buildStudent(student, { inputShape: domain.shape, classes, seed: 1 })
+  const model = await buildStudent(student, { input: domain.input, classes, seed: 1 })
   const state = createOptimizer(optimizer, variablesOf(model.trainableWeights))
   const { temperature: _, alpha: __, ...parameters } = method.parameters
   const config = { epochs: 1, parameters, clip: null }

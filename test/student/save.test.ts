@@ -22,7 +22,7 @@ beforeAll(async () => {
 
 /** The rows as a user of the folder makes them from preprocess.json. */
 const inputOf = (rows: number) => {
-  const { pixels } = example.dataset
+  const pixels = example.dataset.inputs.values as Uint8Array
   return Float32Array.from(pixels.subarray(0, rows * 36), (x) => (x / 255 - 0.3) / 0.2)
 }
 const logitsOf = (model: LayersModel, rows: number) =>

@@ -3,13 +3,14 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { beforeAll, expect, it } from 'vitest'
 import { useBackend } from '../../src/engine/eager.js'
+import type { StudentInput } from '../../src/student/inputs.js'
 import { hashModule } from '../../src/student/module.js'
 import { buildStudent } from '../../src/student/student.js'
 import { temporaryFolder } from './fixtures.js'
 
 beforeAll(() => useBackend('cpu'))
 
-const options = { inputShape: [4, 4, 1] as [number, number, number], classes: 3, seed: 1 }
+const options = { input: { kind: 'image', shape: [4, 4, 1] } as StudentInput, classes: 3, seed: 1 }
 const layers = JSON.stringify(
   pathToFileURL(join(import.meta.dirname, '../../node_modules/@tensorflow/tfjs-layers/dist/tf-layers.node.js')).href,
 )

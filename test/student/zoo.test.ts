@@ -4,7 +4,12 @@ import { DecantError } from '../../src/errors.js'
 import { buildStudent } from '../../src/student/student.js'
 import { type StudentOptions, zooStudent } from '../../src/student/zoo.js'
 
-const options: StudentOptions = { inputShape: [28, 28, 1], classes: 10, seed: 1 }
+const options: StudentOptions = {
+  input: { kind: 'image', shape: [28, 28, 1] },
+  inputShape: [28, 28, 1],
+  classes: 10,
+  seed: 1,
+}
 const shapesOf = async (specification: string) =>
   (await buildStudent(specification, options)).getWeights().map(({ shape }) => shape)
 

@@ -1,7 +1,8 @@
 import { input, type LayersModel, layers, model, type SymbolicTensor } from '@tensorflow/tfjs-layers'
-import { zooStudent } from '../../../src/student/zoo.js'
+import { type StudentOptions, zooStudent } from '../../../src/student/zoo.js'
 
-const options = { inputShape: [28, 28, 1] as [number, number, number], classes: 10, seed: 1 }
+const inputShape = [28, 28, 1]
+const options: StudentOptions = { input: { kind: 'image', shape: inputShape }, inputShape, classes: 10, seed: 1 }
 type Tensor = SymbolicTensor
 
 const conv = (filters: number, { kernelSize = 3, strides = 1 } = {}) =>

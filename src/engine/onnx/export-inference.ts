@@ -10,8 +10,12 @@ import { optimize } from './passes/optimize.js'
 import { trace } from './trace.js'
 
 export interface InferenceOptions {
-  /** Name of the input; default `input`. Its shape is [batch, ...the model's input], float32, as the model takes it. */
+  /** Name of the input; default `input`. Its shape is [batch, ...the model's input]. */
   inputName?: string
+  /** Its type; default float32. */
+  inputType?: 'float32' | 'int32'
+  /** What the model takes, from that input, of the same shape; default: the input itself. */
+  prepare?: (x: tf.Tensor) => tf.Tensor
   /** Name of the output; default `output`. [batch, ...the model's output], float32. */
   outputName?: string
   /** The graph's name; default the model's. */
@@ -25,7 +29,14 @@ export interface InferenceOptions {
  * has now. It is traced with two batch sizes: what differs between them is the batch axis.
  */
 export function exportInference(model: LayersModel, options: InferenceOptions = {}): ModelProto {
-  const { inputName = 'input', outputName = 'output', name = model.name, metadata } = options
+  const {
+    inputName = 'input',
+    inputType = 'float32',
+    prepare = (x) => x,
+    outputName = 'output',
+    name = model.name,
+    metadata,
+  } = options
   if (model.inputs.length !== 1 || model.outputs.length !== 1) {
     throw new DecantError(
       `model ${model.name}: ${model.inputs.length} inputs and ${model.outputs.length} outputs, expected one of each`,
@@ -38,14 +49,16 @@ export function exportInference(model: LayersModel, options: InferenceOptions = 
     )
   }
   const traceAt = (batch: number): Value => {
-    const step = ({ x }: Record<string, tf.Tensor>) => ({ y: model.apply(x!, { training: false }) as tf.Tensor })
-    const { outputs } = trace(step, { inputs: { x: { shape: [batch, ...inner], dtype: 'float32' } }, inline: true })
+    const step = ({ x }: Record<string, tf.Tensor>) => ({
+      y: model.apply(prepare(x!), { training: false }) as tf.Tensor,
+    })
+    const { outputs } = trace(step, { inputs: { x: { shape: [batch, ...inner], dtype: inputType } }, inline: true })
     return optimize({ y: outputs[0]!.value }).y!
   }
   const output = mergeBatch(traceAt, `model ${model.name}`)
 
   const builder = new GraphBuilder()
-  builder.input(inputName, 'float32', ['batch', ...inner])
+  builder.input(inputName, inputType, ['batch', ...inner])
   const names = encode(
     builder,
     [output],

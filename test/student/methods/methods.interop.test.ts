@@ -84,7 +84,11 @@ describe.skipIf(!hasPackage('torch'))(`${steps} whole steps have the losses of P
     const weights = model.getWeights().map((weight) => ({ shape: weight.shape, values: [...weight.dataSync()] }))
     const losses = runPython<number[]>(script, {
       ...{ weights, steps, batch, temperature, alpha, epoch, method: method.name, classes: domain.classes },
-      ...{ multiply: domain.multiply[0], add: domain.add[0], rates: Array(steps).fill(RATE) },
+      ...{
+        multiply: domain.normalisation.multiply[0],
+        add: domain.normalisation.add[0],
+        rates: Array(steps).fill(RATE),
+      },
       pixels: [...(given.pixels as Uint8Array)],
       logits: [...(given['teacher.logits'] as Float32Array)],
       labels: [...(given.labels as Int32Array)],
