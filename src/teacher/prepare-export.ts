@@ -28,7 +28,7 @@ export interface PreparedExport {
 const BUFFERS = 4
 
 /** Read, run and written at once, at most. */
-const STRETCH_BYTES = 4 * 2 ** 20
+const STRETCH_BYTES = 2 * 2 ** 20
 
 /** Rows looked at before anything is written; the batch search repeats them for larger batches. */
 const FIRST_ROWS = 256
