@@ -267,13 +267,9 @@ class ReadChunk implements Chunk {
     return this.#buckets
   }
 
-  ids(): string[] {
-    return Array.from({ length: this.rows }, (_, i) => this.idAt(i))
-  }
-
-  idAt(index: number): string {
-    return idAt(this.idColumn, index)
-  }
+  // Properties, so that they can be taken out of the chunk.
+  readonly ids = (): string[] => Array.from({ length: this.rows }, (_, i) => this.idAt(i))
+  readonly idAt = (index: number): string => idAt(this.idColumn, index)
 }
 
 class ReadRow implements Row {

@@ -1,0 +1,78 @@
+"""Every codec of a soft-target dataset as numpy arrays (src/cache/FORMAT.md): `logits` for f32, f16, q8 and hybrid, which keep all
+classes, `buckets` for topk and sampled, which keep the likeliest and what the others weigh together at any temperature.
+
+    python decode.py targets 4
+"""
+
+import glob
+import json
+import sys
+
+import numpy as np
+import pyarrow as pa
+
+
+def read(folder):
+    """The table of all shards, and the manifest."""
+    with open(f"{folder}/manifest.json") as file:
+        manifest = json.load(file)
+    shards = sorted(glob.glob(f"{folder}/data/*.arrow"))
+    return pa.concat_tables([pa.ipc.open_file(pa.memory_map(shard)).read_all() for shard in shards]), manifest
+
+
+def column(table, name):
+    """[rows, values of a row]; [rows] where a row has one."""
+    values = table[name].combine_chunks()
+    if not pa.types.is_fixed_size_list(values.type):
+        return values.to_numpy(zero_copy_only=False)
+    return values.flatten().to_numpy().reshape(len(table), -1)
+
+
+def logits(table, manifest):
+    """The teacher's raw logits (T = 1), float32 [rows, classes]."""
+    codec, classes = manifest["codec"].split(":")[0], manifest["classes"]
+    if codec == "f32":
+        return column(table, "logits")
+    shift = column(table, "shift")[:, None]
+    if codec == "f16":
+        return column(table, "logits").astype(np.float32) + shift
+    if codec == "q8":
+        scale = column(table, "scale")[:, None]
+        return shift - scale * (column(table, "q").astype(np.float32) / 255) ** 2
+    if codec == "hybrid":
+        codes, head, scales = column(table, "codes"), column(table, "head"), column(table, "scales")
+        codes = np.stack([codes & 15, codes >> 4], -1).reshape(len(table), -1)[:, :classes]
+        exact, low, high = scales[:, :1], scales[:, 1:2], scales[:, 2:]
+        gaps = low + (high - low) * (codes.astype(np.float32) / 14) ** 1.5
+        gaps[codes == 15] = (exact * (head.astype(np.float32) / 255) ** 2).ravel()  # both in the order of the classes
+        return shift - gaps
+    raise ValueError(f"codec {codec} does not keep all classes: see buckets()")
+
+
+def buckets(table, manifest, T):
+    """Of a topk or sampled dataset, at temperature T: the classes kept [rows, k], their log-probabilities [rows, k], and the log-probability
+    of all others together [rows]."""
+    z = column(table, "logits").astype(np.float32) / T
+    n = manifest["classes"] - z.shape[1]  # classes in the tail
+    nodes = 16  # Chebyshev nodes of s = 1/(1 + 0.3 T) over T in [0.5, 20]
+    angles = (2 * np.arange(nodes) + 1) * np.pi / (2 * nodes)
+    s, low, high = (1 / (1 + 0.3 * t) for t in (T, 20, 0.5))
+    x = np.clip(2 * (s - low) / (high - low) - 1, -1, 1)
+    m = np.arange(1, nodes)[:, None]
+    weights = (1 + 2 * (np.cos(m * np.arccos(x)) * np.cos(m * angles)).sum(0)) / nodes
+    top = column(table, "tail_top")
+    h = top + column(table, "tail").astype(np.float64) @ weights[1:]  # the weights' sum is 1
+    tail = np.log(n) + h / T
+    total = np.logaddexp.reduce(np.concatenate([z, tail[:, None]], 1), 1)
+    return column(table, "index"), z - total[:, None], tail - total
+
+
+if __name__ == "__main__":
+    table, manifest = read(sys.argv[1])
+    T = float(sys.argv[2])
+    if manifest["codec"].startswith(("topk", "sampled")):
+        index, log_p, log_tail = buckets(table, manifest, T)
+        found = {"index": index.tolist(), "log_p": log_p.tolist(), "log_tail": log_tail.tolist()}
+    else:
+        found = {"logits": logits(table, manifest).tolist()}
+    json.dump({"ids": table["id"].to_pylist(), **found}, sys.stdout)
