@@ -65,7 +65,7 @@ function mlp(units: number[], { inputShape, classes, seed }: StudentOptions): La
   return sequential({
     name: 'student',
     layers: [
-      layers.flatten({ inputShape, name: 'flatten' }),
+      inputShape.length > 1 ? layers.flatten({ inputShape, name: 'flatten' }) : layers.inputLayer({ inputShape }),
       ...units.map((n, i) =>
         layers.dense({ units: n, activation: 'relu', name: `dense${i + 1}`, ...seeded(seed, `dense${i + 1}`) }),
       ),
