@@ -9,6 +9,7 @@ export {
   type SelectOptions,
   selectTargets,
 } from './algebra/index.js'
+export { poorFidelity } from './check-fidelity.js'
 export {
   type BucketedCodec,
   type Buckets,

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander'
+import { CODECS, type CodecName, isCodecName } from '../cache/codecs/codec.js'
 
 /** Option parsers: each refuses what it does not understand, in the words of the option. */
 
@@ -20,6 +21,12 @@ export function number(least: number, most = Number.POSITIVE_INFINITY): (text: s
     }
     return value
   }
+}
+
+/** A codec's name, such as topk:16. */
+export function codec(text: string): CodecName {
+  if (isCodecName(text)) return text
+  throw new InvalidArgumentError(`expected one of ${CODECS}, such as topk:16, found '${text}'.`)
 }
 
 /** A temperature: a positive number. */

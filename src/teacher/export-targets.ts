@@ -23,7 +23,7 @@ export async function exportTargets(options: ExportOptions): Promise<Manifest> {
     try {
       const already = writer.done
       if (!already) await writeShards({ source: options.source, options, prepared, writer, onEvent })
-      const manifest = await writer.finish({ created: new Date().toISOString() })
+      const manifest = await writer.finish({ created: new Date().toISOString(), fidelity: prepared.fidelity })
       onEvent({ type: 'complete', ...totals(manifest), seconds: (performance.now() - started) / 1000, already })
       return manifest
     } catch (error) {

@@ -1,5 +1,6 @@
 import type { CodecName } from '../cache/index.js'
 import type { Preprocess, Source } from '../source/index.js'
+import type { CodecTrial } from './choose-codec.js'
 import type { Provider, ProviderChoice } from './provider.js'
 import type { BatchTiming } from './tune-batch.js'
 
@@ -16,7 +17,9 @@ export interface ExportOptions {
   /** Class names, in the order of the logits; the source's own where it has them. */
   names?: string[]
   /** Default f16: float16 below each row's top logit, which is kept in float32. */
-  codec?: CodecName
+  codec?: CodecName | 'auto'
+  /** With codec auto: the smallest codec is taken whose worst sampled row stays within this KL at T = 1 to 8, in nats. Default 1e-3. */
+  maxKl?: number
   provider?: Provider | 'auto'
   /** Device numbers, one worker each. Default [0]. */
   devices?: number[]
@@ -40,6 +43,7 @@ export interface ExportOptions {
 export type ExportEvent =
   | { type: 'teacher'; file: string; output: string; logits: string; classes: number; positions?: number }
   | ({ type: 'provider' } & ProviderChoice)
+  | { type: 'codec'; codec: CodecName; trials: CodecTrial[] }
   | { type: 'batch'; batch: number; why: 'given' | 'measured' | 'as before'; timings?: BatchTiming[] }
   | { type: 'resume'; rows: number; shards: number }
   | { type: 'progress'; rows: number; total: number; rowsPerSecond: number; secondsLeft: number }

@@ -1,9 +1,21 @@
 import { createRequire } from 'node:module'
-import { bytesPerRow, chooseRows, codecOf, type Plan, type RowKind, readPlan, rowKeys } from '../cache/index.js'
+import {
+  bytesPerRow,
+  type CodecName,
+  chooseRows,
+  codecOf,
+  type Fidelity,
+  measureFidelity,
+  type Plan,
+  type RowKind,
+  readPlan,
+  rowKeys,
+} from '../cache/index.js'
 import { DecantError } from '../errors.js'
 import { type Batch, BufferPool, type Inputs, type Source } from '../source/index.js'
 import { version } from '../version.js'
 import { checkRows } from './check-rows.js'
+import { chooseCodec, finiteTargets, rowsToSample, sampleRows } from './choose-codec.js'
 import { type Device, openDevice } from './device.js'
 import { type FusedModel, loadTeacher } from './load-teacher.js'
 import { type ExportEvent, type ExportOptions, rangeIn } from './options.js'
@@ -13,6 +25,8 @@ import { tuneBatch } from './tune-batch.js'
 
 export interface PreparedExport {
   plan: Plan
+  /** Of the codec, on random rows; undefined where none of them is finite. */
+  fidelity: Fidelity | undefined
   classes: number
   devices: Device[]
   /** What the fused teacher is fed of a batch; the batch's inputs are moved to it. */
@@ -32,8 +46,6 @@ const STRETCH_BYTES = 2 * 2 ** 20
 
 /** Rows looked at before anything is written; the batch search repeats them for larger batches. */
 const FIRST_ROWS = 256
-/** Their logits, at most. */
-const SAMPLE_BYTES = 64 * 2 ** 20
 /** Largest batch that is tried, in bytes of its inputs or of its logits. */
 const MAX_BATCH_BYTES = 256 * 2 ** 20
 
@@ -44,7 +56,7 @@ const MAX_BATCH_BYTES = 256 * 2 ** 20
 export async function prepareExport(
   options: ExportOptions & { onEvent: (event: ExportEvent) => void },
 ): Promise<PreparedExport> {
-  const { source, codec = 'f16', onEvent } = options
+  const { source, onEvent } = options
   const { range } = options
   const views = source.views?.count ?? 1
   if (range && !(range.from < range.to && range.to * views <= source.rows))
@@ -78,13 +90,18 @@ export async function prepareExport(
     const names = classNames(options, classes)
     checkRows(first, sample)
 
-    const kind = {
-      codec,
+    const columns = {
       classes,
       ...(positions && { positions }),
       ...(source.views && { views: source.views }),
       ...(options.storeInputs && { inputs: { kind: source.input.kind, shape: source.input.shape } }),
     }
+    const random = await sampleRows(source, first, rangeIn(source, range))
+    const targets = finiteTargets(await sampleLogits(devices[0]!, random, raw), classes)
+    const codec = await codecFor(options, { logits: targets, kind: columns })
+    const kind = { ...columns, codec }
+    const fidelity = targets.length > 0 ? measureFidelity({ logits: targets, classes, codec }) : undefined
+
     // Not every WebGPU device has the operators and types that a codec takes in the graph: there the worker encodes.
     const fused = teacher.fuse(kind, { inGraph: choice.provider !== 'webgpu' })
     const feed = (batch: Batch) => feedOf(batch, fused, kind)
@@ -120,7 +137,7 @@ export async function prepareExport(
       },
       license: options.license ?? null,
     }
-    return { plan, classes, devices, feed, buffers, stretch, close }
+    return { plan, fidelity, classes, devices, feed, buffers, stretch, close }
   } catch (error) {
     await close()
     throw error
@@ -172,16 +189,26 @@ async function firstBatch(source: Source, { range, onError = 'fail' }: ExportOpt
 /** A batch holds every view of its samples. */
 const wholeSamples = (rows: number, views: number) => Math.max(1, Math.round(rows / views)) * views
 
-/** Logits of the first rows, as many as SAMPLE_BYTES hold. */
-async function sampleLogits(device: Device, first: Batch, raw: FusedModel): Promise<TeacherOutput> {
-  const width = first.inputs.length / first.rows
-  const run = (rows: number) => {
-    const inputs = first.inputs.slice(0, rows * width)
-    return device.run(feedOf({ ...first, rows, inputs, labels: first.labels.slice(0, rows) }, raw), rows)
-  }
+/** Raw logits of a batch's first rows, as many as a sample has. */
+async function sampleLogits(device: Device, batch: Batch, raw: FusedModel): Promise<TeacherOutput> {
+  const width = batch.inputs.length / batch.rows
+  const run = (rows: number) =>
+    device.run(feedOf({ ...batch, rows, inputs: batch.inputs.slice(0, rows * width) }, raw), rows)
   const one = await run(1)
-  const rows = Math.min(first.rows, Math.floor(SAMPLE_BYTES / one.columns.logits!.byteLength))
+  const rows = rowsToSample(batch, one.columns.logits!.length)
   return rows > 1 ? run(rows) : one
+}
+
+/** Given, else as the unfinished export in the folder has it, else the smallest that holds. */
+async function codecFor(
+  { codec = 'f16', maxKl = 1e-3, out, onEvent }: ExportOptions,
+  sample: { logits: Float32Array; kind: Omit<RowKind, 'codec'> },
+): Promise<CodecName> {
+  if (codec !== 'auto') return codec
+  const before = out === '' ? undefined : await readPlan(out)
+  const { codec: chosen, trials } = before ? { codec: before.codec, trials: [] } : chooseCodec({ ...sample, maxKl })
+  onEvent?.({ type: 'codec', codec: chosen, trials })
+  return chosen
 }
 
 interface ChooseBatch {

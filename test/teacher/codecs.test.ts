@@ -27,6 +27,44 @@ async function load(dir: string) {
   return all
 }
 
+describe('what a codec loses', () => {
+  it('is measured on random rows and said in the manifest', async () => {
+    const { dir, options } = await fixture()
+    for (const codec of ['f32', 'topk:4'] as const) {
+      const { fidelity } = await exportTargets({ ...options, codec, out: join(dir, codec) })
+      expect(fidelity!.rows).toBeGreaterThan(100)
+      expect(fidelity!.temperatures.map(({ temperature }) => temperature)).toEqual([0.5, 1, 2, 4, 8, 20])
+      for (const { klBuckets, klClasses, tailError } of fidelity!.temperatures) {
+        expect(klBuckets.worst).toBeLessThan(codec === 'f32' ? 1e-12 : 1e-4)
+        if (codec === 'f32') expect(tailError).toBeNull()
+        else expect(klClasses.mean).toBeGreaterThan(klBuckets.mean)
+      }
+    }
+  })
+
+  it('chooses the smallest that holds, and stays with it where the export goes on', async () => {
+    const { dir, options } = await fixture()
+    const chosen = async (maxKl: number, out: string, signal?: AbortSignal) => {
+      const events: ExportEvent[] = []
+      const all = { ...options, codec: 'auto', maxKl, out: join(dir, out), ...(signal && { signal }) } as const
+      const run = exportTargets({ ...all, onEvent: (event) => events.push(event) })
+      await (signal ? expect(run).rejects.toThrow(/stopped/) : run)
+      return events.find((event) => event.type === 'codec')!
+    }
+    const exact = await chosen(0, 'exact')
+    expect(exact.codec).toBe('f32')
+    expect(exact.trials.map(({ bytesPerRow }) => bytesPerRow)).toEqual(
+      exact.trials.map(({ bytesPerRow }) => bytesPerRow).toSorted((a, b) => a - b),
+    )
+    const usual = await chosen(1e-3, 'usual')
+    expect(['q8', 'hybrid:16', 'hybrid:4']).toContain(usual.codec)
+    expect(usual.trials.slice(0, -1).every(({ kl }) => kl > 1e-3)).toBe(true)
+    expect(usual.trials.at(-1)!.kl).toBeLessThanOrEqual(1e-3)
+    expect((await chosen(1e-5, 'stopped', AbortSignal.abort())).codec).toBe('f16')
+    expect(await chosen(1, 'stopped')).toMatchObject({ codec: 'f16', trials: [] })
+  })
+})
+
 describe('exporting with a codec', () => {
   it.each<[CodecName, number?]>([
     ['q8'],

@@ -1,11 +1,12 @@
 import { Command } from 'commander'
+import { CODECS, type CodecName } from '../../cache/codecs/codec.js'
 import { DecantError } from '../../errors.js'
 import { augmentations, MAX_VIEWS } from '../../source/views/index.js'
 import type { ExportEvent, ExportOptions } from '../../teacher/options.js'
 import { providers } from '../../teacher/provider.js'
 import { bytes, count, duration } from '../format.js'
 import { interruptible } from '../interrupt.js'
-import { collect, integer, list, number, oneOf, range } from '../parse.js'
+import { codec, collect, integer, list, number, oneOf, range } from '../parse.js'
 import { readNames } from '../read-names.js'
 import { openTerminal, type Terminal } from '../terminal.js'
 
@@ -19,7 +20,8 @@ interface Flags {
   id?: string
   classes?: string
   output?: string
-  codec: 'f32' | 'f16'
+  codec: CodecName | 'auto'
+  maxKl?: number
   provider: ExportOptions['provider'] & string
   device?: number[]
   batch: number | 'auto'
@@ -41,6 +43,7 @@ Examples:
   $ decant export photos/ --teacher resnet.onnx --preprocess imagenet.json --out targets --provider cuda --device 0,1
   $ decant export photos/ --teacher resnet.onnx --preprocess imagenet.json --views 10 --augment rrc:0.2,flip --out targets
   $ decant export photos/ --teacher resnet.onnx --preprocess imagenet.json --dry-run
+  $ decant export photos/ --teacher resnet.onnx --preprocess imagenet.json --codec auto --max-kl 1e-3 --out targets
   $ decant export data/*.parquet --input image --label label --teacher resnet.onnx --preprocess imagenet.json --out targets
 
 Augmentations, applied in order after the preprocessing's resize and crop, drawn anew for each view, and replayed bit for bit when a
@@ -69,7 +72,17 @@ export function exportCommand(): Command {
     .option('--labels <file>', 'label file of an IDX file (default: by its name) or of an NPY file')
     .option('--classes <file>', 'class names, one a line in the order of the logits')
     .option('--output <name>', 'the logits output, where the model has several candidates')
-    .option('--codec <codec>', 'f16 (exact to 1e-6 in KL) or f32', oneOf(['f32', 'f16'] as const), 'f16' as const)
+    .option(
+      '--codec <codec>',
+      `${CODECS}, or auto: the smallest that --max-kl allows (f16 is exact to 1e-6 in KL)`,
+      (text) => (text === 'auto' ? text : codec(text)),
+      'f16' as const,
+    )
+    .option(
+      '--max-kl <nats>',
+      'codec auto: KL of the worst sampled row over all classes, T = 1 to 8 (default: 1e-3)',
+      number(0),
+    )
     .option(
       '--provider <name>',
       `auto, ${providers.join(', ')}`,
@@ -107,6 +120,7 @@ async function run(uris: string[], flags: Flags): Promise<void> {
   const { exportTargets } = await import('../../teacher/index.js')
   const terminal = openTerminal({ json: flags.json === true })
   if (!flags.out && !flags.dryRun) throw new DecantError('--out is missing: the folder that the dataset goes to')
+  if (flags.maxKl !== undefined && flags.codec !== 'auto') throw new DecantError('--max-kl goes with --codec auto')
   const views = viewsOf(flags)
   const preprocess = flags.preprocess === undefined ? undefined : await readPreprocess(flags.preprocess)
   const names = flags.classes === undefined ? undefined : await readNames(flags.classes)
@@ -122,6 +136,7 @@ async function run(uris: string[], flags: Flags): Promise<void> {
     teacher: flags.teacher,
     out: flags.out ?? '',
     codec: flags.codec,
+    ...(flags.maxKl !== undefined && { maxKl: flags.maxKl }),
     provider: flags.provider,
     shardMb: flags.shardMb,
     onError: flags.onError,
@@ -193,6 +208,11 @@ function describe(event: ExportEvent): string | undefined {
       const by = event.positions ? ` at each of ${event.positions} positions` : ''
       return `teacher ${event.file}: '${event.output}', ${event.classes} classes${by} (${event.logits})`
     }
+    case 'codec':
+      return [
+        `codec ${event.codec}`,
+        ...event.trials.map((t) => `${t.codec} ${t.bytesPerRow} bytes, KL ${t.kl.toPrecision(2)}`),
+      ].join('; ')
     case 'batch':
       return `batch ${event.batch} (${event.why})`
     case 'resume':

@@ -40,6 +40,18 @@ function describeViews({ views }: Manifest): string[] {
   return [`  views      ${count(views.count)} of each sample: ${made}, seed ${views.seed}`]
 }
 
+function describeFidelity({ fidelity }: Manifest): string[] {
+  if (!fidelity) return []
+  const values = fidelity.temperatures.map(
+    ({ temperature, klBuckets, klClasses, tailError }) =>
+      `    T=${String(temperature).padEnd(4)} KL ${exponent(klBuckets)} over what is kept, ${exponent(klClasses)} over all classes${tailError ? `, tail's mass off by ${exponent(tailError)}` : ''}`,
+  )
+  return [`  fidelity   on ${count(fidelity.rows)} targets, mean (worst):`, ...values]
+}
+
+const exponent = ({ mean, worst }: { mean: number; worst: number }) =>
+  `${mean.toExponential(1)} (${worst.toExponential(1)})`
+
 function render(targets: Targets, description: TargetsDescription): string {
   const { manifest } = targets
   const { teacher, source, runtime } = manifest
@@ -53,6 +65,7 @@ function render(targets: Targets, description: TargetsDescription): string {
     ...(manifest.inputs ? [`  inputs     stored, ${manifest.inputs.kind} ${manifest.inputs.shape.join('×')}`] : []),
     `  runtime    ONNX Runtime ${runtime.onnxruntime} on ${runtime.provider}, ${runtime.precision}`,
     `  size       ${bytes(size)} in ${manifest.shards.length} shard${manifest.shards.length === 1 ? '' : 's'}`,
+    ...describeFidelity(manifest),
     `  licence    ${manifest.license ?? 'not stated'}`,
     '',
     ...renderTally(description, name),
