@@ -9,7 +9,6 @@ export {
   type SelectOptions,
   selectTargets,
 } from './algebra/index.js'
-export { poorFidelity } from './check-fidelity.js'
 export {
   type BucketedCodec,
   type Buckets,

@@ -1,5 +1,4 @@
 import { Command } from 'commander'
-import { poorFidelity } from '../../cache/index.js'
 import { openEngine } from '../../engine/engine.js'
 import type { TrainEvent } from '../../student/index.js'
 import { count, duration, percent } from '../format.js'
@@ -79,9 +78,6 @@ async function run(dir: string, flags: Flags): Promise<void> {
     ...(flags.set && { parameters: flags.set }),
     seed: flags.seed,
   }
-  // kd's own default; other methods' are near it
-  const poor = poorFidelity(data.targets.manifest, flags.temperature ?? 4)
-  if (poor !== undefined) terminal.note(`warning: ${poor}`)
   try {
     if (flags.printGraph) {
       const { targets, source } = data
