@@ -6,6 +6,7 @@ import type { Dataset } from './dataset.js'
 import { gather } from './gather.js'
 import { createGather, inputNames } from './inputs.js'
 import type { Method } from './method.js'
+import { createPartners } from './partners.js'
 import { trainInputs } from './program.js'
 import { learningRateAt } from './schedule.js'
 import { inputOf } from './targets.js'
@@ -28,8 +29,8 @@ const CAPACITY = 64
 const BUFFER = 32 * 2 ** 20
 
 /**
- * Each epoch is a permutation of `rows` drawn from (seed, epoch) alone, cut into batches; what the last one lacks is filled with
- * rows of weight 0.
+ * Each epoch is a permutation of `rows` drawn from (seed, epoch) alone, cut into batches; what the last one lacks is filled with the
+ * epoch's first rows at weight 0, so that its mean and variance, which batch normalisation takes, are those of real rows.
  */
 export function createBatches(options: {
   dataset: Dataset
@@ -48,30 +49,36 @@ export function createBatches(options: {
     specs.map(([name, { dtype }]) => [name, new arrays[dtype](capacity * sizes.get(name)!)]),
   )
   const gatherInputs = createGather(dataset)
+  const { partner: kind } = method.needs
+  const partners = kind && createPartners({ kind, dataset, rows, seed })
   const tables = [
     { name: 'labels', values: dataset.labels },
     ...dataset.targets.columns.map(({ name, values }) => ({ name: inputOf(name), values })),
   ].filter(({ name }) => buffers[name])
   buffers.temperature!.fill(config.temperature)
   buffers.alpha!.fill(config.alpha)
-  let [epoch, order] = [-1, rows]
+  let [epoch, order, paired] = [-1, rows, rows]
   return {
     perEpoch,
     capacity,
     take(first, count) {
       if (epoch !== Math.floor(first / perEpoch)) {
         epoch = Math.floor(first / perEpoch)
-        order = random(seed, 'shuffle', epoch)
-          .permutation(rows.length)
-          .map((i) => rows[i]!)
+        const drawn = random(seed, 'shuffle', epoch).permutation(rows.length)
+        order = Uint32Array.from({ length: perEpoch * batch }, (_, i) => rows[drawn[i % rows.length]!]!)
+        if (partners) paired = partners.draw(order, epoch)
       }
       const start = (first % perEpoch) * batch
-      const some = order.subarray(start, start + count * batch)
+      const end = start + count * batch
+      const some = order.subarray(start, end)
+      const real = Math.min(end, rows.length) - start
       gatherInputs(some, buffers[name] as Inputs)
       for (const { name, values } of tables) {
         gather(values, { width: sizes.get(name)! / batch, rows: some, into: buffers[name]! })
       }
-      buffers.weights!.fill(1, 0, some.length).fill(0, some.length)
+      if (partners) gatherInputs(paired.subarray(start, end), buffers.partner as Inputs)
+      if (method.needs.rows) buffers.rows!.set(some)
+      buffers.weights!.fill(1, 0, real).fill(0, real)
       for (let i = 0; i < count; i++) {
         buffers.learningRate![i] = learningRateAt(first + i, { schedule, base, steps: epochs * perEpoch, perEpoch })
         buffers.step![i] = first + i
@@ -81,7 +88,7 @@ export function createBatches(options: {
         inputs: Object.fromEntries(
           Object.entries(buffers).map(([name, all]) => [name, all.subarray(0, count * sizes.get(name)!)]),
         ),
-        weights: Array.from({ length: count }, (_, i) => Math.min(batch, some.length - i * batch)),
+        weights: Array.from({ length: count }, (_, i) => Math.min(batch, real - i * batch)),
         learningRate: buffers.learningRate![count - 1]!,
       }
     },

@@ -30,7 +30,7 @@ export interface Progress {
 
 export interface Checkpoint {
   progress: Progress
-  /** the model's weights, then the optimizer's state, then the best weights so far where there are any */
+  /** the model's weights, the method's branches and memory, then the optimizer's state, then the best weights so far where there are any */
   tensors: NamedTensor[]
 }
 

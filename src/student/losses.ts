@@ -80,6 +80,16 @@ export function addToLabels({ studentLogits, labels, weights, alpha }: LossInput
   return tf.add(weightedMean(crossEntropy(studentLogits, labels), weights), tf.mul(alpha, term))
 }
 
+/** What `body` gives, as a constant: no gradient goes into it. What it runs is no part of the backward pass. */
+export function withoutGradient<T extends tf.Tensor>(body: () => T): T {
+  // tfjs records nothing inside of a customGrad: what comes out depends, for it, on the 0 alone.
+  const gradFunc = (_: tf.Tensor, [zero]: tf.Tensor[]) => tf.zerosLike(zero!)
+  return tf.customGrad((zero, save) => {
+    ;(save as tf.GradSaveFunc)([zero as tf.Tensor])
+    return { value: tf.clone(body()), gradFunc } // a clone: else it would be what `body` found, which may have a gradient
+  })(tf.scalar(0)) as T
+}
+
 /** Σ w·x / Σ w over the rows of a batch. */
 export function weightedMean(rows: tf.Tensor, weights: tf.Tensor1D): tf.Scalar {
   return tf.div(tf.sum(tf.mul(rows, weights)), tf.sum(weights))

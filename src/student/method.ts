@@ -1,8 +1,13 @@
 import type * as tf from '@tensorflow/tfjs-core'
+import type { LayersModel } from '@tensorflow/tfjs-layers'
 import { codecOf, TAIL_RANGE } from '../cache/index.js'
 import { DecantError } from '../errors.js'
 import type { Dataset } from './dataset.js'
+import type { StudentOutputs, StudentShapes } from './forward.js'
+import { byot } from './methods/byot.js'
 import { ce } from './methods/ce.js'
+import { csKd } from './methods/cs-kd.js'
+import { ddgsd } from './methods/ddgsd.js'
 import { dist } from './methods/dist.js'
 import { dkd } from './methods/dkd.js'
 import { jsd } from './methods/jsd.js'
@@ -10,17 +15,28 @@ import { kd } from './methods/kd.js'
 import { logitMse } from './methods/logit-mse.js'
 import { ls } from './methods/ls.js'
 import { mlkd } from './methods/mlkd.js'
+import { psKd } from './methods/ps-kd.js'
 import { rkl } from './methods/rkl.js'
 import { stdKd } from './methods/std-kd.js'
+import { teskd } from './methods/teskd.js'
 import { tfKd } from './methods/tf-kd.js'
 import { tvd } from './methods/tvd.js'
 import { findModule, isPath } from './module.js'
+import type { PartnerKind } from './partners.js'
 import type { TeacherTargets } from './targets.js'
 
 /** One batch as a method sees it: B rows, C classes. Logits are raw (T = 1). */
 export interface LossInputs {
   /** float32 [B, C], the gradient flows into these */
   studentLogits: tf.Tensor2D
+  /** The student on these rows: the same logits, and what it made on the way to them. */
+  student: StudentOutputs
+  /** Runs the student on the partners of these rows, in training as they are. Only for methods that need `partner`. */
+  partner(): StudentOutputs
+  /** int32 [B], the rows' numbers in the dataset. Only for methods that need `rows`. */
+  rows: tf.Tensor1D
+  /** What the method's `attach` made. */
+  attached: Attachment
   teacher: TeacherTargets
   /** int32 [B], -1 = no label */
   labels: tf.Tensor1D
@@ -40,6 +56,24 @@ export interface LossInputs {
   parameters: Readonly<Record<string, number>>
 }
 
+/** What a method has beside the student. */
+export interface Attachment {
+  /** Models whose weights are trained with the student's; they are left out of what is saved. */
+  branches: LayersModel[]
+  /** What the method's loss assigns: state of the program, kept in checkpoints. */
+  memory: tf.Variable[]
+}
+
+/** What a method's `attach` sees. */
+export interface AttachOptions {
+  /** Shapes of what the student gives: [h, w, c] of each stage, and the number of features; where the method needs them. */
+  shapes: StudentShapes
+  dataset: Pick<Dataset, 'rows' | 'classes' | 'labels'>
+  /** What branches are initialised from. */
+  seed: number
+  parameters: Readonly<Record<string, number>>
+}
+
 /** A way to distil: a loss as tfjs code, a mean over rows. A module of the user's own has one as its default export. */
 export interface Method {
   name: string
@@ -48,6 +82,12 @@ export interface Method {
     teacher: false | 'buckets' | 'dense'
     /** No row without a label tells the student anything. */
     labels: boolean
+    /** What the loss reads of the student besides its logits: the features, or outputs of its stages, too. A student without is refused. */
+    student?: 'features' | 'stages'
+    /** A second row for each row, and the student's outputs for it. */
+    partner?: PartnerKind
+    /** The rows' numbers in the dataset. */
+    rows?: boolean
   }
   /**
    * What can be set, by name, and its default. `temperature` and `alpha` are known to every command; a method that lacks one ignores it.
@@ -58,10 +98,30 @@ export interface Method {
   shares?: boolean
   /** Where a parameter has bounds: the least and the greatest value. */
   ranges?: Readonly<Record<string, readonly [least: number, greatest: number]>>
+  /** Makes branches and memory for one student, before it is trained. */
+  attach?(options: AttachOptions): Partial<Attachment>
   loss(inputs: LossInputs): tf.Scalar
 }
 
-export const methods: readonly Method[] = [kd, ce, ls, logitMse, rkl, jsd, tvd, dkd, dist, stdKd, mlkd, tfKd]
+export const methods: readonly Method[] = [
+  kd,
+  ce,
+  ls,
+  logitMse,
+  rkl,
+  jsd,
+  tvd,
+  dkd,
+  dist,
+  stdKd,
+  mlkd,
+  tfKd,
+  psKd,
+  csKd,
+  ddgsd,
+  byot,
+  teskd,
+]
 
 /** @throws DecantError where there is no such method, or the module at the path has none */
 export async function findMethod(name: string): Promise<Method> {
@@ -73,7 +133,7 @@ export async function findMethod(name: string): Promise<Method> {
 }
 
 function checkMethod(path: string, found: unknown): Method {
-  const { needs, parameters = {}, shares = false, ranges = {}, loss } = (found ?? {}) as Partial<Method>
+  const { needs, parameters = {}, shares = false, ranges = {}, attach, loss } = (found ?? {}) as Partial<Method>
   const fail = (expected: string) => new DecantError(`method ${path}: its default export: expected ${expected}`)
   if (typeof loss !== 'function') throw fail('an object with a function `loss`')
   if (!needs || ![false, 'buckets', 'dense'].includes(needs.teacher) || typeof needs.labels !== 'boolean') {
@@ -81,18 +141,28 @@ function checkMethod(path: string, found: unknown): Method {
   }
   const wrong = Object.entries(parameters).find(([, value]) => !Number.isFinite(value))
   if (wrong) throw fail(`numbers as \`parameters\`, found ${wrong[0]}: ${wrong[1]}`)
-  return { name: path, needs, parameters, shares, ranges, loss: (inputs) => loss(inputs) }
+  if (attach !== undefined && typeof attach !== 'function') throw fail('a function as `attach`')
+  if (![undefined, 'class', 'view'].includes(needs.partner)) throw fail("`needs.partner` to be 'class' or 'view'")
+  if (![undefined, 'features', 'stages'].includes(needs.student)) {
+    throw fail("`needs.student` to be 'features' or 'stages'")
+  }
+  return { ...(found as Method), name: path, needs, parameters, shares, ranges }
 }
 
 /** @throws DecantError where the method needs what the targets do not have */
 export function checkTargets(
   { name, needs, parameters }: Method,
-  { targets, labels }: Pick<Dataset, 'targets' | 'labels'>,
+  { targets, labels, samples }: Pick<Dataset, 'targets' | 'labels' | 'samples'>,
   { temperature }: { temperature: number },
 ): void {
   const { kind } = codecOf(targets.codec)
   if (needs.labels && labels.every((label) => label < 0)) {
     throw new DecantError(`method '${name}' learns from labels, and no row of the targets has one`)
+  }
+  if (needs.partner === 'view' && samples.at(-1) === samples.length - 1) {
+    throw new DecantError(
+      `method '${name}' compares two views of a sample, and the targets have one: export again with --views 2 --augment …`,
+    )
   }
   if (needs.teacher === 'dense' && kind === 'bucketed') {
     throw new DecantError(

@@ -7,8 +7,9 @@ import { DecantError } from '../errors.js'
 import type { StudentConfig } from './config.js'
 import type { Dataset } from './dataset.js'
 import { decodeTargets } from './decode-targets.js'
+import { createForward, type Taps } from './forward.js'
 import { type Domain, inputNames, inputSpec, prepareInput } from './inputs.js'
-import type { Method } from './method.js'
+import type { Attachment, Method } from './method.js'
 import { type Average, clipGradients, type Optimizer } from './optimizer.js'
 import { type TeacherTargets, targetInputs } from './targets.js'
 
@@ -28,6 +29,8 @@ export function trainInputs(
   const scalar: InputSpec = { shape: [], dtype: 'float32' }
   return {
     [inputNames[input.kind]]: inputSpec(input, batch),
+    ...(needs.partner && { partner: inputSpec(input, batch) }),
+    ...(needs.rows && { rows: { shape: [batch], dtype: 'int32' } satisfies InputSpec }),
     ...(needs.teacher && targetInputs(batch, targets)),
     labels: { shape: [batch], dtype: 'int32' },
     weights: { shape: [batch], dtype: 'float32' },
@@ -43,6 +46,9 @@ export function trainInputs(
 export function trainStep(options: {
   model: LayersModel
   method: Method
+  /** What the method has beside the student, and where it looks into it. */
+  attached?: Attachment
+  taps?: Taps
   optimizer: Optimizer
   /** Follows the weights, where there is one. */
   average?: Average
@@ -52,34 +58,42 @@ export function trainStep(options: {
   /** What dropout and noise are drawn from, with the step's number. */
   seed: number
 }): Step {
-  const { model, method, optimizer, average, dataset, config, seed } = options
-  const variables = variablesOf(model.trainableWeights)
-  const predict = (x: tf.Tensor, step: tf.Tensor) =>
-    withLayerRandom(randomSource(seed, step), () => model.apply(prepareInput(x, dataset), { training: true }))
+  const { model, method, attached = { branches: [], memory: [] }, taps, optimizer, average, dataset, config } = options
+  const variables = trainedVariables(model, attached)
+  const forward = createForward(model, taps)
   const name = inputNames[dataset.input.kind]
   return (inputs) => {
-    const { labels, weights, learningRate, temperature, alpha, step, epoch } = inputs
-    const { value, grads } = tf.variableGrads(
-      () =>
-        method.loss({
-          studentLogits: predict(inputs[name]!, step!) as tf.Tensor2D,
-          teacher: method.needs.teacher ? decodeTargets(dataset.targets, inputs) : nothing,
-          labels: labels as tf.Tensor1D,
-          weights: weights as tf.Tensor1D,
-          temperature: temperature as tf.Scalar,
-          alpha: alpha as tf.Scalar,
-          step: step as tf.Scalar,
-          epoch: epoch as tf.Scalar,
-          epochs: config.epochs,
-          parameters: config.parameters,
-        }),
-      variables,
-    )
+    const { partner, labels, weights, learningRate, temperature, alpha, step, epoch, rows } = inputs
+    const loss = () => {
+      const student = forward(prepareInput(inputs[name]!, dataset))
+      return method.loss({
+        studentLogits: student.logits,
+        student,
+        partner: () => forward(prepareInput(partner!, dataset)),
+        teacher: method.needs.teacher ? decodeTargets(dataset.targets, inputs) : nothing,
+        labels: labels as tf.Tensor1D,
+        weights: weights as tf.Tensor1D,
+        rows: rows as tf.Tensor1D,
+        temperature: temperature as tf.Scalar,
+        alpha: alpha as tf.Scalar,
+        step: step as tf.Scalar,
+        epoch: epoch as tf.Scalar,
+        epochs: config.epochs,
+        parameters: config.parameters,
+        attached,
+      })
+    }
+    const draw = randomSource(options.seed, step!)
+    const { value, grads } = tf.variableGrads(() => withLayerRandom(draw, loss), variables)
     optimizer.apply(config.clip === null ? grads : clipGradients(grads, config.clip), learningRate as tf.Scalar)
     average?.update()
     return { loss: value }
   }
 }
+
+/** What the optimizer moves: the model's trainable variables, then those of the method's branches. */
+export const trainedVariables = (model: LayersModel, { branches }: Pick<Attachment, 'branches'>): tf.Variable[] =>
+  [model, ...branches].flatMap(({ trainableWeights }) => variablesOf(trainableWeights))
 
 /** For a method that says that it does not look at the teacher. */
 const nothing: TeacherTargets = {

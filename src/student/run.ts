@@ -4,11 +4,13 @@ import type { Checkpoint, EpochRecord, Progress } from './checkpoint.js'
 import type { StudentConfig } from './config.js'
 import { type Dataset, holdOut } from './dataset.js'
 import { createEvaluator } from './evaluate.js'
-import { findMethod } from './method.js'
+import { findTaps, shapesOf } from './forward.js'
+import { type Attachment, findMethod } from './method.js'
 import { createAverage, createOptimizer } from './optimizer.js'
-import { trainInputs, trainStep, variablesOf } from './program.js'
+import { trainedVariables, trainInputs, trainStep, variablesOf } from './program.js'
 import { buildStudent } from './student.js'
 import { assignVariables, readVariables } from './tensors.js'
+import { tfjsSeed } from './zoo.js'
 
 /** A student with its program, and where its training stands. */
 export async function openRun(options: {
@@ -23,18 +25,31 @@ export async function openRun(options: {
   const model = await buildStudent(config.student, { input, classes, seed: config.seed })
   const weights = variablesOf(model.weights)
   const trainable = variablesOf(model.trainableWeights)
-  const optimizer = createOptimizer(config.optimizer, trainable)
+  const method = await findMethod(config.method)
+  const taps = findTaps(model, { student: config.student, method })
+  const { parameters } = config
+  const attached: Attachment = {
+    ...{ branches: [], memory: [] },
+    ...method.attach?.({ shapes: shapesOf(taps), dataset, seed: tfjsSeed(config.seed, 'branches'), parameters }),
+  }
+  const branches = attached.branches.flatMap(({ weights }) => variablesOf(weights))
+  const optimizer = createOptimizer(config.optimizer, trainedVariables(model, attached))
   const average = config.ema === null ? undefined : createAverage(trainable, config.ema)
   const progress: Progress = checkpoint?.progress ?? { step: 0, loss: 0, weight: 0, history: [], best: null }
   let best = checkpoint?.tensors.filter(({ name }) => name.startsWith('best/')) ?? []
   if (checkpoint) {
     assignVariables(weights, 'model', checkpoint.tensors)
+    assignVariables(branches, 'branch', checkpoint.tensors)
+    assignVariables(attached.memory, 'memory', checkpoint.tensors)
     assignVariables(optimizer.state, 'optimizer', checkpoint.tensors)
     if (average) assignVariables(average.state, 'average', checkpoint.tensors)
   }
-  const method = await findMethod(config.method)
   const batches = createBatches({ dataset, rows: train, config, method })
-  const step = trainStep({ model, method, optimizer, ...(average && { average }), dataset, config, seed: config.seed })
+  const step = trainStep({
+    ...{ model, method, attached, optimizer, dataset, config, seed: config.seed },
+    ...(taps && { taps }),
+    ...(average && { average }),
+  })
   const program = await engine.compile(step, { inputs: trainInputs(config.batch, dataset, method), stacked: true })
   const evaluator = await createEvaluator({ model, engine, dataset })
   const patience = config.earlyStop?.patience
@@ -82,6 +97,8 @@ export async function openRun(options: {
       await engine.sync()
       const tensors = [
         ...(await readVariables(weights, 'model')),
+        ...(await readVariables(branches, 'branch')),
+        ...(await readVariables(attached.memory, 'memory')),
         ...(await readVariables(optimizer.state, 'optimizer')),
         ...(average ? await readVariables(average.state, 'average') : []),
       ]
@@ -98,6 +115,8 @@ export async function openRun(options: {
       await evaluator.dispose()
       optimizer.dispose()
       average?.dispose()
+      for (const branch of attached.branches) branch.dispose()
+      for (const variable of attached.memory) variable.dispose()
     },
   }
 }

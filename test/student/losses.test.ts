@@ -5,6 +5,7 @@ import { random } from '../../src/random.js'
 import { denseTargets } from '../../src/student/decode-targets.js'
 import { crossEntropy, divergence } from '../../src/student/losses.js'
 import { kd } from '../../src/student/methods/kd.js'
+import { beside } from './methods/beside.js'
 
 // Straight from the formulas, in float64.
 const softmax = (z: number[], T: number) => {
@@ -48,9 +49,9 @@ describe.each(['cpu', 'wasm'])('losses on %s', (backend) => {
         epochs: 1,
         parameters: {},
       }
-      const { value, grad } = tf.valueAndGrad((z) => kd.loss({ ...inputs, studentLogits: z as tf.Tensor2D }))(
-        tf.tensor2d(s),
-      ) as unknown as { value: tf.Scalar; grad: tf.Tensor2D }
+      const { value, grad } = tf.valueAndGrad((z) =>
+        kd.loss({ ...inputs, ...beside, studentLogits: z as tf.Tensor2D }),
+      )(tf.tensor2d(s)) as unknown as { value: tf.Scalar; grad: tf.Tensor2D }
       return { value: value.dataSync()[0]!, gradient: grad.arraySync() }
     })
 

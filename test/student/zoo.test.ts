@@ -48,6 +48,8 @@ describe('zoo', () => {
     'mlp:8,-1',
     'linear:3',
     'resnet:18',
+    'resnet:8,4,2',
+    'mobilenet',
     'cnn',
     '',
     'constructor:3',
@@ -55,6 +57,26 @@ describe('zoo', () => {
   ])("refuses '%s' and says what there is", (specification) => {
     expect(() => zooStudent(specification)).toThrow(DecantError)
     expect(() => zooStudent(specification)).toThrow(/linear, mlp:<units>,…/)
+  })
+
+  it.each([
+    ['resnet:8,4', { layers: 8, stages: ['28,28,4', '14,14,8', '7,7,16'] }],
+    ['resnet:14,4', { layers: 14, stages: ['28,28,4', '14,14,8', '7,7,16'] }],
+    ['mobilenet:2', { layers: 14, stages: ['28,28,4', '14,14,8', '7,7,16'] }],
+    ['cnn:3,5', { layers: 3, stages: ['14,14,3', '7,7,5'] }],
+  ])('%s has stages by name, and as many layers with weights as its form says', async (form, { layers, stages }) => {
+    const model = await buildStudent(form, options)
+    const found = model.layers.filter(({ name }) => /^stage\d$/.test(name))
+    expect(found.map(({ name }) => name)).toEqual(stages.map((_, i) => `stage${i + 1}`))
+    expect(found.map(({ output }) => [output].flat()[0]!.shape.slice(1).join())).toEqual(stages)
+    const weighted = model.layers.filter(
+      ({ weights, name }) => weights.length > 0 && !/norm$/.test(name) && !/shortcut/.test(name),
+    )
+    expect(weighted).toHaveLength(layers)
+  })
+
+  it('refuses a depth of resnet that is not 6n + 2', async () => {
+    await expect(buildStudent('resnet:9,4', options)).rejects.toThrow('expected a depth of 6n + 2: 8, 14, 20')
   })
 
   it('refuses more poolings than the image allows', async () => {

@@ -33,7 +33,8 @@ export interface StudentFlags {
 }
 
 /** For the help; to ask the library would load it. */
-export const methodNames = 'kd, ce, ls, logit-mse, rkl, jsd, tvd, dkd, dist, std-kd, mlkd, tf-kd'
+export const methodNames =
+  'kd, ce, ls, logit-mse, rkl, jsd, tvd, dkd, dist, std-kd, mlkd, tf-kd, ps-kd, cs-kd, ddgsd, byot, teskd'
 
 export function addStudentOptions(command: Command): Command {
   return command

@@ -5,6 +5,7 @@ import { type Engine, type Inputs, openEngine, type Program } from '../../../src
 import { random } from '../../../src/random.js'
 import { denseTargets } from '../../../src/student/decode-targets.js'
 import { type Method, methods } from '../../../src/student/method.js'
+import { beside } from './beside.js'
 import { type Batch, formulas, gradientOf } from './formulas.js'
 
 const numbersOf = (seed: string, { rows, classes, scale }: { rows: number; classes: number; scale: number }) => {
@@ -39,6 +40,7 @@ function compile(method: Method, classes: number, parameters: Record<string, num
   const step = ({ s, t, labels, weights, temperature, alpha, epoch }: Record<string, tf.Tensor>) => {
     const { value, grad } = tf.valueAndGrad((z) =>
       method.loss({
+        ...beside,
         studentLogits: z as tf.Tensor2D,
         teacher: denseTargets(t as tf.Tensor2D),
         labels: labels as tf.Tensor1D,
@@ -68,7 +70,9 @@ const variants: Record<string, Record<string, number>[]> = {
   mlkd: [{}, { class: 3, batch: 0.5 }],
   ls: [{}, { epsilon: 0.3 }],
 }
-const cases = methods.flatMap((method) => (variants[method.name] ?? [{}]).map((set) => ({ method, set })))
+/** Those that look at nothing but logits; self.test.ts has the others. */
+const plain = methods.filter(({ attach, needs }) => !attach && !needs.partner)
+const cases = plain.flatMap((method) => (variants[method.name] ?? [{}]).map((set) => ({ method, set })))
 const name = ({ method, set }: (typeof cases)[number]) => `${method.name} ${JSON.stringify(set)}`
 
 describe.each(cases.map((each) => ({ ...each, title: name(each) })))('$title', ({ method, set }) => {

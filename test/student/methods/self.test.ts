@@ -1,0 +1,235 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type { LayersModel } from '@tensorflow/tfjs-layers'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { useBackend } from '../../../src/engine/eager.js'
+import { random } from '../../../src/random.js'
+import { denseTargets } from '../../../src/student/decode-targets.js'
+import type { LossInputs, Method } from '../../../src/student/method.js'
+import { byot } from '../../../src/student/methods/byot.js'
+import { csKd } from '../../../src/student/methods/cs-kd.js'
+import { ddgsd } from '../../../src/student/methods/ddgsd.js'
+import { psKd } from '../../../src/student/methods/ps-kd.js'
+import { teskd } from '../../../src/student/methods/teskd.js'
+import { kl, logSoftmax, softmax } from './formulas.js'
+
+// Losses over whatever students and branches give, straight from the formulas, in float64. The gradient is taken with respect to all of it.
+
+type Given = Record<string, number[][]>
+interface Case {
+  method: Method
+  /** What is given, and its width; the last rows pad the batch. */
+  widths: Record<string, number>
+  temperatures: number[]
+  inputs(given: Record<string, tf.Tensor2D>): Partial<LossInputs>
+  formula(given: Given, T: number): number
+  /** What the loss has no gradient of. */
+  constant: string[]
+}
+
+const [B, C, F, PADDING] = [5, 4, 3, 2]
+const labels = [2, 0, -1, 3, 2, 1, 1]
+const weights = Array.from({ length: B + PADDING }, (_, i) => (i < B ? 1 : 0))
+const [alpha, epoch, epochs] = [0.7, 2, 10]
+
+const sum = (x: number[]) => x.reduce((a, b) => a + b, 0)
+const mean = (rows: (i: number) => number) => sum(Array.from({ length: B }, (_, i) => rows(i))) / B
+const ce = (z: number[], i: number) => (labels[i]! < 0 ? 0 : -logSoftmax(z, 1)[labels[i]!]!)
+const squares = (a: number[][], b: number[][]) =>
+  sum(a.slice(0, B).flatMap((x, i) => x.map((v, c) => (v - b[i]![c]!) ** 2)))
+
+/** Stands for a branch: its outputs are given. */
+const branch = (...outputs: tf.Tensor[]) => ({ apply: () => outputs }) as unknown as LayersModel
+/** A stage of one pixel, so that pooling is the identity. */
+const stage = (features: tf.Tensor2D) => tf.expandDims(tf.expandDims(features, 1), 1) as tf.Tensor4D
+
+const cases: Case[] = [
+  {
+    method: psKd,
+    widths: { z: C, past: C },
+    temperatures: [1],
+    inputs: ({ past }) => ({
+      rows: tf.tensor1d([3, 0, 1, 2, 4, 0, 0], 'int32'),
+      attached: { branches: [], memory: [tf.variable(tf.gather(past!, [1, 2, 3, 0, 4, 5]))] },
+    }),
+    formula({ z, past }) {
+      const share = (alpha * (epoch + 1)) / epochs
+      const p = past!.slice(0, B)
+      return mean((i) => (1 - share) * ce(z![i]!, i) - share * sum(logSoftmax(z![i]!, 1).map((l, c) => l * p[i]![c]!)))
+    },
+    constant: ['past'],
+  },
+  {
+    method: csKd,
+    widths: { z: C, other: C },
+    temperatures: [1, 4, 20],
+    inputs: ({ other }) => ({ partner: () => ({ logits: other! }) as ReturnType<LossInputs['partner']> }),
+    formula: ({ z, other }, T) =>
+      mean((i) => {
+        const apart = labels[i]! < 0 ? 0 : kl(logSoftmax(other![i]!, T), logSoftmax(z![i]!, T))
+        return ce(z![i]!, i) + alpha * T * T * apart
+      }),
+    constant: ['other'],
+  },
+  {
+    method: { ...ddgsd, parameters: { kl: 0.8, mmd: 0.3 } },
+    widths: { z: C, f: F, z2: C, f2: F },
+    temperatures: [1],
+    inputs: ({ z, f, z2, f2 }) => ({
+      student: { logits: z!, features: f!, stages: [] },
+      partner: () => ({ logits: z2!, features: f2!, stages: [] }),
+    }),
+    formula({ z, f, z2, f2 }) {
+      const both = (i: number) => [z![i]!, z2![i]!].map((row) => logSoftmax(row, 1)) as [number[], number[]]
+      const h = (x: number[][], c: number) => mean((i) => x[i]![c]!)
+      return (
+        mean((i) => ce(z![i]!, i) + ce(z2![i]!, i) + 0.8 * (kl(...both(i)) + kl(both(i)[1], both(i)[0]))) +
+        0.3 * sum(Array.from({ length: F }, (_, c) => (h(f!, c) - h(f2!, c)) ** 2))
+      )
+    },
+    constant: [],
+  },
+  {
+    method: byot,
+    widths: { z: C, f: F, z1: C, f1: F, z2: C, f2: F },
+    temperatures: [1, 3],
+    inputs: ({ z, f, z1, f1, z2, f2 }) => ({
+      student: { logits: z!, features: f!, stages: [] },
+      attached: { branches: [branch(z1!, f1!), branch(z2!, f2!)], memory: [] },
+    }),
+    formula({ z, f, z1, z2, f2 }, T) {
+      const soft = (s: number[], i: number) => -sum(logSoftmax(s, T).map((l, c) => l * softmax(z![i]!, T)[c]!))
+      const shallow = (s: number[][]) => mean((i) => 0.7 * ce(s[i]!, i) + 0.3 * soft(s[i]!, i))
+      return mean((i) => ce(z![i]!, i)) + shallow(z1!) + shallow(z2!) + 0.03 * Math.sqrt(squares(f2!, f!))
+    },
+    constant: ['f', 'f1'],
+  },
+  {
+    method: { ...teskd, parameters: { ce: 0.2, kd: 0.8, hint: 0.05 } },
+    widths: { z: C, f: F, z1: C, f1: F, z2: C, f2: F },
+    temperatures: [1, 4],
+    inputs: ({ z, f, z1, f1, z2, f2 }) => ({
+      student: { logits: z!, features: f!, stages: [stage(f!)] },
+      attached: { branches: [branch(z2!, f2!, z1!, f1!)], memory: [] },
+    }),
+    formula({ z, f, z1, f1, z2, f2 }, T) {
+      const soft = (s: number[], i: number) => {
+        const [p, q] = [softmax(z![i]!, T), logSoftmax(s, T)]
+        return sum(p.map((x, c) => (x + 1e-7) * (Math.log(x + 1e-7) - q[c]!)))
+      }
+      const apart = (x: number[], y: number[]) => sum(x.map((a, c) => (a > 0 || y[c]! > 0 ? (a - y[c]!) ** 2 : 0)))
+      const hint = sum([f1!, f2!].map((g) => B * mean((i) => apart(g[i]!, f![i]!))))
+      const hard = (i: number) => sum([z!, z1!, z2!].map((x) => ce(x[i]!, i)))
+      return mean((i) => 0.2 * hard(i) + 0.8 * T * T * (soft(z1![i]!, i) + soft(z2![i]!, i))) + 0.05 * hint
+    },
+    constant: ['f'],
+  },
+]
+
+function numbersOf({ method, widths }: Case): Given {
+  const { normal } = random('self', 2, method.name)
+  const row = (width: number) => Array.from({ length: width }, () => Math.fround(2 * normal()))
+  return Object.fromEntries(
+    Object.entries(widths).map(([name, width]) => [name, Array.from({ length: B + PADDING }, () => row(width))]),
+  )
+}
+
+beforeAll(() => useBackend('cpu'))
+
+describe.each(cases.map((each) => ({ ...each, name: each.method.name })))('$name', (each) => {
+  it.each(each.temperatures)('is its formula at T = %d, value and gradient', (T) => {
+    const { method, inputs, formula, constant } = each
+    const given = numbersOf(each)
+    const names = Object.keys(given)
+    const loss = (...tensors: tf.Tensor[]) => {
+      const parts = Object.fromEntries(names.map((name, i) => [name, tensors[i] as tf.Tensor2D]))
+      return method.loss({
+        studentLogits: parts.z!,
+        teacher: denseTargets(parts.z!),
+        labels: tf.tensor1d(labels, 'int32'),
+        weights: tf.tensor1d(weights),
+        temperature: tf.scalar(T),
+        alpha: tf.scalar(alpha),
+        step: tf.scalar(0),
+        epoch: tf.scalar(epoch),
+        epochs,
+        parameters: method.parameters,
+        ...inputs(parts),
+      } as LossInputs)
+    }
+    const tensors = names.map((name) => tf.tensor2d(given[name]!))
+    const value = loss(...tensors).dataSync()[0]!
+    const expected = formula(given, T)
+    expect(Math.abs(value / expected - 1)).toBeLessThan(1e-5)
+
+    const slope = (name: string, i: number, c: number) => {
+      const at = (d: number) => {
+        const moved = { ...given, [name]: given[name]!.map((row) => [...row]) }
+        moved[name]![i]![c]! += d
+        return formula(moved, T)
+      }
+      const h = 1e-3
+      return (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h)
+    }
+    // What the paper takes for a constant is one: of z, its part as a target is given apart.
+    for (const name of names) {
+      if (method.name === 'byot' && name === 'z') continue // its own formula below
+      const x = tensors[names.indexOf(name)]!
+      const at = (y: tf.Tensor) => loss(...tensors.map((tensor) => (tensor === x ? y : tensor))) as tf.Scalar
+      if (constant.includes(name)) {
+        expect(() => tf.grad(at)(x)).toThrow('Cannot compute gradient')
+        continue
+      }
+      const found = (tf.grad(at)(x) as tf.Tensor2D).arraySync()
+      const slopes = given[name]!.map((row, i) => row.map((_, c) => (i < B ? slope(name, i, c) : 0)))
+      const largest = Math.max(1e-3, ...slopes.flat().map(Math.abs))
+      found.forEach((row, i) => {
+        row.forEach((g, c) => {
+          expect(Math.abs(g - slopes[i]![c]!), `${name}[${i}][${c}]: ${g}`).toBeLessThan(2e-5 * largest)
+        })
+      })
+    }
+  })
+})
+
+it('byot gives the deepest logits the gradient of the cross-entropy alone', () => {
+  const each = cases.find(({ method }) => method === byot)!
+  const { z, ...rest } = Object.fromEntries(Object.entries(numbersOf(each)).map(([k, v]) => [k, tf.tensor2d(v)]))
+  const loss = (logits: tf.Tensor) =>
+    byot.loss({
+      ...{ studentLogits: logits, labels: tf.tensor1d(labels, 'int32'), weights: tf.tensor1d(weights) },
+      ...{ temperature: tf.scalar(3), parameters: byot.parameters },
+      ...each.inputs({ ...rest, z: logits as tf.Tensor2D } as Record<string, tf.Tensor2D>),
+    } as LossInputs)
+  const found = (tf.grad(loss)(z!) as tf.Tensor2D).arraySync()
+  const rows = z!.arraySync() as number[][]
+  rows.slice(0, B).forEach((row, i) => {
+    softmax(row, 1).forEach((p, c) => {
+      const expected = labels[i]! < 0 ? 0 : (p - (c === labels[i] ? 1 : 0)) / B
+      expect(found[i]![c]!).toBeCloseTo(expected, 6)
+    })
+  })
+})
+
+it('ps-kd remembers what the student said of real rows, by row', () => {
+  const z = random('ps-kd', 1)
+  const logits = Array.from({ length: 4 }, () => Array.from({ length: C }, () => z.normal()))
+  const memory = psKd.attach!({
+    dataset: { rows: 6, classes: C, labels: Int32Array.from([0, 1, 2, 3, -1, 0]) },
+    ...{ shapes: { features: 0, stages: [] }, seed: 1, parameters: {} },
+  }).memory!
+  const first = memory[0]!.arraySync() as number[][]
+  expect(first.slice(0, 5)).toEqual([0, 1, 2, 3, -1].map((y) => Array.from({ length: C }, (_, c) => (c === y ? 1 : 0))))
+  psKd.loss({
+    studentLogits: tf.tensor2d(logits),
+    ...{ labels: tf.tensor1d([2, -1, 0, 0], 'int32'), weights: tf.tensor1d([1, 1, 1, 0]) },
+    ...{ rows: tf.tensor1d([2, 4, 0, 5], 'int32'), alpha: tf.scalar(0.8), epoch: tf.scalar(0), epochs: 3 },
+    attached: { branches: [], memory },
+  } as unknown as LossInputs)
+  const after = memory[0]!.arraySync() as number[][]
+  for (const [i, row] of [2, 4, 0].entries()) {
+    softmax(logits[i]!, 1).forEach((p, c) => {
+      expect(after[row]![c]!).toBeCloseTo(p, 6)
+    })
+  }
+  for (const row of [1, 3, 5]) expect(after[row]).toEqual(first[row])
+})

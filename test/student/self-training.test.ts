@@ -1,0 +1,75 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { type Engine, openEngine } from '../../src/engine/engine.js'
+import { InterruptedError } from '../../src/errors.js'
+import { loadStudent, readSummary } from '../../src/student/save.js'
+import { type TrainDataOptions, trainOnDataset } from '../../src/student/train.js'
+import { type Example, makeExample, temporaryFolder } from './fixtures.js'
+
+// Methods that have something beside the student, in whole trainings.
+
+let example: Example
+let onnx: Engine
+let eager: Engine
+beforeAll(async () => {
+  example = await makeExample(90, { unlabelled: 10 })
+  // Rows 2k and 2k+1 stand for two views of a sample.
+  example.dataset.samples = Int32Array.from({ length: 90 }, (_, row) => row >> 1)
+  onnx = await openEngine('onnx', { threads: 1 })
+  eager = await openEngine('eager')
+})
+
+const train = (options: Partial<TrainDataOptions>) =>
+  trainOnDataset({
+    ...{ dataset: example.dataset, engine: onnx, student: 'cnn:4,4', epochs: 2, batch: 32, learningRate: 0.01 },
+    ...options,
+  })
+const weightsOf = ({ model }: Awaited<ReturnType<typeof train>>) =>
+  model.getWeights().map((w) => Array.from(w.dataSync()))
+
+describe.each(['ps-kd', 'cs-kd', 'ddgsd', 'byot', 'teskd'])('%s', (method) => {
+  it('has the losses of the eager engine, and its metrics', async () => {
+    const [found, expected] = [await train({ method }), await train({ method, engine: eager })]
+    found.history.forEach(({ loss }, i) => {
+      expect(Math.abs(loss / expected.history[i]!.loss - 1)).toBeLessThan(1e-3)
+    })
+    expect(found.history[1]!.loss).toBeLessThan(found.history[0]!.loss)
+  })
+
+  it('gives the same bits interrupted or not, and saves the student alone', async () => {
+    const whole = await train({ method })
+    const out = await temporaryFolder()
+    const abort = new AbortController()
+    const onEvent: TrainDataOptions['onEvent'] = (event) => event.type === 'epoch' && abort.abort()
+    await expect(train({ method, out, onEvent, signal: abort.signal })).rejects.toThrow(InterruptedError)
+    const continued = await train({ method, out, checkpointEvery: 2 })
+    expect(weightsOf(continued)).toEqual(weightsOf(whole))
+    expect(continued.metrics).toEqual(whole.metrics)
+    expect((await readSummary(out)).parameters).toBe(whole.parameters)
+    const names = (await loadStudent(out)).weights.map(({ originalName }) => originalName)
+    expect(names.filter((name) => /branch|lateral/.test(name))).toEqual([])
+  })
+})
+
+describe('a method that looks into the student', () => {
+  it.each([
+    ['byot', 'linear', 'layers named stage1, stage2, …, as resnet, mobilenet and cnn have'],
+    ['teskd', 'cnn:4', 'layers named stage1, stage2'],
+  ])('%s refuses %s', async (method, student, message) => {
+    await expect(train({ method, student })).rejects.toThrow(message)
+  })
+
+  it('finds the stages of a resnet and of a mobilenet', async () => {
+    for (const [student, method] of [
+      ['resnet:8,2', 'teskd'],
+      ['mobilenet:2', 'byot'],
+    ]) {
+      const { history } = await train({ method, student, epochs: 1, batch: 16 })
+      expect(history[0]!.loss).toBeGreaterThan(0)
+    }
+  })
+})
+
+it('ddgsd refuses targets with one view of each sample', async () => {
+  const { dataset } = await makeExample(20)
+  await expect(train({ dataset, method: 'ddgsd' })).rejects.toThrow('compares two views of a sample')
+})
