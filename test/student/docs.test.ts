@@ -3,20 +3,28 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { methodNames } from '../../src/cli/commands/student-options.js'
+import { withViews } from '../../src/source/index.js'
 import { methods } from '../../src/student/method.js'
+import { exportTargets } from '../../src/teacher/index.js'
 import { runCommand } from '../cli/output.js'
+import { writeLinearTeacher } from '../helpers/teachers.js'
 import { makeExample, temporaryFolder } from './fixtures.js'
 
 const text = await readFile(join(import.meta.dirname, '../../docs/methods.md'), 'utf8')
-const examples = text.split('\n').flatMap((line) => /^ {4}decant train targets (.*)$/.exec(line)?.[1] ?? [])
+const examples = text.split('\n').flatMap((line) => /^ {4}decant train (.*)$/.exec(line)?.[1] ?? [])
 
-let targets: string
+const dirs: Record<string, string> = {}
 beforeAll(async () => {
-  targets = join((await makeExample(64)).dir, 'targets')
+  const { dir, source } = await makeExample(64)
+  dirs.targets = join(dir, 'targets')
+  dirs.views = join(dir, 'views')
+  const teacher = join(dir, 'teacher.onnx')
+  writeLinearTeacher(teacher, { side: 6, classes: 3 })
+  await exportTargets({ source: withViews(source, { count: 2, augment: 'crop:1,flip' }), teacher, out: dirs.views })
 })
 
-const train = (flags: string[]) =>
-  runCommand('train', targets, ...flags, '--student', 'linear', '--epochs', '2', '--batch', '32')
+const train = ([dir, ...flags]: string[]) =>
+  runCommand('train', dirs[dir!]!, '--student', 'linear', ...flags, '--epochs', '2', '--batch', '32')
 
 describe('docs/methods.md', () => {
   it.each(methods.map((method) => [method.name, method] as const))('has %s with its defaults', (name, method) => {
@@ -26,11 +34,15 @@ describe('docs/methods.md', () => {
     )
     expect(row.split(/(?<!\\)\|/)[3]!.trim()).toBe(defaults.join(', '))
     const needs = { dense: ['all classes'], buckets: ['buckets'] }[String(method.needs.teacher)] ?? []
-    expect(row.split(/(?<!\\)\|/)[4]!.trim()).toBe([...needs, ...(method.needs.labels ? ['labels'] : [])].join(', '))
-    expect(examples.some((flags) => flags.startsWith(`--method ${name}`))).toBe(true)
+    const { labels, student, partner } = method.needs
+    if (labels) needs.push('labels')
+    if (student === 'stages') needs.push('stages')
+    if (partner === 'view') needs.push('views')
+    expect(row.split(/(?<!\\)\|/)[4]!.trim()).toBe(needs.join(', '))
+    expect(examples.some((example) => example.split(' ').slice(1, 3).join(' ') === `--method ${name}`)).toBe(true)
   })
 
-  it.each(examples)('decant train targets %s', async (flags) => {
+  it.each(examples)('decant train %s', async (flags) => {
     expect((await train(flags.split(' '))).out).toMatch(/trained in/)
   })
 
@@ -41,7 +53,7 @@ describe('docs/methods.md', () => {
     const [, code] = /```ts\n(.*?)```/s.exec(text)!
     const path = join(await temporaryFolder(), 'my-method.ts')
     await writeFile(path, code!.replace("'@tensorflow/tfjs-core'", `'${tfjs.href}'`))
-    expect((await train(['--method', path, '--set', 'power=2'])).out).toMatch(/trained in/)
+    expect((await train(['targets', '--method', path, '--set', 'power=2'])).out).toMatch(/trained in/)
   })
 })
 

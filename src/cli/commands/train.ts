@@ -40,7 +40,11 @@ export function trainCommand(): Command {
   const command = new Command('train')
     .description('stage 2: train a student on the soft targets of a dataset')
     .argument('<dir>', 'folder of a soft-target dataset')
-    .option('--student <form>', 'linear, mlp:<units>,…, cnn:<filters>,… or a module ./my-student.ts', 'mlp:128')
+    .option(
+      '--student <form>',
+      'linear, mlp:<units>,…, cnn:<filters>,…, resnet:<depth>,<width>, mobilenet:<width> or a module ./my-student.ts',
+      'mlp:128',
+    )
     .option('-T, --temperature <T>', "temperature of the soft targets (default: the method's; kd 4)", temperature)
     .option(
       '--alpha <share>',

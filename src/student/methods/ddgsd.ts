@@ -3,7 +3,7 @@ import { crossEntropy, divergence, logSoftmax, weightedMean } from '../losses.js
 import type { Method } from '../method.js'
 
 /**
- * Data-distortion guided self-distillation (Xu and Liu 2019, equations 2 to 6), a and b two views of a sample:
+ * Data-distortion guided self-distillation (Xu and Liu 2019), a and b two views of a sample:
  * CE_a + CE_b + kl·[KL(a ‖ b) + KL(b ‖ a)] + mmd·‖mean h_a - mean h_b‖², h the features, means over the batch. The gradient flows
  * through both. kl and mmd are the paper's λ and μ.
  */
