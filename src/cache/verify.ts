@@ -76,7 +76,12 @@ async function checkShard(
   const kinds = columnsOf(targets.manifest).filter(({ name }) => name !== 'input') // a source's numbers may be anything
   try {
     await checkHash(path, shard, signal)
-    for await (const chunk of targets.chunks({ from: first, to: first + shard.rows, ...(signal && { signal }) }))
+    for await (const chunk of targets.chunks({
+      from: first,
+      to: first + shard.rows,
+      reuse: true,
+      ...(signal && { signal }),
+    }))
       checkChunk(path, chunk, kinds)
     return undefined
   } catch (error) {

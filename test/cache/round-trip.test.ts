@@ -46,6 +46,19 @@ describe.each(['f32', 'f16'] as const)('a dataset of codec %s', (codec) => {
     await targets.close()
   })
 
+  test('gives the same where arrays are reused, and they are', async () => {
+    const targets = await open()
+    const all = await targets.load()
+    const seen = new Set<ArrayBufferLike>()
+    for await (const chunk of targets.chunks({ rows: 9, reuse: true, verify: true })) {
+      expect(chunk.logits).toEqual(all.logits.slice(chunk.first * 3, (chunk.first + chunk.rows) * 3))
+      expect(chunk.labels).toEqual(all.labels.slice(chunk.first, chunk.first + chunk.rows))
+      seen.add(chunk.labels.buffer)
+    }
+    expect(seen.size).toBe(3)
+    await targets.close()
+  })
+
   test('gives a part of itself', async () => {
     const targets = await open()
     const ids: string[] = []

@@ -46,11 +46,11 @@ async function writeDataset(dir: string, codec: CodecName, rows: number): Promis
 }
 
 /** Seconds to have every row's float32 logits in memory once. */
-async function readChunks(dir: string): Promise<number> {
+async function readChunks(dir: string, reuse: boolean): Promise<number> {
   const targets = await openTargets(dir)
   const started = performance.now()
   let sum = 0
-  for await (const { logits } of targets.chunks()) sum += logits[0]!
+  for await (const { logits } of targets.chunks({ reuse })) sum += logits[0]!
   await targets.close()
   if (Number.isNaN(sum)) throw new Error('not finite')
   return (performance.now() - started) / 1000
@@ -101,10 +101,11 @@ async function compare(dir: string, codec: CodecName, rounds: number): Promise<v
   const bytes = targets.manifest.shards.reduce((sum, shard) => sum + shard.bytes, 0)
   await targets.close()
   const peer = openPeer()
-  const times: Record<string, number[]> = { decant: [], pyarrow: [], 'pyarrow, mapped': [] }
+  const times: Record<string, number[]> = { decant: [], 'decant, reuse': [], pyarrow: [], 'pyarrow, mapped': [] }
   await peer.read({ files, codec, map: true }) // into the system's cache
   for (let round = 0; round < rounds; round++) {
-    times.decant!.push(await readChunks(dir))
+    times.decant!.push(await readChunks(dir, false))
+    times['decant, reuse']!.push(await readChunks(dir, true))
     times.pyarrow!.push(await peer.read({ files, codec, map: false }))
     times['pyarrow, mapped']!.push(await peer.read({ files, codec, map: true }))
   }

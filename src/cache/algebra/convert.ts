@@ -37,7 +37,7 @@ export async function convertTargets(dir: string, options: ConvertOptions): Prom
 
 async function* read(targets: Targets, from: number): AsyncGenerator<Rows> {
   const { manifest } = targets
-  for await (const chunk of targets.chunks({ from, verify: true }))
+  for await (const chunk of targets.chunks({ from, verify: true, reuse: true }))
     yield {
       ...rowsWithLogits(chunk, chunk.logits, manifest),
       skipped: chunk.first === 0 ? manifest.source.skipped : [],

@@ -94,7 +94,7 @@ async function* read(
   const { manifest, classes, rows } = first!.targets
   const size = Math.max(1, Math.floor(CHUNK_VALUES / (classes * (manifest.positions ?? 1))))
   const readers = parents.map(({ targets }) =>
-    targets.chunks({ from, rows: size, verify: true })[Symbol.asyncIterator](),
+    targets.chunks({ from, rows: size, verify: true, reuse: true })[Symbol.asyncIterator](),
   )
   try {
     for (let row = from; row < rows; row += size) {

@@ -49,7 +49,7 @@ async function* read(parents: Parent[], from: number): AsyncGenerator<Rows> {
     const first = Math.max(0, from - start)
     start += targets.rows
     if (first >= targets.rows) continue
-    for await (const chunk of targets.chunks({ from: first, verify: true })) {
+    for await (const chunk of targets.chunks({ from: first, verify: true, reuse: true })) {
       yield { ...rowsOf(chunk), skipped }
       skipped = []
     }

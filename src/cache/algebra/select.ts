@@ -49,7 +49,12 @@ async function chooseSamples(targets: Targets, options: SelectOptions): Promise<
   const classes = labels && new Set(labels)
   const kept = new Uint8Array(Math.ceil(targets.rows / views / 8))
   let rows = 0
-  for await (const chunk of targets.chunks({ rows: window(targets), verify: true, ...(signal && { signal }) })) {
+  for await (const chunk of targets.chunks({
+    rows: window(targets),
+    verify: true,
+    reuse: true,
+    ...(signal && { signal }),
+  })) {
     const sure = confidence && confidences(chunk, targets.classes)
     for (let row = 0; row < chunk.rows; row += views) {
       if (wanted) {
