@@ -113,6 +113,8 @@ async function explainMissing(dir: string): Promise<DecantError> {
 interface Arrays {
   labels: Int32Array
   columns: Stored[]
+  /** where chunks decode to, of reused arrays */
+  logits?: Float32Array
 }
 
 class OpenTargets implements Targets {
@@ -217,7 +219,7 @@ class OpenTargets implements Targets {
       row = end
     }
     const named = Object.fromEntries(this.columns.map(({ name }, i) => [name, columns[i]!]))
-    return new ReadChunk(from, labels, concatIds(ids), named, this.manifest)
+    return new ReadChunk(from, labels, concatIds(ids), named, this.manifest, options.arrays)
   }
 
   /** Once a shard, however many chunks of it are read at once. */
@@ -272,6 +274,7 @@ class ReadChunk implements Chunk {
   #logits: Float32Array | undefined
   #buckets: Buckets | undefined
   readonly #manifest: Manifest
+  readonly #reused: Arrays | undefined
 
   constructor(
     readonly first: number,
@@ -279,13 +282,18 @@ class ReadChunk implements Chunk {
     readonly idColumn: IdColumn,
     readonly columns: Columns,
     manifest: Manifest,
+    reused?: Arrays,
   ) {
     this.#manifest = manifest
+    this.#reused = reused
     this.rows = labels.length
   }
 
   get logits(): Float32Array {
-    this.#logits ??= decodeDense(this.columns, this.#manifest)
+    if (this.#logits) return this.#logits
+    this.#logits = decodeDense(this.columns, this.#manifest, this.#reused?.logits)
+    // the first chunk is the largest; the arrays that later chunks are read into decode into its logits
+    if (this.#reused) this.#reused.logits ??= this.#logits
     return this.#logits
   }
 
@@ -325,13 +333,13 @@ class ReadRow implements Row {
   }
 }
 
-function decodeDense(columns: Columns, manifest: Manifest): Float32Array {
+function decodeDense(columns: Columns, manifest: Manifest, into?: Float32Array): Float32Array {
   const codec = codecOf(manifest.codec)
   if (codec.kind !== 'dense')
     throw new DecantError(
       `codec ${manifest.codec} keeps some classes and the mass of the others, not the logits of all`,
     )
-  return codec.decode(columns, targetKind(manifest))
+  return codec.decode(columns, targetKind(manifest), into)
 }
 
 function decodeBucketed(columns: Columns, manifest: Manifest): Buckets {

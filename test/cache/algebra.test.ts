@@ -107,19 +107,30 @@ describe('merge', () => {
 })
 
 describe('convert', () => {
-  test('from f32 writes what an export with the other codec writes', async () => {
-    const { root, dir, out } = await makeDataset()
-    const converted = await convertTargets(dir, { codec: 'f16', out })
-    await writeTargets(
-      join(root, 'f16'),
-      makePlan({ codec: 'f16', rowsPerShard: converted.rowsPerShard, rowsPerBatch: converted.rowsPerBatch }),
+  test.each(['f16', 'q8', 'topk:2', 'sampled:2'] as const)(
+    'from f32 to %s writes what an export with that codec writes',
+    async (codec) => {
+      const { root, dir, out } = await makeDataset()
+      const converted = await convertTargets(dir, { codec, out })
+      await writeTargets(
+        join(root, 'direct'),
+        makePlan({ codec, rowsPerShard: converted.rowsPerShard, rowsPerBatch: converted.rowsPerBatch }),
+      )
+      expect(shardsOf(converted)).toEqual(shardsOf((await openTargets(join(root, 'direct'))).manifest))
+      expect(converted.derived).toMatchObject({ operation: 'convert', options: { codec }, rows: 100 })
+      expect(converted.derived!.ancestors).toEqual([
+        { manifest: await hashManifest(dir), rows: 100, codec: 'f32', teacher: 'a'.repeat(64) },
+      ])
+      expect(converted.fidelity).toMatchObject({ rows: 64 })
+      expect(converted.derived!.from).toEqual([sha256(await readFile(join(dir, 'manifest.json')))])
+    },
+  )
+
+  test('of a codec that does not keep all classes is refused', async () => {
+    const { dir, out } = await makeDataset({ codec: 'topk:2' })
+    await expect(convertTargets(dir, { codec: 'f16', out })).rejects.toThrow(
+      "codec topk:2 keeps some classes and the tail's mass: it cannot be converted",
     )
-    expect(shardsOf(converted)).toEqual(shardsOf((await openTargets(join(root, 'f16'))).manifest))
-    expect(converted.derived).toMatchObject({ operation: 'convert', options: { codec: 'f16' }, rows: 100 })
-    expect(converted.derived!.ancestors).toEqual([
-      { manifest: await hashManifest(dir), rows: 100, codec: 'f32', teacher: 'a'.repeat(64) },
-    ])
-    expect(converted.derived!.from).toEqual([sha256(await readFile(join(dir, 'manifest.json')))])
   })
 
   test('stops at a damaged shard; nothing is left behind', async () => {

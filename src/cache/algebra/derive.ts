@@ -6,7 +6,7 @@ import { type Columns, columnsOf, targetColumns, viewsOf } from '../columns.js'
 import { diskError } from '../files.js'
 import { MANIFEST } from '../folder.js'
 import type { IdColumn } from '../ids.js'
-import { type Derived, type Manifest, type Plan, planOf } from '../manifest.js'
+import { type Derived, type Fidelity, type Manifest, type Plan, planOf } from '../manifest.js'
 import { type Chunk, openTargets, type Targets } from '../reader.js'
 import { createTargets, type Rows } from '../writer.js'
 
@@ -79,7 +79,7 @@ const operationOf = ({ operation, options, from }: Derived) => ({ operation, opt
  */
 export async function writeDerived(
   plan: Plan,
-  { out, onProgress, signal }: DeriveOptions,
+  { out, onProgress, signal, fidelity }: DeriveOptions & { fidelity?: Fidelity },
   read: (from: number) => AsyncIterable<Rows>,
 ): Promise<Manifest> {
   const total = plan.derived!.rows
@@ -108,7 +108,7 @@ export async function writeDerived(
         }
       }
     }
-    return await writer.finish({ created: new Date().toISOString() })
+    return await writer.finish({ created: new Date().toISOString(), fidelity })
   } catch (error) {
     await writer.withdraw()
     throw error

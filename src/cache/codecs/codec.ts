@@ -40,8 +40,8 @@ interface Encoder {
 /** Gives raw logits of all classes back. */
 export interface DenseCodec extends Encoder {
   kind: 'dense'
-  /** The columns' values → raw logits [n, C]; may be the stored array itself. */
-  decode(columns: Columns, kind: TargetKind): Float32Array
+  /** The columns' values → raw logits [n, C]; may be the stored array itself, or the start of `into`, which is large enough. */
+  decode(columns: Columns, kind: TargetKind, into?: Float32Array): Float32Array
 }
 
 /** Gives the raw logits of k classes back, and the mass of all others together. */

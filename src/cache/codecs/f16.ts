@@ -27,8 +27,8 @@ export const f16: DenseCodec = {
     return { logits: halves, shift }
   },
 
-  decode({ logits: halves, shift }, { classes }) {
-    const logits = new Float32Array(halves!.length)
+  decode({ logits: halves, shift }, { classes }, into) {
+    const logits = into?.subarray(0, halves!.length) ?? new Float32Array(halves!.length)
     for (let row = 0, i = 0; i < logits.length; row++) {
       const top = shift![row]!
       for (const to = i + classes; i < to; i++) logits[i] = halfValues[halves![i]!]! + top

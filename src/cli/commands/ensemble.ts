@@ -1,6 +1,7 @@
 import { Command } from 'commander'
-import type { CodecName, EnsembleOptions } from '../../cache/index.js'
-import { list, number, oneOf } from '../parse.js'
+import { CODECS, type CodecName } from '../../cache/codecs/codec.js'
+import type { EnsembleOptions } from '../../cache/index.js'
+import { codec, list, number, oneOf } from '../parse.js'
 import { addDeriveOptions, type DeriveFlags, runDerive } from './derive.js'
 
 interface Flags extends DeriveFlags {
@@ -27,13 +28,13 @@ export function ensembleCommand(): Command {
       oneOf(['logits', 'probabilities'] as const),
       'logits' as const,
     )
-    .option('--codec <codec>', "f32 or f16 (default: the first one's)", oneOf(['f32', 'f16'] as const))
+    .option('--codec <codec>', `${CODECS} (default: the first one's)`, codec)
   return addDeriveOptions(command)
     .addHelpText('after', examples)
-    .action(async (dirs: string[], { weights, space, codec, ...flags }: Flags) => {
+    .action(async (dirs: string[], { weights, space, codec: kept, ...flags }: Flags) => {
       const { ensembleTargets } = await import('../../cache/index.js')
       await runDerive(flags, (options) =>
-        ensembleTargets(dirs, { ...options, space, ...(weights && { weights }), ...(codec && { codec }) }),
+        ensembleTargets(dirs, { ...options, space, ...(weights && { weights }), ...(kept && { codec: kept }) }),
       )
     })
 }
