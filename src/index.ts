@@ -22,6 +22,7 @@ export {
   type VerifyOptions,
   verifyTargets,
 } from './cache/index.js'
+export { type ChainEvent, type ChainOptions, type Link, trainChain } from './chain/index.js'
 export { type Engine, type EngineName, type EngineOptions, openEngine } from './engine/engine.js'
 export { DecantError, FormatError, InterruptedError, MismatchError, UnavailableError } from './errors.js'
 export { type ConfusedPair, describeTargets, type TargetsDescription } from './report/describe-targets.js'

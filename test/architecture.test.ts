@@ -11,7 +11,8 @@ const arrows: Record<string, string[]> = {
   engine: ['onnx'],
   student: ['source', 'cache', 'engine', 'onnx'],
   report: ['student', 'cache'],
-  cli: ['source', 'cache', 'teacher', 'student', 'engine', 'report', 'onnx'],
+  chain: ['source', 'cache', 'teacher', 'student', 'engine'],
+  cli: ['chain', 'source', 'cache', 'teacher', 'student', 'engine', 'report', 'onnx'],
 }
 const anyone = ['errors', 'random', 'thread', 'version']
 

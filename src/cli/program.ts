@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { version } from '../version.js'
+import { chainCommand } from './commands/chain.js'
 import { convertCommand } from './commands/convert.js'
 import { ensembleCommand } from './commands/ensemble.js'
 import { exportCommand } from './commands/export.js'
@@ -33,6 +34,7 @@ export function buildProgram(): Command {
     softenCommand(),
     trainCommand(),
     sweepCommand(),
+    chainCommand(),
   ]
   for (const command of commands) {
     command.exitOverride().showHelpAfterError('(add --help for the options and examples)')

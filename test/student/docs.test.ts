@@ -12,6 +12,7 @@ import { makeExample, temporaryFolder } from './fixtures.js'
 
 const text = await readFile(join(import.meta.dirname, '../../docs/methods.md'), 'utf8')
 const examples = text.split('\n').flatMap((line) => /^ {4}decant train (.*)$/.exec(line)?.[1] ?? [])
+const chains = text.split('\n').flatMap((line) => /^ {4}decant chain targets (.*) --out \S+$/.exec(line)?.[1] ?? [])
 
 const dirs: Record<string, string> = {}
 beforeAll(async () => {
@@ -44,6 +45,11 @@ describe('docs/methods.md', () => {
 
   it.each(examples)('decant train %s', async (flags) => {
     expect((await train(flags.split(' '))).out).toMatch(/trained in/)
+  })
+
+  it.each(chains)('decant chain targets %s', async (flags) => {
+    const more = ['--epochs', '1', '--batch', '32', '--out', await temporaryFolder()]
+    expect((await runCommand('chain', dirs.targets!, ...flags.split(' '), ...more)).out).toMatch(/1\. .*\n2\. /)
   })
 
   it("shows a method of the user's own that trains", async () => {

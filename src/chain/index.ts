@@ -1,0 +1,1 @@
+export { type ChainEvent, type ChainOptions, type Link, trainChain } from './chain.js'

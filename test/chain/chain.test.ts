@@ -1,0 +1,56 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { openTargets } from '../../src/cache/index.js'
+import { openEngine } from '../../src/engine/engine.js'
+import { withViews } from '../../src/source/index.js'
+import { trainStudent } from '../../src/student/index.js'
+import { exportTargets } from '../../src/teacher/index.js'
+import { runCommand } from '../cli/output.js'
+import { writeLinearTeacher } from '../helpers/teachers.js'
+import { makeExample, temporaryFolder } from '../student/fixtures.js'
+
+it('trains an assistant and its student, each link an ordinary student and an ordinary cache', async () => {
+  const { dir, source } = await makeExample(120)
+  const out = await temporaryFolder()
+  const flags = ['--student', 'mlp:16', '--student', 'linear', '--epochs', '3', '--batch', '32', '--out', out]
+  const chain = () => runCommand('chain', join(dir, 'targets'), ...flags)
+  const said = (await chain()).out
+  expect(said).toMatch(/1\. mlp:16 by kd, .*accuracy .*\n2\. linear by kd/)
+  // The same by hand, from the cache of the first.
+  const targets = await openTargets(join(out, '1', 'targets'))
+  const engine = await openEngine('onnx')
+  expect(targets.manifest.teacher).toMatchObject({ file: 'student.onnx' })
+  const byHand = await trainStudent({ targets, source, engine, student: 'linear', epochs: 3, batch: 32, seed: 2 })
+  const { metrics } = JSON.parse(await readFile(join(out, '2', 'student', 'metrics.json'), 'utf8'))
+  expect(JSON.parse(JSON.stringify(byHand.metrics))).toEqual(metrics)
+  await targets.close()
+  // Once more: nothing is made again.
+  expect((await chain()).out).toBe(said)
+})
+
+it('trains generations of one student from labels on, on the views of the first targets', async () => {
+  const { dir, source } = await makeExample(60)
+  const teacher = join(dir, 'teacher.onnx')
+  writeLinearTeacher(teacher, { side: 6, classes: 3 })
+  const views = withViews(source, { count: 2, augment: 'crop:1', seed: 3 })
+  await exportTargets({ source: views, teacher, out: join(dir, 'views') })
+  const out = await temporaryFolder()
+  const flags = ['--generations', '3', '--first', 'ce', '--alpha', '1', '-T', '1', '--epochs', '2', '--out', out]
+  const said = (await runCommand('chain', join(dir, 'views'), '--student', 'linear', ...flags)).out
+  expect(said).toMatch(/1\. linear by ce.*\n2\. linear by kd.*\n3\. linear by kd/)
+  const [first, second] = await Promise.all(
+    ['views', join(out, '2', 'targets')].map((d) => openTargets(d.includes('/') ? d : join(dir, d))),
+  )
+  expect(second!.manifest.views).toEqual(first!.manifest.views)
+  const [a, b] = await Promise.all([first!.load(), second!.load()])
+  expect(b.ids()).toEqual(a.ids())
+  expect(b.columns.view_params).toEqual(a.columns.view_params)
+  await Promise.all([first!.close(), second!.close()])
+})
+
+it('refuses generations of several students', async () => {
+  const { dir } = await makeExample(20)
+  const flags = ['--student', 'linear', '--student', 'mlp:4', '--generations', '2', '--out', await temporaryFolder()]
+  await expect(runCommand('chain', join(dir, 'targets'), ...flags)).rejects.toThrow('--generations are of one student')
+})
