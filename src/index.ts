@@ -25,9 +25,11 @@ export {
 export { type ChainEvent, type ChainOptions, type Link, trainChain } from './chain/index.js'
 export { type Engine, type EngineName, type EngineOptions, openEngine } from './engine/engine.js'
 export { DecantError, FormatError, InterruptedError, MismatchError, UnavailableError } from './errors.js'
-export { type ConfusedPair, describeTargets, type TargetsDescription } from './report/describe-targets.js'
+export { describeTargets, type TargetsDescription } from './report/describe-targets.js'
 export { openSource, type Preprocess, readPreprocess, type Source, type ViewsPlan, withViews } from './source/index.js'
 export {
+  type ConfusedPair,
+  type CostTable,
   type Grid,
   type LossInputs,
   type MakeStudent,

@@ -7,6 +7,7 @@ import { exportCommand } from './commands/export.js'
 import { inspectCommand } from './commands/inspect.js'
 import { lineageCommand } from './commands/lineage.js'
 import { mergeCommand } from './commands/merge.js'
+import { reportCommand } from './commands/report.js'
 import { selectCommand } from './commands/select.js'
 import { softenCommand } from './commands/soften.js'
 import { sweepCommand } from './commands/sweep.js'
@@ -35,6 +36,7 @@ export function buildProgram(): Command {
     trainCommand(),
     sweepCommand(),
     chainCommand(),
+    reportCommand(),
   ]
   for (const command of commands) {
     command.exitOverride().showHelpAfterError('(add --help for the options and examples)')

@@ -5,5 +5,6 @@ export { type ExternalData, type SessionSource, sessionSource } from './external
 export { findLogits, type Logits, type LogitsKind } from './find-logits.js'
 export { type FusedTeacher, type FuseOptions, fuseTeacher, type ImageInput } from './fuse-teacher.js'
 export { type Dimension, encodeModel, GraphBuilder } from './graph-builder.js'
+export { type CountedModel, countedModel } from './multiply-adds.js'
 export { printGraph } from './print-graph.js'
 export { type Model, readModel } from './read-model.js'

@@ -1,32 +1,25 @@
 import { softTargets, type Targets } from '../cache/index.js'
+// not from its index, which loads tfjs
+import { type ConfusedPair, createClassMeans, MAX_MATRIX_CLASSES } from '../student/class-means.js'
 import { createTally, type Tally } from '../student/tally.js'
 
 /** What a soft-target dataset says, read in one pass: the teacher's accuracy and calibration on the labels that are there, and more. */
 export interface TargetsDescription extends Tally {
   /** By temperature: mean entropy in nats (at most log C), and the mean of the largest soft target. */
   softness: { temperature: number; entropy: number; top: number }[]
-  /** Pairs of classes that the teacher finds alike, most first. */
+  /** Pairs of classes that the teacher finds alike at T = 1, most first. Classes by label, else by the teacher's top class. */
   confused: ConfusedPair[]
-}
-
-/** `mass`: mean soft target at T = 1 that samples of either class give to the other. Classes by label, else by the teacher's top class. */
-export interface ConfusedPair {
-  classes: [number, number]
-  mass: number
 }
 
 export const inspectedTemperatures = [1, 2, 4, 8, 20]
 const PAIRS = 5
-/** The matrix of class by class means is left out beyond this: 4,096² float64 are 134 MB. */
-const MAX_MATRIX_CLASSES = 4096
 
 /** @throws FormatError where a shard is not what was written: every hash is checked while it is read */
 export async function describeTargets(targets: Targets, signal?: AbortSignal): Promise<TargetsDescription> {
   const { classes } = targets
   const tally = createTally(classes)
   const softness = inspectedTemperatures.map((temperature) => ({ temperature, entropy: 0, top: 0 }))
-  const mass = classes <= MAX_MATRIX_CLASSES ? new Float64Array(classes * classes) : undefined
-  const rowsOf = new Float64Array(classes)
+  const means = classes <= MAX_MATRIX_CLASSES ? createClassMeans(classes) : undefined
 
   for await (const chunk of targets.chunks({ verify: true, ...(signal && { signal }) })) {
     tally.add(chunk.logits, chunk.labels)
@@ -42,10 +35,9 @@ export async function describeTargets(targets: Targets, signal?: AbortSignal): P
         }
         at.entropy += entropy
         at.top += top
-        if (mass && at.temperature === 1) {
+        if (means && at.temperature === 1) {
           const own = chunk.labels[row]! >= 0 ? chunk.labels[row]! : soft.indexOf(top)
-          rowsOf[own]!++
-          for (let c = 0; c < classes; c++) mass[own * classes + c]! += soft[c]!
+          means.add(own, soft)
         }
       }
     }
@@ -54,21 +46,5 @@ export async function describeTargets(targets: Targets, signal?: AbortSignal): P
     at.entropy /= targets.rows
     at.top /= targets.rows
   }
-  return { ...tally.result(), softness, confused: mass ? confusedPairs(mass, rowsOf) : [] }
-}
-
-function confusedPairs(mass: Float64Array, rowsOf: Float64Array): ConfusedPair[] {
-  const classes = rowsOf.length
-  const share = (from: number, to: number) => (rowsOf[from]! > 0 ? mass[from * classes + to]! / rowsOf[from]! : 0)
-  const best: ConfusedPair[] = []
-  for (let a = 0; a < classes; a++) {
-    for (let b = a + 1; b < classes; b++) {
-      const pair: ConfusedPair = { classes: [a, b], mass: (share(a, b) + share(b, a)) / 2 }
-      if (best.length === PAIRS && pair.mass <= best[PAIRS - 1]!.mass) continue
-      best.push(pair)
-      best.sort((x, y) => y.mass - x.mass)
-      best.length = Math.min(best.length, PAIRS)
-    }
-  }
-  return best
+  return { ...tally.result(), softness, confused: means?.pairs(PAIRS) ?? [] }
 }

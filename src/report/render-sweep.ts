@@ -1,5 +1,6 @@
 import Table from 'cli-table3'
 import type { Interval, SweepRow } from '../student/index.js'
+import { varied } from './names.js'
 
 const borderless = {
   top: '', 'top-mid': '', 'top-left': '', 'top-right': '',
@@ -42,14 +43,6 @@ export function renderSweep(rows: SweepRow[]): string {
     ])
   }
   return table.toString()
-}
-
-/** The parameters that the sweep varied, as `name=value`. */
-function varied({ method, parameters }: SweepRow, rows: SweepRow[]): string[] {
-  const same = rows.filter((row) => row.method === method)
-  return Object.entries(parameters)
-    .filter(([name, value]) => same.some((row) => row.parameters[name] !== value))
-    .map(([name, value]) => `${name}=${value}`)
 }
 
 function show(value: Interval | undefined, scale: number, digits: number, signed = false): string {

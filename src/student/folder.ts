@@ -62,7 +62,9 @@ export async function readJson(path: string): Promise<unknown> {
 export async function openParent(dir: string): Promise<void> {
   try {
     await mkdir(join(dir, 'students'), { recursive: true })
-    const foreign = (await readdir(dir)).find((file) => !/^(students|sweep\.(json|csv)(\.tmp)?)$/.test(file))
+    const foreign = (await readdir(dir)).find(
+      (file) => !/^(students|(sweep\.(json|csv)|report\.html)(\.tmp)?)$/.test(file),
+    )
     if (foreign) throw new DecantError(`${dir}: not empty and no sweep's folder: it holds ${foreign}`)
   } catch (error) {
     throw diskError(error, dir)

@@ -1,5 +1,7 @@
 export type { EpochRecord } from './checkpoint.js'
+export { type ConfusedPair, createClassMeans, MAX_MATRIX_CLASSES } from './class-means.js'
 export { completeConfig, defaults, type StudentConfig } from './config.js'
+export { type CostTable, costSchema, type ModelCost, measureCosts } from './cost.js'
 export { type Dataset, loadDataset } from './dataset.js'
 export type { Provenance } from './folder.js'
 export type { InputTable, StudentInput } from './inputs.js'
@@ -11,9 +13,18 @@ export { printStep } from './print-step.js'
 export { loadStudent, readSummary } from './save.js'
 export { learningRateAt, type Schedule } from './schedule.js'
 export { type SweepEvent, type SweepOptions, type SweepResult, sweep } from './sweep.js'
+export { type Similarity, type SweepFacts, sweepFactsSchema } from './sweep-facts.js'
 export { type Grid, type PlannedStudent, planSweep } from './sweep-plan.js'
-export { formatCsv, type Measure, type Point, type SweepRow, type SweepStudent, tabulate } from './sweep-table.js'
-export { createTally, type Tally } from './tally.js'
+export {
+  formatCsv,
+  type Measure,
+  type Point,
+  type SweepRow,
+  type SweepStudent,
+  sweepStudentSchema,
+  tabulate,
+} from './sweep-table.js'
+export { createTally, type PerClass, type Reliability, type Tally } from './tally.js'
 export type { TeacherTargets } from './targets.js'
 export {
   type TrainDataOptions,

@@ -1,6 +1,7 @@
-import type { EpochRecord } from './checkpoint.js'
+import { z } from 'zod'
+import { type EpochRecord, epochSchema } from './checkpoint.js'
 import { type Interval, interval } from './interval.js'
-import type { Metrics } from './metrics.js'
+import { type Metrics, metricsSchema } from './metrics.js'
 import { isControl } from './sweep-plan.js'
 
 /** One student of a sweep, and how good it came out. */
@@ -12,6 +13,20 @@ export interface SweepStudent extends Point {
   /** why there is no student: its training failed */
   failed?: string
 }
+
+/** For sweep.json. */
+export const sweepStudentSchema: z.ZodType<SweepStudent> = z.strictObject({
+  student: z.string(),
+  method: z.string(),
+  temperature: z.number().positive(),
+  alpha: z.number(),
+  parameters: z.record(z.string(), z.number()),
+  seed: z.int(),
+  metrics: metricsSchema.nullable(),
+  history: z.array(epochSchema),
+  seconds: z.number().min(0),
+  failed: z.string().optional(),
+})
 
 /** What the students of one row of the table have in common. A method without temperature has T = 1; without a teacher, α = 0. */
 export interface Point {

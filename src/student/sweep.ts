@@ -7,10 +7,12 @@ import type { Source } from '../source/index.js'
 import { startThread } from '../thread.js'
 import type { EpochRecord } from './checkpoint.js'
 import type { StudentConfig } from './config.js'
+import { type CostTable, measureCosts } from './cost.js'
 import { type Dataset, loadDataset } from './dataset.js'
 import { openParent } from './folder.js'
 import type { Metrics } from './metrics.js'
-import { type Grid, planSweep } from './sweep-plan.js'
+import { gatherFacts, type SweepFacts } from './sweep-facts.js'
+import { type Grid, type PlannedStudent, planSweep } from './sweep-plan.js'
 import { formatCsv, type SweepRow, type SweepStudent, tabulate } from './sweep-table.js'
 import type { TrainEvent } from './train.js'
 
@@ -25,6 +27,8 @@ export interface SweepOptions {
   engine: SweepEngine
   /** Worker threads, each training one student at a time. The results do not depend on it. */
   jobs: number
+  /** The teacher's ONNX file: it is measured beside the students. */
+  teacher?: string
   /** Folder: students/<name>/ for each, sweep.json and sweep.csv. Students that are finished in it are not trained again. */
   out?: string
   signal?: AbortSignal
@@ -39,6 +43,9 @@ export type SweepEvent =
 export interface SweepResult {
   students: SweepStudent[]
   table: SweepRow[]
+  data: SweepFacts
+  /** Of the files in `out`, one for each kind of student, and of the teacher's where it was given; null without `out`. */
+  costs: CostTable | null
   /** of this run */
   seconds: number
 }
@@ -62,7 +69,7 @@ export type FromWorker =
  * go on. @throws InterruptedError after every student in hand wrote its checkpoint
  */
 export async function sweep(options: SweepOptions): Promise<SweepResult> {
-  const { targets, source, evaluate, grid, base = {}, out, signal, onEvent = () => {} } = options
+  const { targets, source, evaluate, grid, base = {}, teacher, out, signal, onEvent = () => {} } = options
   const began = performance.now()
   const plan = await planSweep(grid, base, { evaluated: evaluate !== undefined })
   if (out !== undefined) await openParent(out)
@@ -70,6 +77,9 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
   const load = async (): Promise<SweepData> => {
     const evaluation = evaluate && (await loadDataset({ ...evaluate, shared: true, signal }))
     const dataset = await loadDataset({ targets, source, shared: true, signal })
+    // That it can be run is told now, not after hours.
+    if (teacher !== undefined)
+      await measureCosts({ models: [{ name: 'teacher', path: teacher }], shape: dataset.input.shape })
     onEvent({ type: 'plan', students: plan.map(({ name }) => name), jobs })
     return { dataset, evaluation }
   }
@@ -108,15 +118,41 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
       `stopped after ${done} of ${plan.length} students; ${out ? 'run the same command again to continue' : 'nothing is kept without a folder'}`,
     )
   }
-  const result: SweepResult = { students, table: tabulate(students), seconds: (performance.now() - began) / 1000 }
+  const seconds = (performance.now() - began) / 1000
+  const trained = plan.filter((_, index) => students[index]!.failed === undefined)
+  const { holdout } = plan[0]!.config
+  const { dataset, evaluation } = await data
+  const result: SweepResult = {
+    students,
+    table: tabulate(students),
+    data: gatherFacts({ dataset, evaluation, holdout, teacher: targets.manifest.teacher.file }),
+    costs: out === undefined ? null : await costsOf(trained, { out, teacher, shape: dataset.input.shape }),
+    seconds,
+  }
   if (out !== undefined) {
     await replaceFile(
       join(out, 'sweep.json'),
-      `${JSON.stringify({ format: 'decant-sweep', version: 1, ...result }, null, 2)}\n`,
+      `${JSON.stringify({ format: 'decant-sweep', version: 2, ...result }, null, 2)}\n`,
     )
     await replaceFile(join(out, 'sweep.csv'), formatCsv(students))
   }
   return result
+}
+
+/** The costs of the teacher and of one student of each kind: seeds and methods do not change them. */
+async function costsOf(
+  trained: PlannedStudent[],
+  options: { out: string; teacher?: string | undefined; shape: readonly number[] },
+): Promise<CostTable> {
+  const { out, teacher, shape } = options
+  const kinds = new Map<string, string>()
+  for (const { name, config } of trained)
+    if (!kinds.has(config.student)) kinds.set(config.student, join(out, 'students', name, 'student.onnx'))
+  const models = [...kinds].map(([name, path]) => ({ name, path }))
+  return measureCosts({
+    models: [...(teacher === undefined ? [] : [{ name: 'teacher', path: teacher }]), ...models],
+    shape,
+  })
 }
 
 /** Keeps one worker busy until nothing is left to take, or the signal says to stop. */

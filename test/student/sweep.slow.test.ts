@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { openEngine } from '../../src/engine/engine.js'
 import { InterruptedError } from '../../src/errors.js'
+import { readSweep } from '../../src/report/read-sweep.js'
 import { type SweepEvent, type SweepOptions, sweep } from '../../src/student/sweep.js'
 import { trainOnDataset } from '../../src/student/train.js'
 import { type Example, makeExample, temporaryFolder } from './fixtures.js'
@@ -53,10 +54,14 @@ describe('sweep', () => {
 
     expect(JSON.parse(await readFile(join(out, 'sweep.json'), 'utf8'))).toMatchObject({
       format: 'decant-sweep',
-      version: 1,
+      version: 2,
       students: continued.students,
       table: continued.table,
+      data: { rows: 200, classes: 3, measuredOn: 'held-out rows' },
+      costs: { models: [{ name: 'mlp:4', parameters: 36 * 4 + 4 + 4 * 3 + 3, multiplyAdds: 36 * 4 + 4 * 3 }] },
     })
+    const { table: _, ...again } = continued
+    expect(await readSweep(out)).toMatchObject(again)
     expect((await readFile(join(out, 'sweep.csv'), 'utf8')).split('\r\n')).toHaveLength(4 + 2)
   })
 

@@ -2,6 +2,7 @@ import { access, constants, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { dirname } from 'node:path'
 import { Command } from 'commander'
+import { DecantError } from '../../errors.js'
 import type { SweepEvent } from '../../student/index.js'
 import { duration, percent } from '../format.js'
 import { interruptible } from '../interrupt.js'
@@ -25,6 +26,7 @@ interface Flags extends StudentFlags {
   set?: Record<string, number[]>
   seed?: number[]
   jobs: number
+  teacher?: string
   out?: string
   csv?: string
 }
@@ -59,7 +61,11 @@ export function sweepCommand(): Command {
     )
     .option('--seed <n...>', 'seeds (default: 1, 2, 3)', list(integer(0)))
     .option('--jobs <n>', 'students trained at once, a thread each', integer(1, 256), availableParallelism())
-    .option('--out <dir>', 'a folder a student, sweep.json and sweep.csv (default: the table only)')
+    .option(
+      '--teacher <file>',
+      "the teacher's ONNX file, to measure its size and speed beside the students' (with --out)",
+    )
+    .option('--out <dir>', 'a folder a student, report.html, sweep.json and sweep.csv (default: the table only)')
     .option('--csv <file>', 'also write the students as CSV')
   return addStudentOptions(command).addHelpText('after', examples).action(run)
 }
@@ -67,8 +73,12 @@ export function sweepCommand(): Command {
 async function run(dir: string, flags: Flags): Promise<void> {
   const { formatCsv, sweep } = await import('../../student/index.js')
   const { renderSweep } = await import('../../report/render-sweep.js')
+  const { writeReport } = await import('../../report/write-report.js')
   const warned = new Set<string>()
   const terminal = openTerminal({ json: flags.json === true })
+  if (flags.teacher !== undefined && flags.out === undefined) {
+    throw new DecantError('--teacher goes with --out: the files of teacher and students are measured')
+  }
   if (flags.csv !== undefined) await access(dirname(flags.csv), constants.W_OK) // told now, not after hours
   const data = await openStudentData(dir, flags.source)
   const evaluation =
@@ -94,6 +104,7 @@ async function run(dir: string, flags: Flags): Promise<void> {
           engine: engineOf(flags),
           jobs: flags.jobs,
           ...(flags.out !== undefined && { out: flags.out }),
+          ...(flags.teacher !== undefined && { teacher: flags.teacher }),
           signal,
           onEvent: (event) => show(event, terminal, warned),
         }),
@@ -108,7 +119,7 @@ async function run(dir: string, flags: Flags): Promise<void> {
       terminal.note(`failed: ${student} ${method} T=${temperature} alpha=${alpha} seed ${seed}: ${failed}`)
       process.exitCode = 1
     }
-    if (flags.out !== undefined) terminal.print(`wrote ${flags.out}`)
+    if (flags.out !== undefined) terminal.print(`wrote ${flags.out}; open ${await writeReport(flags.out, result)}`)
   } finally {
     terminal.settle()
     await evaluation?.close()

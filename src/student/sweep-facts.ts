@@ -1,0 +1,138 @@
+import { z } from 'zod'
+import { softTargets } from '../cache/index.js'
+import { createClassMeans, MAX_MATRIX_CLASSES } from './class-means.js'
+import { type Dataset, holdOut } from './dataset.js'
+import type { KnownClasses } from './metrics.js'
+import { createTally, type Tally, tallySchema } from './tally.js'
+import { teacherOf } from './targets.js'
+
+/** What the students of a sweep learned from, and what they were measured on. */
+export interface SweepFacts {
+  /** of the dataset that was learned from, held-out ones included */
+  rows: number
+  classes: number
+  names: string[] | null
+  measuredOn: 'evaluation' | 'held-out rows' | 'nothing'
+  teacher: {
+    file: string
+    /** on the rows that the students were measured on; null where none were, and where not all classes' logits are kept */
+    metrics: Tally | null
+  }
+  similarity: Similarity | null
+}
+
+/** How the teacher finds classes alike. */
+export interface Similarity {
+  temperature: number
+  /** samples that the means are over */
+  rows: number
+  /** the classes that are shown: all, or the most alike where they are many */
+  classes: number[]
+  /** [from][to]: the mean soft target that samples of class `from` (by label, else by the teacher's top class) give to class `to` */
+  means: number[][]
+}
+
+/** High enough to see more than the diagonal, and the temperature that students learn at unless told otherwise. */
+const TEMPERATURE = 4
+/** More rows than this do not change what the picture shows; they are taken evenly over the dataset. */
+const MAX_ROWS = 50_000
+/** More classes cannot be read in one picture. */
+const MAX_SHOWN = 30
+const CHUNK = 1000
+
+export function gatherFacts(options: {
+  dataset: Dataset
+  evaluation?: Dataset | undefined
+  holdout: number
+  teacher: string
+}): SweepFacts {
+  const { dataset, evaluation, holdout, teacher } = options
+  const { rows, classes, names } = dataset
+  const [on, measured] = evaluation
+    ? [evaluation, holdOut(evaluation, 1).held]
+    : [dataset, holdOut(dataset, holdout).held]
+  return {
+    rows,
+    classes,
+    names,
+    measuredOn: evaluation ? 'evaluation' : measured.length > 0 ? 'held-out rows' : 'nothing',
+    teacher: { file: teacher, metrics: measured.length > 0 ? measureTeacher(on, measured) : null },
+    similarity: classes <= MAX_MATRIX_CLASSES ? findSimilar(dataset) : null,
+  }
+}
+
+function measureTeacher({ targets, labels, classes }: Dataset, rows: Uint32Array): Tally | null {
+  const tally = createTally(classes)
+  for (let at = 0; at < rows.length; at += CHUNK) {
+    const some = rows.subarray(at, at + CHUNK)
+    const teacher = teacherOf(targets, some)
+    if (!(teacher instanceof Float32Array)) return null
+    tally.add(
+      teacher,
+      Int32Array.from(some, (row) => labels[row]!),
+    )
+  }
+  return tally.result()
+}
+
+/** Soft targets of one row; where not all classes are known, the others share what they have together evenly. */
+function softRow(teacher: Float32Array | KnownClasses, row: number, classes: number): Float64Array {
+  if (teacher instanceof Float32Array) {
+    return softTargets(teacher.subarray(row * classes, (row + 1) * classes), TEMPERATURE)
+  }
+  const { k, index, logits, logTail } = teacher
+  const own = logits.subarray(row * k, (row + 1) * k)
+  const tail = logTail(TEMPERATURE)[row]! * TEMPERATURE
+  const soft = softTargets([...own, tail], TEMPERATURE)
+  const all = new Float64Array(classes).fill(soft[k]! / Math.max(1, classes - k))
+  for (let i = 0; i < k; i++) all[index[row * k + i]!] = soft[i]!
+  return all
+}
+
+function findSimilar({ rows, classes, targets, labels }: Dataset): Similarity {
+  const means = createClassMeans(classes)
+  const every = Math.ceil(rows / MAX_ROWS)
+  const picked = Uint32Array.from({ length: Math.ceil(rows / every) }, (_, i) => i * every)
+  for (let at = 0; at < picked.length; at += CHUNK) {
+    const some = picked.subarray(at, at + CHUNK)
+    const teacher = teacherOf(targets, some)
+    some.forEach((row, i) => {
+      const soft = softRow(teacher, i, classes)
+      means.add(labels[row]! >= 0 ? labels[row]! : soft.indexOf(Math.max(...soft)), soft)
+    })
+  }
+  const shown = new Set<number>()
+  if (classes <= MAX_SHOWN) for (let c = 0; c < classes; c++) shown.add(c)
+  else {
+    for (const { classes: pair } of means.pairs(MAX_SHOWN))
+      for (const c of pair) if (shown.size < MAX_SHOWN) shown.add(c)
+  }
+  const list = [...shown]
+  return {
+    temperature: TEMPERATURE,
+    rows: picked.length,
+    classes: list,
+    means: list.map((from) => list.map((to) => means.mean(from, to))),
+  }
+}
+
+/** For sweep.json. */
+export const sweepFactsSchema: z.ZodType<SweepFacts> = z.strictObject({
+  rows: z.int().min(0),
+  classes: z.int().min(1),
+  names: z.array(z.string()).nullable(),
+  measuredOn: z.enum(['evaluation', 'held-out rows', 'nothing']),
+  teacher: z.strictObject({ file: z.string(), metrics: tallySchema.nullable() }),
+  similarity: z
+    .strictObject({
+      temperature: z.number(),
+      rows: z.int(),
+      classes: z.array(z.int().min(0)).max(MAX_SHOWN),
+      means: z.array(z.array(z.number().min(0).max(1)).max(MAX_SHOWN)).max(MAX_SHOWN),
+    })
+    .refine(
+      ({ classes, means }) => [means, ...means].every(({ length }) => length === classes.length),
+      'a row and a column for each class',
+    )
+    .nullable(),
+})
