@@ -39,6 +39,7 @@ export function createBatches(options: {
   method: Method
 }): Batches {
   const { dataset, rows, config, method } = options
+  const { positions, lengths } = dataset
   const { batch, seed, epochs, schedule, learningRate: base } = config
   const perEpoch = Math.ceil(rows.length / batch)
   const name = inputNames[dataset.input.kind]
@@ -57,6 +58,19 @@ export function createBatches(options: {
   ].filter(({ name }) => buffers[name])
   buffers.temperature!.fill(config.temperature)
   buffers.alpha!.fill(config.alpha)
+  const numberRows = (some: Uint32Array) => {
+    const { rows } = buffers
+    for (const [i, row] of some.entries())
+      for (let position = 0; position < positions; position++)
+        rows![i * positions + position] = row * positions + position
+  }
+  /** Weights of a stack of rows of which the first `real` count: 1 at their valid positions. */
+  const weigh = (some: Uint32Array, real: number): Float32Array => {
+    const weights = buffers.weights as Float32Array
+    weights.fill(0)
+    for (let i = 0; i < real; i++) weights.fill(1, i * positions, i * positions + (lengths?.[some[i]!] ?? 1))
+    return weights
+  }
   let [epoch, order, paired] = [-1, rows, rows]
   return {
     perEpoch,
@@ -77,8 +91,8 @@ export function createBatches(options: {
         gather(values, { width: sizes.get(name)! / batch, rows: some, into: buffers[name]! })
       }
       if (partners) gatherInputs(paired.subarray(start, end), buffers.partner as Inputs)
-      if (method.needs.rows) buffers.rows!.set(some)
-      buffers.weights!.fill(1, 0, real).fill(0, real)
+      if (method.needs.rows) numberRows(some)
+      const weights = weigh(some, real)
       for (let i = 0; i < count; i++) {
         buffers.learningRate![i] = learningRateAt(first + i, { schedule, base, steps: epochs * perEpoch, perEpoch })
         buffers.step![i] = first + i
@@ -88,9 +102,13 @@ export function createBatches(options: {
         inputs: Object.fromEntries(
           Object.entries(buffers).map(([name, all]) => [name, all.subarray(0, count * sizes.get(name)!)]),
         ),
-        weights: Array.from({ length: count }, (_, i) => Math.min(batch, real - i * batch)),
+        weights: Array.from({ length: count }, (_, i) =>
+          weights.subarray(i * batch * positions, (i + 1) * batch * positions).reduce(sum, 0),
+        ),
         learningRate: buffers.learningRate![count - 1]!,
       }
     },
   }
 }
+
+const sum = (a: number, b: number) => a + b

@@ -3,7 +3,7 @@ import { type Fidelity, hashManifest, type Lineage, lineageOf, type Targets, vie
 import { DecantError, FormatError, InterruptedError } from '../errors.js'
 import { affine, type Preprocess } from '../source/preprocess.js'
 import type { Inputs, Source } from '../source/source.js'
-import { allocate, type Domain, type InputTable, widthOf } from './inputs.js'
+import { allocate, type Domain, describeInput, type InputTable, type StudentInput, widthOf } from './inputs.js'
 import { openInputs } from './row-inputs.js'
 import { emptyTargets, type StoredTargets, storeChunk } from './targets.js'
 
@@ -17,7 +17,14 @@ export interface Dataset extends Domain {
   targets: StoredTargets
   /** What the codec lost, as it was measured when the targets were written. */
   fidelity?: Fidelity
-  /** int32 [n], -1 = no label */
+  /** L, where the teacher has a target for each position of a sequence; else 1. Losses and metrics are then over the valid positions. */
+  positions: number
+  /** int32 [n]: valid positions of each row, the first ones; null where `positions` is 1 */
+  lengths: Int32Array | null
+  /**
+   * int32 [n·L], -1 = no label. Of sequences: the token at the next position, where the classes are the tokens (there are at least as
+   * many), none where they are others.
+   */
   labels: Int32Array
   /** int32 [n], which sample a row is a view of: 0, 1, …, in the order of the rows */
   samples: Int32Array
@@ -44,17 +51,19 @@ export async function loadDataset(options: {
 }): Promise<Dataset> {
   const { targets, source, shared = false, signal } = options
   const { manifest, classes, names, rows } = targets
+  const { positions = 1 } = manifest
   if (rows === 0) throw new DecantError(`${targets.dir}: no rows to train on`)
   const reader = openInputs({ targets, source, shared, signal })
   const { input } = reader
   const width = widthOf(input)
-  if (rows * Math.max(width, classes) * 4 > constants.MAX_LENGTH) {
+  if (rows * Math.max(width, positions * classes) * 4 > constants.MAX_LENGTH) {
     throw new DecantError(
       `${targets.dir}: ${rows} rows of ${width} inputs and ${classes} logits do not fit into memory: at most ${constants.MAX_LENGTH} bytes each`,
     )
   }
-  const stored = emptyTargets({ codec: manifest.codec, classes, rows, shared })
-  const labels = new Int32Array(allocate(rows * 4, shared))
+  const stored = emptyTargets({ codec: manifest.codec, classes, positions, rows, shared })
+  const labels = new Int32Array(allocate(rows * positions * 4, shared)).fill(-1)
+  const lengths = positions > 1 ? new Int32Array(allocate(rows * 4, shared)) : null
   const samples = new Int32Array(allocate(rows * 4, shared))
   const hashes = new Uint32Array(allocate(rows * 4, shared))
   const sampleOf = createNumbering(manifest)
@@ -62,11 +71,12 @@ export async function loadDataset(options: {
   try {
     for await (const chunk of targets.chunks({ signal, verify: true })) {
       storeChunk(stored, chunk)
-      labels.set(chunk.labels, chunk.first)
+      if (positions === 1) labels.set(chunk.labels, chunk.first)
+      lengths?.set(chunk.columns.length!, chunk.first)
       for (let i = 0; i < chunk.rows; i++) {
         const row = chunk.first + i
         const id = chunk.idAt(i)
-        const label = labels[row]!
+        const label = chunk.labels[i]!
         if (label < -1 || label >= classes) {
           throw new FormatError(
             `${targets.dir}: row ${row} ('${id}'): label ${label}, expected 0..${classes - 1} or none`,
@@ -84,6 +94,8 @@ export async function loadDataset(options: {
   }
   const inputs = reader.table()
   if (input.kind === 'tokens') input.vocabulary = countTokens(inputs.values, targets.dir)
+  if (lengths && checkPositions(input, { positions, classes, dir: targets.dir }))
+    takeNext(inputs.values, { length: positions, into: labels })
   const preprocess: Preprocess = { version: 1, ...manifest.preprocess }
   const sha256 = await hashManifest(targets.dir)
   return {
@@ -95,6 +107,8 @@ export async function loadDataset(options: {
     normalisation: input.kind === 'image' ? affine(preprocess, input.shape[2]!) : null,
     targets: stored,
     ...(manifest.fidelity && { fidelity: manifest.fidelity }),
+    positions,
+    lengths,
     labels,
     samples,
     hashes,
@@ -137,9 +151,27 @@ export function hashId(id: string): number {
   return (h ^ (h >>> 16)) >>> 0
 }
 
-/** Splits the rows by the hash of their id: the same share is held out for every student, seed and machine. */
+/** Whether the classes are the tokens. @throws FormatError where the inputs are no sequences of so many positions */
+function checkPositions(input: StudentInput, options: { positions: number; classes: number; dir: string }): boolean {
+  const { positions, classes, dir } = options
+  if (input.kind !== 'tokens' || input.shape[0] !== positions)
+    throw new FormatError(
+      `${dir}: targets of ${positions} positions: expected as many tokens, found ${describeInput(input)}`,
+    )
+  return input.vocabulary! <= classes
+}
+
+/** Labels of a causal language model: at each position the next token, none at the last. Both [n, length]. */
+function takeNext(tokens: Inputs, { length, into }: { length: number; into: Int32Array }): void {
+  for (let at = 0; at < tokens.length; at++) if ((at + 1) % length !== 0) into[at] = tokens[at + 1]!
+}
+
+/**
+ * Splits the rows by the hash of their id: the same share is held out for every student, seed and machine. Rows without a valid position
+ * are left out.
+ */
 export function holdOut(dataset: Dataset, share: number): { train: Uint32Array; held: Uint32Array } {
-  const rows = Uint32Array.from({ length: dataset.rows }, (_, i) => i)
+  const rows = Uint32Array.from({ length: dataset.rows }, (_, i) => i).filter((row) => dataset.lengths?.[row] !== 0)
   const isHeld = (row: number) => dataset.hashes[row]! < share * 2 ** 32
   return { train: rows.filter((row) => !isHeld(row)), held: rows.filter(isHeld) }
 }

@@ -1,11 +1,11 @@
-import type * as tf from '@tensorflow/tfjs-core'
+import * as tf from '@tensorflow/tfjs-core'
 import { type LayersModel, model as makeModel, type SymbolicTensor } from '@tensorflow/tfjs-layers'
 import { DecantError } from '../errors.js'
 import type { Method } from './method.js'
 
 /** What a student makes of B rows. */
 export interface StudentOutputs {
-  /** float32 [B, C], raw */
+  /** float32 [B, C], raw; of sequences B·L rows, one for each position */
   logits: tf.Tensor2D
   /** What the last layer makes the logits of, float32 [B, F]. Only for methods that need it. */
   features: tf.Tensor2D
@@ -56,7 +56,7 @@ export const shapesOf = (taps: Taps | undefined): StudentShapes => ({
 /** The student in training: normalised inputs [B, H, W, C] to its outputs. */
 export function createForward(model: LayersModel, taps?: Taps): (x: tf.Tensor) => StudentOutputs {
   if (!taps) {
-    const logits = (x: tf.Tensor) => model.apply(x, { training: true }) as tf.Tensor2D
+    const logits = (x: tf.Tensor) => asRows(model.apply(x, { training: true }) as tf.Tensor)
     return (x) => ({
       logits: logits(x),
       get stages() {
@@ -75,6 +75,10 @@ export function createForward(model: LayersModel, taps?: Taps): (x: tf.Tensor) =
     return { logits: logits as tf.Tensor2D, features: features as tf.Tensor2D, stages: stages as tf.Tensor4D[] }
   }
 }
+
+/** Logits by position, [B, L, C], as rows [B·L, C]. */
+const asRows = (logits: tf.Tensor): tf.Tensor2D =>
+  (logits.rank === 3 ? tf.reshape(logits, [-1, logits.shape[2]!]) : logits) as tf.Tensor2D
 
 function refuse(): never {
   throw new DecantError("the method looks into the student, and its `needs.student` doesn't say so")

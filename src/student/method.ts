@@ -25,7 +25,7 @@ import { findModule, isPath } from './module.js'
 import type { PartnerKind } from './partners.js'
 import type { TeacherTargets } from './targets.js'
 
-/** One batch as a method sees it: B rows, C classes. Logits are raw (T = 1). */
+/** One batch as a method sees it: B rows, C classes; of sequences each position is a row, padding with weight 0. Logits are raw (T = 1). */
 export interface LossInputs {
   /** float32 [B, C], the gradient flows into these */
   studentLogits: tf.Tensor2D
@@ -33,14 +33,14 @@ export interface LossInputs {
   student: StudentOutputs
   /** Runs the student on the partners of these rows, in training as they are. Only for methods that need `partner`. */
   partner(): StudentOutputs
-  /** int32 [B], the rows' numbers in the dataset. Only for methods that need `rows`. */
+  /** int32 [B], the rows' numbers in the dataset (of sequences: r·L + position). Only for methods that need `rows`. */
   rows: tf.Tensor1D
   /** What the method's `attach` made. */
   attached: Attachment
   teacher: TeacherTargets
   /** int32 [B], -1 = no label */
   labels: tf.Tensor1D
-  /** float32 [B], 0 for the rows that pad the last batch */
+  /** float32 [B], 0 for the rows that pad the last batch, and for padding of sequences */
   weights: tf.Tensor1D
   /** float32 [] */
   temperature: tf.Scalar
@@ -158,6 +158,9 @@ export function checkTargets(
   const { kind } = codecOf(targets.codec)
   if (needs.labels && labels.every((label) => label < 0)) {
     throw new DecantError(`method '${name}' learns from labels, and no row of the targets has one`)
+  }
+  if (needs.partner === 'class' && (targets.positions ?? 1) > 1) {
+    throw new DecantError(`method '${name}' compares rows of a class, and a row of the targets is a sequence`)
   }
   if (needs.partner === 'view' && samples.at(-1) === samples.length - 1) {
     throw new DecantError(

@@ -19,21 +19,21 @@ export const variablesOf = (weights: LayersModel['weights']): tf.Variable[] =>
 
 /**
  * Inputs of a training step: B rows, those that pad the last batch with weight 0, what the teacher said of them where the method looks
- * at it, and what changes from step to step.
+ * at it, and what changes from step to step. Targets, labels and weights of sequences are of B·L rows: one for each position.
  */
 export function trainInputs(
   batch: number,
-  { input, targets }: Pick<Dataset, 'input' | 'targets'>,
+  { input, positions, targets }: Pick<Dataset, 'input' | 'positions' | 'targets'>,
   { needs }: Pick<Method, 'needs'>,
 ): Record<string, InputSpec> {
   const scalar: InputSpec = { shape: [], dtype: 'float32' }
   return {
     [inputNames[input.kind]]: inputSpec(input, batch),
     ...(needs.partner && { partner: inputSpec(input, batch) }),
-    ...(needs.rows && { rows: { shape: [batch], dtype: 'int32' } satisfies InputSpec }),
+    ...(needs.rows && { rows: { shape: [batch * positions], dtype: 'int32' } satisfies InputSpec }),
     ...(needs.teacher && targetInputs(batch, targets)),
-    labels: { shape: [batch], dtype: 'int32' },
-    weights: { shape: [batch], dtype: 'float32' },
+    labels: { shape: [batch * positions], dtype: 'int32' },
+    weights: { shape: [batch * positions], dtype: 'float32' },
     learningRate: scalar,
     temperature: scalar,
     alpha: scalar,
@@ -106,7 +106,7 @@ function refuse(): never {
   throw new DecantError("the method reads the teacher's targets, and its `needs.teacher` says that it does not")
 }
 
-/** The student's raw logits [B, classes] for a batch of the dataset's inputs. */
+/** The student's raw logits, [B, classes] or [B, L, classes], for a batch of the dataset's inputs. */
 export function predictStep(model: LayersModel, domain: Domain): Step {
   const name = inputNames[domain.input.kind]
   return (inputs) => ({ logits: model.apply(prepareInput(inputs[name]!, domain), { training: false }) as tf.Tensor })

@@ -21,8 +21,8 @@ export async function openRun(options: {
 }) {
   const { config, dataset, engine, checkpoint } = options
   const { train, held } = holdOut(dataset, config.holdout)
-  const { input, classes } = dataset
-  const model = await buildStudent(config.student, { input, classes, seed: config.seed })
+  const { input, positions, classes } = dataset
+  const model = await buildStudent(config.student, { input, positions, classes, seed: config.seed })
   const weights = variablesOf(model.weights)
   const trainable = variablesOf(model.trainableWeights)
   const method = await findMethod(config.method)
@@ -30,7 +30,12 @@ export async function openRun(options: {
   const { parameters } = config
   const attached: Attachment = {
     ...{ branches: [], memory: [] },
-    ...method.attach?.({ shapes: shapesOf(taps), dataset, seed: tfjsSeed(config.seed, 'branches'), parameters }),
+    ...method.attach?.({
+      shapes: shapesOf(taps),
+      dataset: { ...dataset, rows: dataset.rows * positions },
+      seed: tfjsSeed(config.seed, 'branches'),
+      parameters,
+    }),
   }
   const branches = attached.branches.flatMap(({ weights }) => variablesOf(weights))
   const optimizer = createOptimizer(config.optimizer, trainedVariables(model, attached))

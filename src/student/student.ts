@@ -13,7 +13,7 @@ export async function findStudent(specification: string): Promise<MakeStudent> {
 
 /**
  * Builds a student with weights drawn from the seed.
- * @throws DecantError where a user's module gives something else than a model from [N, ...input] to [N, classes]
+ * @throws DecantError where a user's module gives something else than a model from [N, ...input] to [N, classes], or by position to [N, positions, classes]
  */
 export async function buildStudent(
   specification: string,
@@ -21,9 +21,9 @@ export async function buildStudent(
 ): Promise<LayersModel> {
   const make = await findStudent(specification)
   const model = await make({ ...options, inputShape: options.input.shape, seed: tfjsSeed(options.seed, 'student') })
-  const { input, classes } = options
+  const { input, positions, classes } = options
   checkShape(specification, 'input', model?.inputs?.[0]?.shape, input.shape)
-  checkShape(specification, 'output', model.outputs[0]?.shape, [classes])
+  checkShape(specification, 'output', model.outputs[0]?.shape, positions === 1 ? [classes] : [positions, classes])
   return model
 }
 

@@ -6,16 +6,17 @@ import {
   type Columns,
   codecOf,
   type Stored,
-  targetColumns,
   targetKind,
 } from '../cache/index.js'
 import { arrays, type Dtype, type InputSpec } from '../engine/engine.js'
 import { gather } from './gather.js'
 
-/** What the teacher said of n rows, as it lies in the cache: the columns of its codec. */
+/** What the teacher said of n rows, as it lies in the cache: the columns of its codec. Of sequences each position is a row. */
 export interface StoredTargets {
   codec: CodecName
   classes: number
+  /** L: rows r·L to r·L + L - 1 are the positions of sequence r; 1 where it is left out. */
+  positions?: number
   columns: StoredColumn[]
 }
 
@@ -42,43 +43,48 @@ export interface TeacherTargets {
   logProbs(studentLogits: tf.Tensor2D, temperature: tf.Scalar): { teacher: tf.Tensor2D; student: tf.Tensor2D }
 }
 
-/** Room for the targets of n rows. `allocate` gives the memory. */
+/** Room for the targets of n rows, or n sequences of `positions`. */
 export function emptyTargets(options: {
   codec: CodecName
   classes: number
+  positions?: number
   rows: number
   /** In memory that threads share. */
   shared?: boolean
 }): StoredTargets {
-  const { codec, classes, rows, shared = false } = options
-  const columns = targetColumns({ codec, classes }).map(({ name, type, width }): StoredColumn => {
+  const { codec, classes, positions = 1, rows, shared = false } = options
+  const own = codecOf(codec).columns(targetKind({ classes, positions }))
+  const columns = own.map(({ name, type, width }): StoredColumn => {
     const make = arrays[type]
-    const bytes = rows * width * make.BYTES_PER_ELEMENT
+    const bytes = rows * positions * width * make.BYTES_PER_ELEMENT
     const memory = shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes)
     return { name, dtype: type, width, values: new make(memory as ArrayBuffer) }
   })
-  return { codec, classes, columns }
+  return { codec, classes, positions, columns }
 }
 
 /** Puts the targets of a chunk where its rows belong. */
-export function storeChunk({ columns }: StoredTargets, chunk: Chunk): void {
-  for (const { name, values, width } of columns) values.set(chunk.columns[name]!, chunk.first * width)
+export function storeChunk({ positions = 1, columns }: StoredTargets, chunk: Chunk): void {
+  for (const { name, values, width } of columns) values.set(chunk.columns[name]!, chunk.first * positions * width)
 }
 
-/** What the teacher said of some rows: raw logits [rows, C], or buckets. */
-export function teacherOf({ codec, classes, columns }: StoredTargets, rows: Uint32Array): Float32Array | Buckets {
+/** What the teacher said of some rows (of sequences: positions): raw logits [rows, C], or buckets. */
+export function teacherOf(
+  { codec, classes, positions, columns }: StoredTargets,
+  rows: Uint32Array,
+): Float32Array | Buckets {
   const some: Columns = {}
   for (const { name, values, width, dtype } of columns) {
     some[name] = new arrays[dtype](rows.length * width)
     gather(values, { width, rows, into: some[name] })
   }
-  return codecOf(codec).decode(some, targetKind({ classes }))
+  return codecOf(codec).decode(some, targetKind({ classes, positions }))
 }
 
 /** The inputs of a step that hold the targets of a batch: `teacher.<column>`, as they lie in the cache. */
-export function targetInputs(batch: number, { columns }: StoredTargets): Record<string, InputSpec> {
+export function targetInputs(batch: number, { positions = 1, columns }: StoredTargets): Record<string, InputSpec> {
   return Object.fromEntries(
-    columns.map(({ name, dtype, width }) => [inputOf(name), { shape: [batch, width], dtype }] as const),
+    columns.map(({ name, dtype, width }) => [inputOf(name), { shape: [batch * positions, width], dtype }] as const),
   )
 }
 

@@ -13,6 +13,8 @@ export interface StudentOptions {
   input: StudentInput
   /** `input.shape`: [height, width, channels] of images, of any length of features, [length] of tokens. */
   inputShape: number[]
+  /** 1; or the length of the tokens, where the teacher has logits for each: the student gives [N, positions, classes] then. */
+  positions: number
   classes: number
   /** A positive integer; seed every initializer from it, and the same seed gives the same student. */
   seed: number

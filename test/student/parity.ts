@@ -20,6 +20,7 @@ const targets: StoredTargets = {
 }
 export const domain = {
   targets,
+  positions: 1,
   input: { kind: 'image', shape: [side, side, 1] } as StudentInput,
   classes,
   normalisation: { multiply: Float32Array.of(1 / 100), add: Float32Array.of(-1.2) },
@@ -49,7 +50,7 @@ export function makeInputs(steps: number, { whole = false } = {}): Inputs {
 }
 
 export async function makeStep(student: string, optimizer: OptimizerConfig, method: Method = kd) {
-  const model = await buildStudent(student, { input: domain.input, classes, seed: 1 })
+  const model = await buildStudent(student, { input: domain.input, positions: 1, classes, seed: 1 })
   const state = createOptimizer(optimizer, variablesOf(model.trainableWeights))
   const { temperature: _, alpha: __, ...parameters } = method.parameters
   const config = { epochs: 1, parameters, clip: null }

@@ -10,7 +10,7 @@ import { temporaryFolder } from './fixtures.js'
 
 beforeAll(() => useBackend('cpu'))
 
-const options = { input: { kind: 'image', shape: [4, 4, 1] } as StudentInput, classes: 3, seed: 1 }
+const options = { input: { kind: 'image', shape: [4, 4, 1] } as StudentInput, positions: 1, classes: 3, seed: 1 }
 const layers = JSON.stringify(
   pathToFileURL(join(import.meta.dirname, '../../node_modules/@tensorflow/tfjs-layers/dist/tf-layers.node.js')).href,
 )

@@ -7,6 +7,7 @@ import { type StudentOptions, zooStudent } from '../../src/student/zoo.js'
 const options: StudentOptions = {
   input: { kind: 'image', shape: [28, 28, 1] },
   inputShape: [28, 28, 1],
+  positions: 1,
   classes: 10,
   seed: 1,
 }

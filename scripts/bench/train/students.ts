@@ -2,7 +2,13 @@ import { input, type LayersModel, layers, model, type SymbolicTensor } from '@te
 import { type StudentOptions, zooStudent } from '../../../src/student/zoo.js'
 
 const inputShape = [28, 28, 1]
-const options: StudentOptions = { input: { kind: 'image', shape: inputShape }, inputShape, classes: 10, seed: 1 }
+const options: StudentOptions = {
+  input: { kind: 'image', shape: inputShape },
+  inputShape,
+  positions: 1,
+  classes: 10,
+  seed: 1,
+}
 type Tensor = SymbolicTensor
 
 const conv = (filters: number, { kernelSize = 3, strides = 1 } = {}) =>
