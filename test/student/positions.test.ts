@@ -136,9 +136,25 @@ describe('targets by position', () => {
     expect(metrics!.kl).toBeLessThan(0.05)
   })
 
-  it.each(['ls', 'dkd', 'dist', 'mlkd', 'ps-kd'])('%s learns from them', async (method) => {
+  it.each(['ls', 'rkl', 'dist', 'mlkd'])('%s learns from them', async (method) => {
     const { history } = await train({ method, epochs: 3, learningRate: 0.03 })
     expect(history.at(-1)!.loss).toBeLessThan(history[0]!.loss)
+  })
+
+  it('have a memory by position in ps-kd: at first the labels, then what the student said', async () => {
+    const frozen = { learningRate: 1e-20, optimizer: { name: 'sgd', momentum: 0 }, holdout: 0 } as const
+    const { model, history } = await train({ ...frozen, method: 'ps-kd', epochs: 2, alpha: 0.8 })
+    const logits = predict(model)
+    const mean = (share: number) =>
+      valid
+        .map((at) => {
+          const log = logSoftmax(rowOf(logits, at))
+          const hard = labelAt(at) < 0 ? 0 : -log[labelAt(at)]!
+          return (1 - share) * hard - share * log.reduce((sum, x) => sum + Math.exp(x) * x, 0)
+        })
+        .reduce((a, b) => a + b) / valid.length
+    expect(history[0]!.loss / mean(0)).toBeCloseTo(1, 5)
+    expect(history[1]!.loss / mean(0.8)).toBeCloseTo(1, 5)
   })
 
   it('are not for methods that compare rows of a class', async () => {

@@ -33,8 +33,10 @@ Examples:
   $ decant train targets --method dkd --set nckd=4 --out student
   $ decant train targets --student ./my-student.ts --out student
 
-A student of your own is a module whose default export is a function of { inputShape, classes, seed } that gives a
-tf.LayersModel from [N, height, width, channels] to logits [N, classes]. Stopped, the same command goes on.`
+A student of your own is a module whose default export is a function of { input, inputShape, positions, classes, seed } that
+gives a tf.LayersModel from [N, ...inputShape] to logits [N, classes], or [N, positions, classes] where the targets are by position.
+input.kind is image (float32, normalised), features (float32, as they are) or tokens (int32: id + 1, 0 is padding; ids are below
+input.vocabulary). Stopped, the same command goes on.`
 
 export function trainCommand(): Command {
   const command = new Command('train')

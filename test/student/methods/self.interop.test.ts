@@ -146,7 +146,7 @@ describe.skipIf(!hasPackage('torch'))(`${steps} whole steps have the losses of P
     }
     delete (given as Record<string, unknown>)['teacher.logits']
     const student = 'resnet:8,4'
-    const model = await buildStudent(student, { input: domain.input, classes: domain.positions: 1, classes, seed: 1 })
+    const model = await buildStudent(student, { input: domain.input, positions: 1, classes: domain.classes, seed: 1 })
     const taps = findTaps(model, { student, method })
     const labels = Int32Array.from({ length: rowsInAll }, () => below(domain.classes))
     const dataset = { ...domain, rows: rowsInAll, labels }
