@@ -57,7 +57,8 @@ async function writeShards({ source, options, prepared, writer, onEvent }: Write
   const perShard = plan.rowsPerShard * viewsOf(plan) // the source counts views as rows, the plan counts samples
   const { from: start, to: end } = rangeIn(source, plan.source.range)
   const from = start + writer.finishedShards * perShard
-  if (from > start) onEvent({ type: 'resume', shards: writer.finishedShards, rows: from - start })
+  if (from > start) onEvent({ type: 'resume', shards: writer.finishedShards, rows: Math.min(from, end) - start })
+  if (from >= end) return // all but the manifest was written
   const pace = createPace(from - start, end - start, onEvent)
 
   let shard = writer.finishedShards

@@ -1,7 +1,7 @@
-import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { openTargets } from '../../src/cache/index.js'
+import { openTargets, parseManifest } from '../../src/cache/index.js'
 import { encodeModel, GraphBuilder } from '../../src/onnx/index.js'
 import { openSource } from '../../src/source/index.js'
 import { type ExportEvent, type ExportOptions, estimateExport, exportTargets } from '../../src/teacher/index.js'
@@ -64,6 +64,23 @@ describe('exporting targets', () => {
       if (done) break
     }
     expect(hashFolder(join(dir, 'many'), withoutTime)).toEqual(expected)
+  })
+
+  it('goes on where only the manifest was missing', async () => {
+    const { dir, options } = await fixture(500)
+    const small = { ...options, shardMb: 0.01, out: join(dir, 'last') }
+    await exportTargets({ ...small, out: join(dir, 'one') })
+    const stop = new AbortController()
+    const onEvent = (event: ExportEvent) => event.type === 'shard' && stop.abort()
+    await exportTargets({ ...small, signal: stop.signal, onEvent }).catch(() => {})
+    // killed after the last shard, before the manifest: its journal lists every shard
+    const manifest = parseManifest(readFileSync(join(dir, 'one', 'manifest.json'), 'utf8'))
+    const [plan] = readFileSync(join(dir, 'last', 'journal.jsonl'), 'utf8').split('\n')
+    cpSync(join(dir, 'one', 'data'), join(dir, 'last', 'data'), { recursive: true })
+    const lines = manifest.shards.map((shard) => JSON.stringify({ shard, skipped: [] }))
+    writeFileSync(join(dir, 'last', 'journal.jsonl'), `${[plan, ...lines].join('\n')}\n`)
+    await exportTargets(small)
+    expect(hashFolder(join(dir, 'last'), withoutTime)).toEqual(hashFolder(join(dir, 'one'), withoutTime))
   })
 
   it('says that a finished export is complete, and leaves it alone', async () => {

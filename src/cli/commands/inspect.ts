@@ -17,12 +17,15 @@ export function inspectCommand(): Command {
     )
     .action(async (dir: string, options: { json?: boolean }) => {
       const terminal = openTerminal({ json: options.json === true })
-      const { openTargets } = await import('../../cache/index.js')
+      const { codecOf, openTargets } = await import('../../cache/index.js')
       const { describeTargets } = await import('../../report/describe-targets.js')
       const targets = await openTargets(dir)
       try {
+        const { codec, positions } = targets.manifest
+        // what a teacher knows is read from one row of all classes for each label
+        const readable = codecOf(codec).kind === 'dense' && positions === undefined
         const description = await interruptible(
-          (signal) => describeTargets(targets, signal),
+          async (signal) => (readable ? describeTargets(targets, signal) : undefined),
           () => {},
         )
         terminal.event({ type: 'targets', manifest: targets.manifest, description } as { type: string })
@@ -52,13 +55,13 @@ function describeFidelity({ fidelity }: Manifest): string[] {
 const exponent = ({ mean, worst }: { mean: number; worst: number }) =>
   `${mean.toExponential(1)} (${worst.toExponential(1)})`
 
-function render(targets: Targets, description: TargetsDescription): string {
+function render(targets: Targets, description: TargetsDescription | undefined): string {
   const { manifest } = targets
   const { teacher, source, runtime } = manifest
   const size = manifest.shards.reduce((sum, shard) => sum + shard.bytes, 0)
   const name = (index: number) => manifest.names?.[index] ?? `class ${index}`
   const lines = [
-    `${targets.dir}: logits of ${count(manifest.rows)} rows, ${manifest.classes} classes, codec ${manifest.codec}`,
+    `${targets.dir}: logits of ${count(manifest.rows)} rows, ${manifest.classes} classes${manifest.positions ? ` at each of ${manifest.positions} positions` : ''}, codec ${manifest.codec}`,
     `  teacher    ${teacher.file}, '${teacher.output}' (${teacher.logits}), sha256 ${teacher.sha256.slice(0, 12)}`,
     `  source     ${source.uri} (${source.kind}), ${count(source.rows)} rows${source.skipped.length > 0 ? `, ${source.skipped.length} left out` : ''}`,
     ...describeViews(manifest),
@@ -67,6 +70,9 @@ function render(targets: Targets, description: TargetsDescription): string {
     `  size       ${bytes(size)} in ${manifest.shards.length} shard${manifest.shards.length === 1 ? '' : 's'}`,
     ...describeFidelity(manifest),
     `  licence    ${manifest.license ?? 'not stated'}`,
+  ]
+  if (!description) return lines.join('\n')
+  lines.push(
     '',
     ...renderTally(description, name),
     '',
@@ -75,7 +81,7 @@ function render(targets: Targets, description: TargetsDescription): string {
       ({ temperature, entropy, top }) =>
         `  T=${String(temperature).padEnd(3)} entropy ${entropy.toFixed(3)}   largest ${top.toFixed(3)}`,
     ),
-  ]
+  )
   if (description.confused.length > 0) {
     lines.push('', 'Classes that the teacher finds most alike (soft target that one gives to the other, mean at T=1):')
     for (const { classes, mass } of description.confused) {
