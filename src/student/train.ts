@@ -184,7 +184,8 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
 
 function checkDatasets(dataset: Dataset, evaluation: Dataset | undefined): void {
   if (!evaluation) return
-  const form = ({ input, classes, preprocess }: Dataset) =>
+  // The layout is the teacher's: students take images as they lie.
+  const form = ({ input, classes, preprocess: { layout: _, ...preprocess } }: Dataset) =>
     `${describeInput(input)}, ${classes} classes, preprocessing ${JSON.stringify(preprocess)}`
   if (form(evaluation) !== form(dataset)) {
     throw new DecantError(

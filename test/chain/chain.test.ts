@@ -12,8 +12,22 @@ import { makeExample, temporaryFolder } from '../student/fixtures.js'
 
 it('trains an assistant and its student, each link an ordinary student and an ordinary cache', async () => {
   const { dir, source } = await makeExample(120)
+  const evaluation = join((await makeExample(50)).dir, 'targets')
   const out = await temporaryFolder()
-  const flags = ['--student', 'mlp:16', '--student', 'linear', '--epochs', '3', '--batch', '32', '--out', out]
+  const flags = [
+    '--student',
+    'mlp:16',
+    '--student',
+    'linear',
+    '--epochs',
+    '3',
+    '--batch',
+    '32',
+    '--out',
+    out,
+    '--eval',
+    evaluation,
+  ]
   const chain = () => runCommand('chain', join(dir, 'targets'), ...flags)
   const said = (await chain()).out
   expect(said).toMatch(/1\. mlp:16 by kd, .*accuracy .*\n2\. linear by kd/)
@@ -21,7 +35,17 @@ it('trains an assistant and its student, each link an ordinary student and an or
   const targets = await openTargets(join(out, '1', 'targets'))
   const engine = await openEngine('onnx')
   expect(targets.manifest.teacher).toMatchObject({ file: 'student.onnx' })
-  const byHand = await trainStudent({ targets, source, engine, student: 'linear', epochs: 3, batch: 32, seed: 2 })
+  const evaluate = { targets: await openTargets(evaluation), source: (await makeExample(50)).source }
+  const byHand = await trainStudent({
+    targets,
+    source,
+    evaluate,
+    engine,
+    student: 'linear',
+    epochs: 3,
+    batch: 32,
+    seed: 2,
+  })
   const { metrics } = JSON.parse(await readFile(join(out, '2', 'student', 'metrics.json'), 'utf8'))
   expect(JSON.parse(JSON.stringify(byHand.metrics))).toEqual(metrics)
   await targets.close()
