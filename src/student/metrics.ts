@@ -55,9 +55,12 @@ export function createMeasure(classes: number) {
     }
     const p = logTail[row]! - log
     if (p === Number.NEGATIVE_INFINITY) return // all classes are known
+    // below the largest of them: what a sure student leaves to the rest may be less than a float64 can hold
+    let most = Number.NEGATIVE_INFINITY
+    for (let c = 0; c < classes; c++) if (!known.has(c)) most = Math.max(most, logQ[c]!)
     let rest = 0
-    for (let c = 0; c < classes; c++) if (!known.has(c)) rest += Math.exp(logQ[c]!)
-    kl += Math.exp(p) * (p - Math.log(rest))
+    for (let c = 0; c < classes; c++) if (!known.has(c)) rest += Math.exp(logQ[c]! - most)
+    kl += Math.exp(p) * (p - most - Math.log(rest))
   }
   return {
     add({ student, teacher, labels }: MeasuredRows): void {

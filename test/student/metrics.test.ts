@@ -99,4 +99,16 @@ describe('measure', () => {
     expect(found.kl).toBeCloseTo(mean(kl), 10)
     expect(found.agreement).toBeCloseTo(mean(student.map((z, i) => (argmax(z) === argmax(teacher[i]!) ? 1 : 0))), 12)
   })
+
+  it('stays finite where the student leaves less to the rest than a float64 can hold', () => {
+    // teacher: log p = (-log 2, -log 2); student: log q(rest) = -1000
+    const { kl } = measure({
+      student: Float32Array.of(1000, 0, 0),
+      teacher: { k: 1, index: Int32Array.of(0), logits: Float32Array.of(0), logTail: () => [0] },
+      labels: Int32Array.of(0),
+      classes: 3,
+    })
+    // ½(-log 2 - 0) + ½(-log 2 - (log 2 - 1000))
+    expect(kl).toBeCloseTo(500 - 1.5 * Math.log(2), 6)
+  })
 })
