@@ -1,9 +1,13 @@
-import { softTargets, type Targets } from '../cache/index.js'
+import { codecOf, softTargets, type Targets } from '../cache/index.js'
 // not from its index, which loads tfjs
 import { type ConfusedPair, createClassMeans, MAX_MATRIX_CLASSES } from '../student/class-means.js'
+import { spreadTail } from '../student/spread-tail.js'
 import { createTally, type Tally } from '../student/tally.js'
 
-/** What a soft-target dataset says, read in one pass: the teacher's accuracy and calibration on the labels that are there, and more. */
+/**
+ * What a soft-target dataset says, read in one pass: the teacher's accuracy and calibration on the labels that are there, and more. Of a
+ * sequence every position counts as a row. Where not all classes are kept, the others are taken to share evenly what they have.
+ */
 export interface TargetsDescription extends Tally {
   /** By temperature: mean entropy in nats (at most log C), and the mean of the largest soft target. */
   softness: { temperature: number; entropy: number; top: number }[]
@@ -21,12 +25,30 @@ export async function describeTargets(targets: Targets, signal?: AbortSignal): P
   const softness = inspectedTemperatures.map((temperature) => ({ temperature, entropy: 0, top: 0 }))
   const means = classes <= MAX_MATRIX_CLASSES ? createClassMeans(classes) : undefined
 
+  const { positions = 1, codec } = targets.manifest
+  const dense = codecOf(codec).kind === 'dense'
+  let count = 0
   for await (const chunk of targets.chunks({ verify: true, ...(signal && { signal }) })) {
-    tally.add(chunk.logits, chunk.labels)
-    for (let row = 0; row < chunk.rows; row++) {
-      const logits = chunk.logits.subarray(row * classes, (row + 1) * classes)
-      for (const at of softness) {
-        const soft = softTargets(logits, at.temperature)
+    // A label is a sample's: the positions of a sequence have none.
+    const labels = positions === 1 ? chunk.labels : new Int32Array(chunk.rows * positions).fill(-1)
+    const of = (i: number) => chunk.logits.subarray(i * classes, (i + 1) * classes)
+    const spread = (temperature: number) => spreadTail(chunk.buckets, { classes, temperature, labels })
+    const raw = dense ? of : spread(1)
+    const softAt = (temperature: number): ((i: number) => Float64Array) => {
+      if (dense) return (i) => softTargets(of(i), temperature)
+      const logits = spread(temperature)
+      return (i) => softTargets(logits(i), 1)
+    }
+    const lengths = chunk.columns.length as Int32Array | undefined
+    const valid = Array.from(labels.keys()).filter(
+      (i) => i % positions < (lengths?.[Math.floor(i / positions)] ?? positions),
+    )
+    count += valid.length
+    for (const i of valid) tally.add(raw(i), labels.subarray(i, i + 1))
+    for (const at of softness) {
+      const softOf = softAt(at.temperature)
+      for (const i of valid) {
+        const soft = softOf(i)
         let entropy = 0
         let top = 0
         for (const p of soft) {
@@ -35,16 +57,13 @@ export async function describeTargets(targets: Targets, signal?: AbortSignal): P
         }
         at.entropy += entropy
         at.top += top
-        if (means && at.temperature === 1) {
-          const own = chunk.labels[row]! >= 0 ? chunk.labels[row]! : soft.indexOf(top)
-          means.add(own, soft)
-        }
+        if (means && at.temperature === 1) means.add(labels[i]! >= 0 ? labels[i]! : soft.indexOf(top), soft)
       }
     }
   }
   for (const at of softness) {
-    at.entropy /= targets.rows
-    at.top /= targets.rows
+    at.entropy /= count
+    at.top /= count
   }
   return { ...tally.result(), softness, confused: means?.pairs(PAIRS) ?? [] }
 }

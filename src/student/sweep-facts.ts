@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { softTargets } from '../cache/index.js'
 import { createClassMeans, MAX_MATRIX_CLASSES } from './class-means.js'
 import { type Dataset, holdOut } from './dataset.js'
-import type { KnownClasses } from './metrics.js'
+import { spreadTail } from './spread-tail.js'
 import { createTally, type Tally, tallySchema } from './tally.js'
 import { teacherOf } from './targets.js'
 
@@ -15,7 +15,7 @@ export interface SweepFacts {
   measuredOn: 'evaluation' | 'held-out rows' | 'nothing'
   teacher: {
     file: string
-    /** on the rows that the students were measured on; null where none were, and where not all classes' logits are kept */
+    /** on the rows that the students were measured on; null where none were */
     metrics: Tally | null
   }
   similarity: Similarity | null
@@ -61,32 +61,19 @@ export function gatherFacts(options: {
   }
 }
 
-function measureTeacher({ targets, labels, classes }: Dataset, rows: Uint32Array): Tally | null {
+function measureTeacher({ targets, labels, classes }: Dataset, rows: Uint32Array): Tally {
   const tally = createTally(classes)
   for (let at = 0; at < rows.length; at += CHUNK) {
     const some = rows.subarray(at, at + CHUNK)
+    const hard = Int32Array.from(some, (row) => labels[row]!)
     const teacher = teacherOf(targets, some)
-    if (!(teacher instanceof Float32Array)) return null
-    tally.add(
-      teacher,
-      Int32Array.from(some, (row) => labels[row]!),
-    )
+    if (teacher instanceof Float32Array) tally.add(teacher, hard)
+    else {
+      const logits = spreadTail(teacher, { classes, temperature: 1, labels: hard })
+      for (let i = 0; i < some.length; i++) tally.add(logits(i), hard.subarray(i, i + 1))
+    }
   }
   return tally.result()
-}
-
-/** Soft targets of one row; where not all classes are known, the others share what they have together evenly. */
-function softRow(teacher: Float32Array | KnownClasses, row: number, classes: number): Float64Array {
-  if (teacher instanceof Float32Array) {
-    return softTargets(teacher.subarray(row * classes, (row + 1) * classes), TEMPERATURE)
-  }
-  const { k, index, logits, logTail } = teacher
-  const own = logits.subarray(row * k, (row + 1) * k)
-  const tail = logTail(TEMPERATURE)[row]! * TEMPERATURE
-  const soft = softTargets([...own, tail], TEMPERATURE)
-  const all = new Float64Array(classes).fill(soft[k]! / Math.max(1, classes - k))
-  for (let i = 0; i < k; i++) all[index[row * k + i]!] = soft[i]!
-  return all
 }
 
 function findSimilar({ rows, classes, targets, labels }: Dataset): Similarity {
@@ -96,8 +83,12 @@ function findSimilar({ rows, classes, targets, labels }: Dataset): Similarity {
   for (let at = 0; at < picked.length; at += CHUNK) {
     const some = picked.subarray(at, at + CHUNK)
     const teacher = teacherOf(targets, some)
+    const spread =
+      teacher instanceof Float32Array ? undefined : spreadTail(teacher, { classes, temperature: TEMPERATURE })
     some.forEach((row, i) => {
-      const soft = softRow(teacher, i, classes)
+      const soft = spread
+        ? softTargets(spread(i), 1)
+        : softTargets((teacher as Float32Array).subarray(i * classes, (i + 1) * classes), TEMPERATURE)
       means.add(labels[row]! >= 0 ? labels[row]! : soft.indexOf(Math.max(...soft)), soft)
     })
   }

@@ -1,9 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { createTargets, idColumn, openTargets, softTargets } from '../../src/cache/index.js'
+import { type CodecName, createTargets, idColumn, openTargets, softTargets } from '../../src/cache/index.js'
 import { describeTargets, inspectedTemperatures } from '../../src/report/describe-targets.js'
-import { makePlan } from '../cache/datasets.js'
+import { makePlan, writeTargets } from '../cache/datasets.js'
 import { temporaryFolder } from '../helpers/folder.js'
 
 /** Writes these rows of three classes and opens them. */
@@ -75,4 +75,27 @@ it('refuses a shard whose bytes are not those that were written', async () => {
   await writeFile(path, bytes)
   await expect(describeTargets(targets)).rejects.toThrow(/00000\.arrow: damaged or altered: expected SHA-256/)
   await targets.close()
+})
+
+it('says the same of a dataset that keeps some classes, where it is about these and the label', async () => {
+  const describe = async (codec: CodecName) => {
+    const dir = temporaryFolder()
+    await writeTargets(dir, makePlan({ codec, classes: 12, rows: 100 }))
+    const targets = await openTargets(dir)
+    try {
+      return await describeTargets(targets)
+    } finally {
+      await targets.close()
+    }
+  }
+  const [all, some] = [await describe('f32'), await describe('topk:6')]
+  for (const name of ['accuracy', 'top5'] as const) expect(some[name]).toBe(all[name])
+  expect(some.perClass).toEqual(all.perClass)
+  for (const name of ['nll', 'ece', 'aurc'] as const) expect(some[name], name).toBeCloseTo(all[name]!, 2)
+  some.softness.forEach(({ temperature, entropy, top }, i) => {
+    expect(temperature).toBe(all.softness[i]!.temperature)
+    expect(top).toBeCloseTo(all.softness[i]!.top, 2)
+    // Even shares of the rest are the most that its entropy can be.
+    expect(entropy).toBeGreaterThan(all.softness[i]!.entropy - 0.01)
+  })
 })
