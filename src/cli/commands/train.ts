@@ -1,9 +1,10 @@
+import { join } from 'node:path'
 import { Command } from 'commander'
 import { openEngine } from '../../engine/engine.js'
-import type { TrainEvent } from '../../student/index.js'
-import { count, duration, percent } from '../format.js'
+import type { TrainEvent, TrainedStudent } from '../../student/index.js'
+import { count, duration } from '../format.js'
 import { interruptible } from '../interrupt.js'
-import { integer, number, settings, temperature } from '../parse.js'
+import { integer, list, number, settings, temperature } from '../parse.js'
 import { openTerminal, type Terminal } from '../terminal.js'
 import {
   addStudentOptions,
@@ -20,7 +21,7 @@ interface Flags extends StudentFlags {
   alpha?: number
   method: string
   set?: Record<string, number>
-  seed: number
+  seed?: number[]
   out?: string
   printGraph?: boolean
 }
@@ -29,6 +30,7 @@ const examples = `
 Examples:
   $ decant train targets --student mlp:128 -T 4 --alpha 0.9 --eval test-targets --out student
   $ decant train targets --student cnn:32,64 --optimizer adamw --schedule cosine --epochs 30 --out student
+  $ decant train targets --seed 1,2,3 --eval test-targets   (mean ± interval)
   $ decant train targets --alpha 0 --out control          (no teacher: the control)
   $ decant train targets --method dkd --set nckd=4 --out student
   $ decant train targets --student ./my-student.ts --out student
@@ -59,7 +61,11 @@ export function trainCommand(): Command {
       "a parameter of the method's own; give the flag again for more",
       settings(number(-Number.MAX_VALUE)),
     )
-    .option('--seed <n>', 'of weights and order', integer(0), 1)
+    .option(
+      '--seed <n...>',
+      'of weights and order (default 1); of several a student each, in <out>/seed-<n>, and their mean with its interval',
+      list(integer(0)),
+    )
     .option('--out <dir>', "the student's folder: tfjs model, student.onnx, metrics (default: nothing is written)")
   return addStudentOptions(command)
     .option('--print-graph', 'print the training step as engine onnx runs it, and stop')
@@ -68,7 +74,8 @@ export function trainCommand(): Command {
 }
 
 async function run(dir: string, flags: Flags): Promise<void> {
-  const { printStep, trainStudent } = await import('../../student/index.js')
+  const { loadDataset, printStep, trainOnDataset } = await import('../../student/index.js')
+  const { renderMetrics } = await import('../../report/render-metrics.js')
   const terminal = openTerminal({ json: flags.json === true })
   const data = await openStudentData(dir, flags.source)
   const evaluation =
@@ -82,40 +89,42 @@ async function run(dir: string, flags: Flags): Promise<void> {
     ...(flags.temperature !== undefined && { temperature: flags.temperature }),
     ...(flags.alpha !== undefined && { alpha: flags.alpha }),
     ...(flags.set && { parameters: flags.set }),
-    seed: flags.seed,
   }
+  const [seed = 1, ...more] = flags.seed ?? []
+  const outOf = (seed: number) => flags.out && (more.length > 0 ? join(flags.out, `seed-${seed}`) : flags.out)
   try {
     if (flags.printGraph) {
       const { targets, source } = data
-      terminal.print(await printStep({ targets, source, engine, config }))
+      terminal.print(await printStep({ targets, source, engine, config: { ...config, seed } }))
       return
     }
-    const trained = await interruptible(
-      (signal) =>
-        trainStudent({
-          ...config,
-          targets: data.targets,
-          source: data.source,
-          ...(evaluation && { evaluate: evaluation }),
-          engine,
-          ...(flags.out !== undefined && { out: flags.out }),
-          signal,
-          onEvent: (event) => show(event, terminal),
-        }),
+    const all: TrainedStudent[] = []
+    await interruptible(
+      async (signal) => {
+        const evaluated = evaluation && (await loadDataset({ ...evaluation, signal }))
+        const dataset = await loadDataset({ targets: data.targets, source: data.source, signal })
+        for (const each of [seed, ...more]) {
+          const out = outOf(each)
+          const onEvent = (event: TrainEvent) => show(event, terminal)
+          const options = { ...config, seed: each, dataset, evaluation: evaluated, engine, signal, onEvent }
+          const trained = await trainOnDataset({ ...options, ...(out !== undefined && { out }) })
+          trained.model.dispose()
+          all.push(trained)
+          const { metrics, measuredOn, parameters, seconds } = trained
+          terminal.settle()
+          const event = { type: 'trained', out, seed: each, parameters, seconds, measuredOn, metrics }
+          terminal.event(event as { type: string })
+        }
+      },
       () => terminal.note('stopping: writing a checkpoint'),
     )
-    terminal.settle()
-    const { metrics, measuredOn, parameters, seconds } = trained
-    terminal.event({ type: 'trained', out: flags.out, parameters, seconds, measuredOn, metrics } as { type: string })
-    terminal.print(`${flags.student}, ${count(parameters)} parameters, trained in ${duration(seconds)}`)
-    if (metrics) {
-      const onLabels =
-        metrics.accuracy === null
-          ? ''
-          : `accuracy ${percent(metrics.accuracy)}, NLL ${metrics.nll!.toFixed(4)}, ECE ${percent(metrics.ece!)}, `
-      terminal.print(
-        `${count(metrics.rows)} rows (${measuredOn}): ${onLabels}agreement with the teacher ${percent(metrics.agreement)}, KL ${metrics.kl.toFixed(4)}`,
-      )
+    const [{ parameters, measuredOn }] = all as [TrainedStudent]
+    const seconds = all.reduce((sum, one) => sum + one.seconds, 0)
+    const seeds = all.length > 1 ? `, ${all.length} seeds` : ''
+    terminal.print(`${flags.student}, ${count(parameters)} parameters${seeds}, trained in ${duration(seconds)}`)
+    const metrics = all.flatMap((one) => one.metrics ?? [])
+    if (metrics[0]) {
+      terminal.print(`${count(metrics[0].rows)} rows (${measuredOn}): ${renderMetrics(metrics)}`)
     }
     if (flags.out !== undefined) terminal.print(`wrote ${flags.out}`)
   } finally {

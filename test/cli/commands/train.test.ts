@@ -36,6 +36,18 @@ describe('decant train', () => {
     expect(events.at(-1)).toMatchObject({ type: 'trained', parameters: 323, measuredOn: 'held-out rows', metrics })
   })
 
+  it('trains a student a seed, each in a folder of its own, and prints their mean with its interval', async () => {
+    const parent = join(await temporaryFolder(), 'seeds')
+    const flags = ['--student', 'linear', '--epochs', '1', '--seed', '1,2', '--out', parent]
+    const { out } = await runCommand('train', targets, ...flags)
+    expect(out).toMatch(/^linear, 111 parameters, 2 seeds, trained in /)
+    expect(out).toMatch(/accuracy \d+\.\d\d ± \d+\.\d\d %, NLL \d\.\d{4} ± /)
+    const seeds = await Promise.all(
+      [1, 2].map(async (seed) => JSON.parse(await readFile(join(parent, `seed-${seed}`, 'student.json'), 'utf8'))),
+    )
+    expect(seeds.map(({ provenance }) => provenance.config.seed)).toEqual([1, 2])
+  })
+
   it('makes a student.onnx that is a teacher for the next export', async () => {
     const dir = join(await temporaryFolder(), 'next')
     const flags = ['--preprocess', join(out, 'preprocess.json'), '--codec', 'f32', '--batch', '32', '--provider', 'cpu']
