@@ -49,7 +49,7 @@ test.each(['export', 'convert', 'merge'] as const)(
     await whole.begun
     const began = performance.now()
     expect(await whole.ended, whole.said()).toBe(0)
-    const takes = performance.now() - began
+    let takes = performance.now() - began
     const expected = hashFolder(join(root, 'whole'), withoutTime)
 
     const { uniform } = random(seed, operation)
@@ -68,6 +68,7 @@ test.each(['export', 'convert', 'merge'] as const)(
       expect(code, run.said()).toBe(0)
       expect(hashFolder(join(root, out), withoutTime)).toEqual(expected)
       finished++ // the next kills are of a new one
+      takes *= 0.9 // it was over before the kill: the machine has become faster
     }
     const last = start(`out-${finished}`)
     expect(await last.ended, last.said()).toBe(0)
