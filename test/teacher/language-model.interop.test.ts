@@ -5,7 +5,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type BucketedCodec, codecOf, openTargets } from '../../src/cache/index.js'
-import { openSource, readPreprocess } from '../../src/source/index.js'
+import { openEngine } from '../../src/engine/engine.js'
+import { openSource, type Preprocess, readPreprocess } from '../../src/source/index.js'
+import { loadDataset } from '../../src/student/dataset.js'
+import { trainOnDataset } from '../../src/student/train.js'
 import { exportTargets } from '../../src/teacher/index.js'
 import { sourceOf } from '../helpers/sources.js'
 
@@ -86,4 +89,29 @@ describe.skipIf(!expected)('a causal language model exported by PyTorch', () => 
     expect(manifest.fidelity!.temperatures.every(({ klBuckets }) => klBuckets.mean < 1e-4)).toBe(true)
     await source.close()
   })
+
+  it('teaches a student of the same text, which is a teacher of it at once', async () => {
+    const targets = await openTargets(join(folder, 'lines'))
+    const { preprocess, source: exported } = targets.manifest
+    const source = await openSource(exported.uri, { ...exported.options, preprocess: preprocess as Preprocess })
+    const dataset = await loadDataset({ targets, source })
+    await targets.close()
+    const engine = await openEngine('onnx')
+    const student = fileURLToPath(new URL('../student/bigram-student.ts', import.meta.url))
+    const out = join(folder, 'student')
+    const options = { dataset, engine, student, batch: 8, learningRate: 0.02, schedule } as const
+    const untrained = await trainOnDataset({ ...options, epochs: 1, learningRate: 1e-20 })
+    const { history, metrics } = await trainOnDataset({ ...options, epochs: 4, out })
+    for (let epoch = 1; epoch < 4; epoch++) expect(history[epoch]!.loss).toBeLessThan(history[epoch - 1]!.loss)
+    expect(metrics!.kl).toBeLessThan(untrained.metrics!.kl / 2)
+    expect(metrics!.nll).toBeLessThan(untrained.metrics!.nll! - 1)
+    await engine.dispose()
+
+    const again = { ...common, source, preprocess: preprocess as Preprocess, teacher: join(out, 'student.onnx') }
+    const manifest = await exportTargets({ ...again, out: join(folder, 'again'), batch: 32 })
+    expect(manifest).toMatchObject({ rows: source.rows, classes, positions: length })
+    await source.close()
+  })
 })
+
+const schedule = { kind: 'constant', warmup: 0 } as const
