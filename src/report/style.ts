@@ -13,7 +13,7 @@ export const style = `
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--page);color:var(--ink);font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;overflow-wrap:break-word}
-main{max-width:1180px;margin:0 auto;padding:28px 16px 48px}
+main{max-width:1280px;margin:0 auto;padding:28px 16px 48px}
 h1{font-size:1.7rem;line-height:1.2;margin:0 0 .8rem;letter-spacing:-.01em}
 h2{font-size:1.2rem;margin:2.6rem 0 .2rem}
 h3{font-size:.95rem;margin:0 0 .2rem}
@@ -26,7 +26,7 @@ p{margin:.3rem 0 .8rem;max-width:72ch}
 .facts dd{margin:0;font-weight:600;font-size:1.15rem;font-variant-numeric:tabular-nums}
 .facts small{display:block;font-weight:400;font-size:.82rem;color:var(--soft)}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,320px),1fr));gap:16px}
-.charts figure{max-width:560px}
+.charts figure{max-width:450px}
 figure{margin:0;background:var(--panel);border:1px solid var(--rule);border-radius:10px;padding:12px 14px;min-width:0}
 svg{display:block;width:100%;height:auto;overflow:visible}
 .beside{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,320px),1fr));gap:16px;align-items:start}
