@@ -25,8 +25,8 @@ p{margin:.3rem 0 .8rem;max-width:72ch}
 .facts dt{color:var(--soft);font-size:.82rem}
 .facts dd{margin:0;font-weight:600;font-size:1.15rem;font-variant-numeric:tabular-nums}
 .facts small{display:block;font-weight:400;font-size:.82rem;color:var(--soft)}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,320px),1fr));gap:16px}
-.charts figure{max-width:450px}
+.charts{display:flex;flex-wrap:wrap;gap:16px}
+.charts figure{flex:1 1 min(100%,320px);max-width:450px}
 figure{margin:0;background:var(--panel);border:1px solid var(--rule);border-radius:10px;padding:12px 14px;min-width:0}
 svg{display:block;width:100%;height:auto;overflow:visible}
 .beside{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,320px),1fr));gap:16px;align-items:start}
