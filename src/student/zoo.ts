@@ -5,6 +5,7 @@ import { cnn } from './zoo/cnn.js'
 import { mlp } from './zoo/dense.js'
 import { mobilenet } from './zoo/mobilenet.js'
 import { resnet } from './zoo/resnet.js'
+import { bag, transformer } from './zoo/text.js'
 
 export { tfjsSeed } from './zoo/layers.js'
 
@@ -52,6 +53,18 @@ const families: Record<string, Family> = {
     kinds: ['image'],
     make: (sizes, options) => mobilenet(sizes as [number], options),
   },
+  bag: {
+    form: 'bag:<dim> (bag:64)',
+    takes: (n) => n === 1,
+    kinds: ['tokens'],
+    make: (sizes, options) => bag(sizes as [number], options),
+  },
+  transformer: {
+    form: 'transformer:<dim>,<layers> (transformer:64,2)',
+    takes: (n) => n === 2,
+    kinds: ['tokens'],
+    make: (sizes, options) => transformer(sizes as [number, number], options),
+  },
 }
 
 const forms = Object.values(families)
@@ -70,10 +83,10 @@ export function zooStudent(specification: string): MakeStudent {
   return (options) => {
     const { kind } = options.input
     if (!family.kinds.includes(kind)) {
-      const own = kind === 'tokens' ? '; take the path of a module (./my-student.ts)' : ''
+      const other = kind === 'tokens' ? '; bag and transformer learn from tokens' : ''
       throw unknown(
         specification,
-        `learns from ${names(family.kinds)}, and the rows are ${describeInput(options.input)}${own}`,
+        `learns from ${names(family.kinds)}, and the rows are ${describeInput(options.input)}${other}`,
       )
     }
     return family.make(sizes.map(Number), options)

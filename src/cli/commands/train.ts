@@ -46,7 +46,7 @@ export function trainCommand(): Command {
     .argument('<dir>', 'folder of a soft-target dataset')
     .option(
       '--student <form>',
-      'linear, mlp:<units>,…, cnn:<filters>,…, resnet:<depth>,<width>, mobilenet:<width> or a module ./my-student.ts',
+      'linear, mlp:<units>,…, cnn:<filters>,…, resnet:<depth>,<width>, mobilenet:<width>, of tokens bag:<dim>, transformer:<dim>,<layers>, or a module ./my-student.ts',
       'mlp:128',
     )
     .option('-T, --temperature <T>', "temperature of the soft targets (default: the method's; kd 4)", temperature)
