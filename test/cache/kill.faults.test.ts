@@ -8,9 +8,9 @@ import { random } from '../../src/random.js'
 import { hashFolder, temporaryFolder, withoutTime } from '../helpers/folder.js'
 import { CREATED, makePlan, makeRows, writeTargets } from './datasets.js'
 
-// Part of `npm run faults`: 200 kills in all, seeded by DECANT_SEED; the moments are the clock's, so a seed only says about when.
+// Part of `npm run faults`: 200 kills in all, or DECANT_KILLS; seeded by DECANT_SEED; the moments are the clock's, so a seed only says about when.
 const seed = Number(process.env.DECANT_SEED ?? Date.now() % 2 ** 32)
-const KILLS = { export: 67, convert: 67, merge: 66 }
+const KILLS = Math.ceil(Number(process.env.DECANT_KILLS ?? 200) / 3) // of each operation
 const plan = { rows: 3000, rowsPerShard: 40, rowsPerBatch: 16 }
 const child = fileURLToPath(new URL('derive-child.ts', import.meta.url))
 
@@ -54,7 +54,7 @@ test.each(['export', 'convert', 'merge'] as const)(
 
     const { uniform } = random(seed, operation)
     let [kills, finished] = [0, 0]
-    while (kills < KILLS[operation]) {
+    while (kills < KILLS) {
       const out = `out-${finished}`
       const run = start(out)
       await Promise.race([run.begun, run.ended])
