@@ -10,6 +10,7 @@ import { csKd } from './methods/cs-kd.js'
 import { ddgsd } from './methods/ddgsd.js'
 import { dist } from './methods/dist.js'
 import { dkd } from './methods/dkd.js'
+import { dks } from './methods/dks.js'
 import { jsd } from './methods/jsd.js'
 import { kd } from './methods/kd.js'
 import { logitMse } from './methods/logit-mse.js'
@@ -120,6 +121,7 @@ export const methods: readonly Method[] = [
   csKd,
   ddgsd,
   byot,
+  dks,
   teskd,
 ]
 

@@ -26,7 +26,7 @@ const train = (options: Partial<TrainDataOptions>) =>
 const weightsOf = ({ model }: Awaited<ReturnType<typeof train>>) =>
   model.getWeights().map((w) => Array.from(w.dataSync()))
 
-describe.each(['ps-kd', 'cs-kd', 'ddgsd', 'byot', 'teskd'])('%s', (method) => {
+describe.each(['ps-kd', 'cs-kd', 'ddgsd', 'byot', 'dks', 'teskd'])('%s', (method) => {
   it('has the losses of the eager engine, and its metrics', async () => {
     const [found, expected] = [await train({ method }), await train({ method, engine: eager })]
     found.history.forEach(({ loss }, i) => {

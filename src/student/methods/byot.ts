@@ -1,8 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { input, model, type SymbolicTensor } from '@tensorflow/tfjs-layers'
+import { shallowClassifiers } from '../branches.js'
 import { crossEntropy, logSoftmax, weightedMean, withoutGradient } from '../losses.js'
-import type { AttachOptions, Method } from '../method.js'
-import { layersOf } from '../zoo/layers.js'
+import type { Method } from '../method.js'
 
 /**
  * Be your own teacher (Zhang et al. 2019, equation 7, as in the authors' code): a classifier after each stage, the student the deepest, C:
@@ -14,7 +13,7 @@ export const byot: Method = {
   needs: { teacher: false, labels: true, student: 'stages' },
   parameters: { temperature: 3, soft: 0.3, hint: 0.03 },
   ranges: { soft: [0, 1] },
-  attach: (options) => ({ branches: options.shapes.stages.slice(0, -1).map((_, i) => makeBranch(i, options)) }),
+  attach: (options) => ({ branches: shallowClassifiers(options, { adapted: true }) }),
   loss({ student, labels, weights, temperature, parameters: { soft, hint }, attached }) {
     const deepest = withoutGradient(() => tf.exp(logSoftmax(student.logits, temperature)))
     const features = withoutGradient(() => tf.clone(student.features))
@@ -30,19 +29,4 @@ export const byot: Method = {
     })
     return tf.addN([weightedMean(crossEntropy(student.logits, labels), weights), ...terms]) as tf.Scalar
   },
-}
-
-/** Separable convolutions from stage i to the last one's size and width, then its logits, and its features as many as the student's. */
-function makeBranch(i: number, { shapes, dataset: { classes }, seed }: AttachOptions) {
-  const { separable, pool, dense } = layersOf(seed)
-  const name = (part: string) => `branch${i + 1}_${part}`
-  const x = input({ shape: shapes.stages[i]! })
-  let y: SymbolicTensor = x
-  for (const [j, [height, , filters]] of shapes.stages.entries()) {
-    if (j <= i) continue
-    y = separable(y, { name: name(`conv${j + 1}`), filters, strides: Math.ceil(shapes.stages[j - 1]![0] / height) })
-  }
-  const features = pool(y, name('pool'))
-  const logits = dense(features, { name: name('logits'), units: classes })
-  return model({ inputs: x, outputs: [logits, dense(features, { name: name('adapted'), units: shapes.features })] })
 }

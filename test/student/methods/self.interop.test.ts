@@ -6,6 +6,7 @@ import type { Attachment, Method } from '../../../src/student/method.js'
 import { byot } from '../../../src/student/methods/byot.js'
 import { csKd } from '../../../src/student/methods/cs-kd.js'
 import { ddgsd } from '../../../src/student/methods/ddgsd.js'
+import { dks } from '../../../src/student/methods/dks.js'
 import { psKd } from '../../../src/student/methods/ps-kd.js'
 import { teskd } from '../../../src/student/methods/teskd.js'
 import { createOptimizer } from '../../../src/student/optimizer.js'
@@ -86,6 +87,17 @@ def byot(i, x, x2, y):
         if i > 1: loss = loss + P["hint"] * torch.dist(dense(pool(h), f"branch{i}_adapted"), f.detach())
     return loss
 
+def dks(i, x, x2, y):
+    z, _, stages = student(x)
+    all = []
+    for i in (1, 2):
+        h = stages[i - 1]
+        for j in range(i + 1, 4): h = separable(h, f"branch{i}_conv{j}", 2)
+        all.append(dense(pool(h), f"branch{i}_logits"))
+    all.append(z)
+    pairs = sum(kl(log(b).detach(), log(a)) for a in all for b in all if a is not b)
+    return sum(ce(a, y) for a in all) + P["synergy"] * pairs
+
 def teskd(i, x, x2, y):
     z, f0, stages = student(x)
     above, loss, hint = block(stages[2], "lateral3"), ce(z, y) * P["ce"], 0
@@ -101,7 +113,7 @@ def teskd(i, x, x2, y):
         loss = loss + P["hint"] * (((f - g) ** 2) * ((f > 0) | (g > 0))).sum()
     return loss
 
-method = {"ps-kd": ps_kd, "cs-kd": cs_kd, "ddgsd": ddgsd, "byot": byot, "teskd": teskd}[job["method"]]
+method = {"ps-kd": ps_kd, "cs-kd": cs_kd, "ddgsd": ddgsd, "byot": byot, "dks": dks, "teskd": teskd}[job["method"]]
 optimizer = torch.optim.SGD(list(W.values()), lr=job["rate"], momentum=0.9)
 losses = []
 for i, (x, x2, y) in enumerate(zip(image("pixels"), image("partners"), labels)):
@@ -124,6 +136,7 @@ const cases: { method: Method; set?: Record<string, number> }[] = [
   { method: csKd },
   { method: ddgsd, set: { mmd: 0.1 } },
   { method: byot },
+  { method: dks },
   { method: teskd, set: { hint: 0.01 } },
 ]
 
