@@ -21,7 +21,7 @@ const out = 'runs/study-self'
 const [student, generations] = ['resnet:8,8', 3]
 const seedList = Array.from({ length: seeds }, (_, i) => i + 1)
 const base: Partial<StudentConfig> = {
-  ...{ epochs, batch: 64, learningRate: 0.05 },
+  ...{ epochs, batch: 32, learningRate: 0.05 },
   optimizer: { name: 'sgd', nesterov: true, weightDecay: 5e-4 },
   schedule: { kind: 'cosine', warmup: 50 },
 }
