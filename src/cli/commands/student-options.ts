@@ -40,10 +40,10 @@ export function addStudentOptions(command: Command): Command {
   return command
     .option(
       '--source <uri>',
-      "the images, where they are not at the manifest's path any more; not needed where inputs are stored",
+      "the samples, where they are not at the manifest's path any more; not needed where inputs are stored",
     )
     .option('--eval <dir>', 'soft-target dataset to measure students on (default: the held-out rows)')
-    .option('--eval-source <uri>', 'the images of --eval, likewise')
+    .option('--eval-source <uri>', 'the samples of --eval, likewise')
     .option('--optimizer <name>', 'adam, adamw or sgd', oneOf(['adam', 'adamw', 'sgd'] as const), 'adam' as const)
     .option('--momentum <m>', 'of sgd (default 0.9)', number(0, 1))
     .option('--nesterov', "Nesterov's form of sgd")
@@ -181,7 +181,7 @@ export async function openData(dir: string, uri?: string, flag = '--source'): Pr
     const source = await openSource(uri ?? files ?? place, { ...options, preprocess: declared }).catch(
       (error: unknown) => {
         if (uri !== undefined || !(error instanceof DecantError)) throw error
-        throw new DecantError(`${error.message}; say with ${flag} where the images of ${dir} are`)
+        throw new DecantError(`${error.message}; say with ${flag} where the samples of ${dir} are`)
       },
     )
     return {

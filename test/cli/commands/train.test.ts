@@ -107,7 +107,7 @@ describe('decant train refuses in one line', () => {
     )
     await rm(images)
     const dir = join(moved.dir, 'targets')
-    await expect(runCommand('train', dir)).rejects.toThrow(/ENOENT; say with --source where the images of .* are/)
+    await expect(runCommand('train', dir)).rejects.toThrow(/ENOENT; say with --source where the samples of .* are/)
     const { out } = await runCommand('train', dir, '--source', elsewhere, '--epochs', '1')
     expect(out).toContain('trained in')
   })
