@@ -1,7 +1,7 @@
 import { Message, MessageHeader, RecordBatchReader, type Schema } from 'apache-arrow'
 import { Footer } from 'apache-arrow/ipc/metadata/file'
-import { DecantError, FormatError } from '../errors.js'
-import type { Bytes } from './bytes.js'
+import { FormatError } from '../errors.js'
+import { type Bytes, understand } from './bytes.js'
 import { classNamesOf } from './class-names.js'
 import type { Block, Table } from './table.js'
 
@@ -25,7 +25,8 @@ interface Place {
  */
 export async function openArrow(bytes: Bytes): Promise<Table> {
   const { path } = bytes
-  return understand(path, async () => {
+  const unreadable = `${path}: not a readable Arrow file`
+  return understand(unreadable, async () => {
     await registerCodecs()
     const isFile = bytes.size >= 8 && Buffer.from(await bytes.read(0, 6)).toString('latin1') === MAGIC
     const { schema, batches, dictionaries } = isFile ? await readFooter(bytes) : await walkStream(bytes)
@@ -58,7 +59,7 @@ export async function openArrow(bytes: Bytes): Promise<Table> {
       size: bytes.size,
       blockBytes: (index) => batches[index]!.bodyBytes,
       classNames: (column) => names.get(column),
-      block: (index, wanted) => understand(path, () => block(index, wanted)),
+      block: (index, wanted) => understand(unreadable, () => block(index, wanted)),
       close: () => bytes.close(),
     }
   })
@@ -172,18 +173,6 @@ function encapsulate(metadata: Uint8Array): Uint8Array {
   message.writeInt32LE(padded, 4)
   message.set(metadata, 8)
   return message
-}
-
-async function understand<T>(path: string, read: () => Promise<T>): Promise<T> {
-  try {
-    return await read()
-  } catch (error) {
-    if (error instanceof DecantError) throw error
-    throw new FormatError(
-      `${path}: not a readable Arrow file: ${String((error as Error)?.message ?? error).split('\n')[0]}`,
-      { cause: error },
-    )
-  }
 }
 
 /** apache-arrow keeps its codecs in one place for the process. */

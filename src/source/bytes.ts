@@ -125,3 +125,13 @@ async function readable(path: string, place: string, sha256: string): Promise<By
 
 export const unreadable = (path: string, error: NodeJS.ErrnoException) =>
   new DecantError(`${path}: cannot be read: ${error.code ?? error.message}`)
+
+/** What a library throws over bytes that came from others becomes a FormatError behind `what`, in one line. */
+export async function understand<T>(what: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read()
+  } catch (error) {
+    if (error instanceof DecantError) throw error
+    throw new FormatError(`${what}: ${String((error as Error)?.message ?? error).split('\n')[0]}`, { cause: error })
+  }
+}

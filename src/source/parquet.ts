@@ -1,6 +1,6 @@
 import type { AsyncBuffer, Compressors, FileMetaData, RowGroup } from 'hyparquet'
-import { DecantError, FormatError } from '../errors.js'
-import type { Bytes } from './bytes.js'
+import { FormatError } from '../errors.js'
+import { type Bytes, understand } from './bytes.js'
 import { classNamesOf } from './class-names.js'
 import { BLOCK_BYTES, type Block, type Table } from './table.js'
 
@@ -25,14 +25,15 @@ export async function openParquet(bytes: Bytes): Promise<Table> {
     byteLength: bytes.size,
     slice: async (start, end = bytes.size) => (await bytes.read(start, end - start)).buffer as ArrayBuffer,
   }
-  const metadata = await understand(path, async () => {
+  const unreadable = `${path}: not a readable Parquet file`
+  const metadata = await understand(unreadable, async () => {
     await checkFooter(bytes)
     return parquetMetadataAsync(file, { geoparquet: false })
   })
   checkGroups(bytes, metadata)
 
   const columns = topColumns(metadata)
-  const small = await understand(path, () => hasSmallPages(file, metadata))
+  const small = await understand(unreadable, () => hasSmallPages(file, metadata))
   const { starts, bytes: sizes } = cutGroups(metadata, small ? BLOCK_BYTES : MAX_GROUP_BYTES)
   const metadataOf = (key: string) => metadata.key_value_metadata?.find((entry) => entry.key === key)?.value
   const names = classNamesOf(metadataOf('huggingface'))
@@ -63,28 +64,15 @@ export async function openParquet(bytes: Bytes): Promise<Table> {
     blockBytes: (index) => sizes[index]!,
     classNames: (column) => names.get(column),
     block: (index, wanted) =>
-      understand(path, () => readRange({ from: starts[index]!, to: starts[index + 1]!, wanted: wanted })),
+      understand(unreadable, () => readRange({ from: starts[index]!, to: starts[index + 1]!, wanted })),
     ...(small && {
       pick: (_, rows, wanted) =>
-        understand(path, async () => {
+        understand(unreadable, async () => {
           const blocks = await Promise.all(rows.map((row) => readRange({ from: row, to: row + 1, wanted })))
           return { columns: wanted.map((_, column) => blocks.map((block) => block.columns[column]![0])) }
         }),
     }),
     close: () => bytes.close(),
-  }
-}
-
-/** What a library throws over bytes that came from others is said of the file. */
-async function understand<T>(path: string, read: () => Promise<T>): Promise<T> {
-  try {
-    return await read()
-  } catch (error) {
-    if (error instanceof DecantError) throw error
-    throw new FormatError(
-      `${path}: not a readable Parquet file: ${String((error as Error)?.message ?? error).split('\n')[0]}`,
-      { cause: error },
-    )
   }
 }
 
