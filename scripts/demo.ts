@@ -69,9 +69,12 @@ async function trainStudents(student: string, temperatures: number[], base: { ep
     engine: { name: 'onnx', threads: 1 },
     jobs: availableParallelism(),
     onEvent: (event) => {
-      if (event.type !== 'student') return
-      const perSecond = event.done / ((performance.now() - began) / 1000)
-      terminal.progress(`${student} students`, event.done, event.of, { unit: 'students', perSecond })
+      const show = (done: number, of: number) => {
+        const perSecond = done / ((performance.now() - began) / 1000)
+        terminal.progress(`${student} students`, done, of, { unit: 'students', perSecond })
+      }
+      if (event.type === 'plan') show(0, event.students.length)
+      if (event.type === 'student') show(event.done, event.of)
     },
   })
   terminal.settle()
