@@ -7,7 +7,7 @@ beforeAll(async () => {
   engine = await openEngine('onnx', { threads: 2 })
 })
 
-// Channels that divide into blocks.
-describe('50 steps of cnn:16,16 are those of tfjs on its cpu backend', () => {
-  it.each(optimizers)('%j', (optimizer, rate) => expectParity(engine, { student: 'cnn:16,16', optimizer, rate }))
+// Channels that divide into blocks; batch norm and shortcuts.
+describe.each(['cnn:16,16', 'resnet:8,4'])('50 steps of %s are those of tfjs on its cpu backend', (student) => {
+  it.each(optimizers)('%j', (optimizer, rate) => expectParity(engine, { student, optimizer, rate }))
 })
