@@ -279,6 +279,8 @@ function checkCounts(manifest: Manifest, path: string): void {
       rows + source.skipped.length * views,
     )
   if (rows % views) throw new FormatError(`${path}: ${rows} rows, expected a multiple of the ${views} views`)
+  if (/^(topk|sampled):/.test(manifest.codec) && classes < 2)
+    throw new FormatError(`${path}: codec ${manifest.codec} keeps some of several classes, found ${classes}`)
   const rowBytes = columnBytes(columnsOf(manifest))
   const files = new Set<string>()
   for (const { file, rows, bytes } of shards) {

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FormatError } from '../errors.js'
+import { halfValues } from './codecs/half.js'
 import { type Column, columnsOf, type Stored } from './columns.js'
 import { diskError, hashFile, ignoreOn } from './files.js'
 import { DATA, MANIFEST } from './folder.js'
@@ -107,10 +108,12 @@ async function checkHash(path: string, { bytes, sha256 }: ShardEntry, signal?: A
 }
 
 /** What the reader leaves to its caller: finite numbers in whatever the codec keeps, ids that are text. */
-function checkChunk(path: string, { rows, columns, idColumn }: Chunk, kinds: Column[]): void {
+function checkChunk(path: string, { rows, labels, columns, idColumn }: Chunk, kinds: Column[]): void {
   for (const { name, type, width } of kinds) {
+    if (type !== 'float32' && type !== 'float16') continue
     const values = columns[name]!
-    const at = type === 'float32' || type === 'float16' ? firstNonFinite(values) : -1
+    if (name === 'label_logit') checkLabelLogits(path, { labels, values: values as Uint16Array, idColumn })
+    const at = name === 'label_logit' ? -1 : firstNonFinite(values)
     if (at >= 0)
       throw new FormatError(
         `${path}: row '${idAt(idColumn, Math.floor(at / width))}': ${name} holds NaN or infinity, expected finite numbers`,
@@ -121,6 +124,20 @@ function checkChunk(path: string, { rows, columns, idColumn }: Chunk, kinds: Col
   // A character that two ids share would pass as text.
   const torn = offsets.findIndex((offset) => offset < bytes.length && (bytes[offset]! & 0xc0) === 0x80)
   if (torn >= 0 || !isUtf8(bytes)) throw new FormatError(`${path}: an id that is not UTF-8`)
+}
+
+/** Of a top-k codec: NaN exactly where a row has no label. */
+function checkLabelLogits(
+  path: string,
+  { labels, values, idColumn }: { labels: Int32Array; values: Uint16Array; idColumn: Chunk['idColumn'] },
+): void {
+  const at = labels.findIndex((label, row) => label < 0 !== Number.isNaN(halfValues[values[row]!]!))
+  const infinite = values.findIndex((half) => (half & 0x7fff) === 0x7c00)
+  if (at < 0 && infinite < 0) return
+  const row = at < 0 ? infinite : at
+  throw new FormatError(
+    `${path}: row '${idAt(idColumn, row)}': label_logit ${halfValues[values[row]!]}, expected ${labels[row]! < 0 ? 'NaN where there is no label' : 'a finite number for the label'}`,
+  )
 }
 
 /** The index of the first value that is not finite, -1 where all are; float16 is given as its bits (exponent 31: NaN or infinity). */

@@ -37,7 +37,9 @@ export function emitBuckets(emit: Emit, { z, batch }: Rows, target: BucketTarget
   if (labelled) emitScalar(emit, 'label_logit', half(emitLabelGap(emit, gap, 'label')), batch, 'float16')
   const { mean, deviation } = emitMoments(emit, gap, classes)
   emitScalar(emit, 'mean', half(mean), batch, 'float16')
-  emitScalar(emit, 'std', emitCast(emit, deviation, 'float16'), batch, 'float16')
+  // A class that a teacher masks with a huge negative number must not make it infinite.
+  const wide = builder.node('Neg', [emitAtLeast(emit, builder.node('Neg', [deviation]), -65504)])
+  emitScalar(emit, 'std', emitCast(emit, wide, 'float16'), batch, 'float16')
 
   const tail = emitWithout(emit, gap, places)
   const { most, nodes } = emitTail(emit, tail, { temperatures, classes: classes - k })

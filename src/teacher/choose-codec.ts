@@ -1,4 +1,12 @@
-import { bytesPerRow, type CodecName, type Fidelity, measureFidelity, type RowKind } from '../cache/index.js'
+import {
+  bytesPerRow,
+  type CodecName,
+  type Fidelity,
+  isCodecName,
+  measureFidelity,
+  type RowKind,
+} from '../cache/index.js'
+import { DecantError } from '../errors.js'
 import { random } from '../random.js'
 import type { Batch, Source } from '../source/index.js'
 import type { TeacherOutput } from './run-rows.js'
@@ -54,6 +62,8 @@ export function chooseCodec(options: { logits: Float32Array; kind: Omit<RowKind,
   trials: CodecTrial[]
 } {
   const { logits, kind, maxKl } = options
+  if (logits.length === 0)
+    throw new DecantError('--codec auto: no sampled row has finite logits to measure codecs on; name a codec')
   const trials: CodecTrial[] = []
   for (const candidate of candidatesOf(kind)) {
     const { codec } = candidate
@@ -70,8 +80,9 @@ function candidatesOf(kind: Omit<RowKind, 'codec'>): { codec: CodecName; bytesPe
   const codecs: CodecName[] = [
     ...some.map((k): CodecName => `topk:${k}`),
     ...[...new Set([16, 80, Math.ceil(classes / 12)])]
-      .filter((k) => 2 * k <= classes)
-      .map((k): CodecName => `hybrid:${k}`),
+      .map((k): string => `hybrid:${k}`)
+      .filter(isCodecName)
+      .filter((codec) => 2 * Number(codec.slice('hybrid:'.length)) <= classes),
     'q8',
     'f16',
     'f32',

@@ -137,7 +137,8 @@ function addRow(sums: Sums, row: Row, { now, manifest }: { now: Float32Array; ma
 }
 
 function checkSource({ dir, manifest }: Targets, source: Source): void {
-  if (manifest.derived?.operation === 'ensemble')
+  const operations = [manifest, ...(manifest.derived?.ancestors ?? [])].map(({ derived }) => derived?.operation)
+  if (operations.includes('ensemble'))
     throw new DecantError(`${dir}: an ensemble has several teachers: re-run each on the dataset that it was made of`)
   if (source.fingerprint !== manifest.source.fingerprint)
     throw new MismatchError(`${source.uri} is not the source that ${dir} was exported from:`, [

@@ -24,13 +24,16 @@ async function adopt(dir: string, alter: (bytes: Buffer) => void): Promise<void>
   await writeFile(join(dir, 'manifest.json'), JSON.stringify(manifest))
 }
 
-test.each(['f32', 'f16'] as const)('a dataset as it was written is sound (%s)', async (codec) => {
-  const dir = await makeDataset({ codec })
-  const seen: number[] = []
-  const found = await verifyTargets(dir, { onProgress: ({ rows }) => seen.push(rows) })
-  expect(found).toMatchObject({ shards: 3, rows: 100, problems: [], unchecked: [] })
-  expect(seen).toEqual([40, 80, 100])
-})
+test.each(['f32', 'f16', 'q8', 'hybrid:1', 'topk:2', 'sampled:2'] as const)(
+  'a dataset as it was written, rows without a label in it, is sound (%s)',
+  async (codec) => {
+    const dir = await makeDataset({ codec })
+    const seen: number[] = []
+    const found = await verifyTargets(dir, { onProgress: ({ rows }) => seen.push(rows) })
+    expect(found).toMatchObject({ shards: 3, rows: 100, problems: [], unchecked: [] })
+    expect(seen).toEqual([40, 80, 100])
+  },
+)
 
 describe('found, each in a line that names the file:', () => {
   test.each([

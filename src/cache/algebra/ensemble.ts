@@ -50,10 +50,12 @@ function normalise(weights: number[], count: number): number[] {
   if (count < 2) throw new DecantError('ensemble: expected at least two datasets')
   if (weights.length !== count)
     throw new DecantError(`ensemble: expected ${count} weights, one a dataset, found ${weights.length}`)
-  const sum = weights.reduce((a, b) => a + b, 0)
+  const most = Math.max(...weights)
+  const shares = weights.map((weight) => weight / most) // first, so that their sum cannot overflow
+  const sum = shares.reduce((a, b) => a + b, 0)
   if (!weights.every((weight) => weight > 0 && Number.isFinite(weight)))
     throw new DecantError(`ensemble: weights are numbers above 0, found ${weights.join(', ')}`)
-  return weights.map((weight) => weight / sum)
+  return shares.map((share) => share / sum)
 }
 
 function checkAlike(parents: Parent[]): void {

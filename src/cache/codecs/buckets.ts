@@ -1,7 +1,7 @@
 import { DecantError } from '../../errors.js'
 import type { Column, Columns } from '../columns.js'
 import type { Buckets, TargetKind, TargetRows } from './codec.js'
-import { HALF_NAN, halfOf, halfOfGap, halfValues } from './half.js'
+import { HALF_MAX, HALF_NAN, halfOf, halfOfGap, halfValues } from './half.js'
 import { topOf } from './rows.js'
 import { decodeTail, encodeTail, TAIL_NODES } from './tail.js'
 
@@ -50,7 +50,7 @@ export function encodeBuckets(rows: TargetRows, choose: (z: Float32Array, row: n
     shift[row] = top
     labelLogit[row] = label < 0 ? HALF_NAN : halfOfGap(z[label]! - top)
     mean[row] = halfOfGap(moments.mean)
-    std[row] = halfOf(moments.std)
+    std[row] = halfOf(Math.min(moments.std, HALF_MAX))
     tailTop[row] = encoded.top
     tail.set(encoded.rest, row * (TAIL_NODES - 1))
   }
