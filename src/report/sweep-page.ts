@@ -1,5 +1,5 @@
 import { version } from '../version.js'
-import { html } from './html.js'
+import { html, Markup } from './html.js'
 import type { SweepFile } from './read-sweep.js'
 import { costSection, facts, leadSection, tableSection } from './sections/figures.js'
 import {
@@ -19,14 +19,14 @@ import { viewOf } from './view.js'
  */
 export function sweepPage(sweep: SweepFile): string {
   const view = viewOf(sweep)
-  const page = html`<!doctype html>
+  return html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>Students of ${view.teacher.file}</title>
-<style>STYLE</style>
+<style>${new Markup(style)}</style>
 </head>
 <body>
 <main>
@@ -45,6 +45,5 @@ ${similaritySection(view)}
 </main>
 </body>
 </html>
-`
-  return page.text.replace('STYLE', () => style)
+`.text
 }

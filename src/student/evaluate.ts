@@ -52,8 +52,8 @@ export async function createEvaluator(options: {
   }
 }
 
-/** The valid positions of some rows: their numbers in this batch, and in the dataset. */
-function validPositions({ positions, lengths }: Pick<Dataset, 'positions' | 'lengths'>, rows: Uint32Array) {
+/** The valid positions of some rows (the rows themselves where they are no sequences): their numbers in this batch, and in the dataset. */
+export function validPositions({ positions, lengths }: Pick<Dataset, 'positions' | 'lengths'>, rows: Uint32Array) {
   const own: number[] = []
   const all: number[] = []
   for (const [i, row] of rows.entries()) {

@@ -92,7 +92,7 @@ export interface Method {
   }
   /**
    * What can be set, by name, and its default. `temperature` and `alpha` are known to every command; a method that lacks one ignores it.
-   * The loss at alpha 0 is the cross-entropy on the labels.
+   * The loss at alpha 0 is the cross-entropy on the labels, perhaps times a factor.
    */
   parameters: Readonly<Record<string, number>>
   /** alpha is a share: the rest, 1 - alpha, is the cross-entropy's. So it is at most 1. */

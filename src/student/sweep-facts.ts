@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { softTargets } from '../cache/index.js'
 import { createClassMeans, MAX_MATRIX_CLASSES } from './class-means.js'
 import { type Dataset, holdOut } from './dataset.js'
+import { validPositions } from './evaluate.js'
 import { spreadTail } from './spread-tail.js'
 import { createTally, type Tally, tallySchema } from './tally.js'
 import { teacherOf } from './targets.js'
@@ -61,7 +62,9 @@ export function gatherFacts(options: {
   }
 }
 
-function measureTeacher({ targets, labels, classes }: Dataset, rows: Uint32Array): Tally {
+function measureTeacher(dataset: Dataset, samples: Uint32Array): Tally {
+  const { targets, labels, classes } = dataset
+  const rows = validPositions(dataset, samples).all
   const tally = createTally(classes)
   for (let at = 0; at < rows.length; at += CHUNK) {
     const some = rows.subarray(at, at + CHUNK)
@@ -76,10 +79,15 @@ function measureTeacher({ targets, labels, classes }: Dataset, rows: Uint32Array
   return tally.result()
 }
 
-function findSimilar({ rows, classes, targets, labels }: Dataset): Similarity {
+function findSimilar(dataset: Dataset): Similarity {
+  const { classes, targets, labels } = dataset
+  const valid = validPositions(
+    dataset,
+    Uint32Array.from({ length: dataset.rows }, (_, row) => row),
+  ).all
   const means = createClassMeans(classes)
-  const every = Math.ceil(rows / MAX_ROWS)
-  const picked = Uint32Array.from({ length: Math.ceil(rows / every) }, (_, i) => i * every)
+  const every = Math.ceil(valid.length / MAX_ROWS)
+  const picked = valid.filter((_, i) => i % every === 0)
   for (let at = 0; at < picked.length; at += CHUNK) {
     const some = picked.subarray(at, at + CHUNK)
     const teacher = teacherOf(targets, some)

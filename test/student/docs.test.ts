@@ -47,6 +47,10 @@ describe('docs/methods.md', () => {
     expect((await train(flags.split(' '))).out).toMatch(/trained in/)
   })
 
+  it('shows chains', () => {
+    expect(chains).toHaveLength(2)
+  })
+
   it.each(chains)('decant chain targets %s', async (flags) => {
     const more = ['--epochs', '1', '--batch', '32', '--out', await temporaryFolder()]
     expect((await runCommand('chain', dirs.targets!, ...flags.split(' '), ...more)).out).toMatch(/1\. .*\n2\. /)

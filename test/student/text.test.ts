@@ -7,6 +7,7 @@ import { loadStudent } from '../../src/student/save.js'
 import { buildStudent } from '../../src/student/student.js'
 import { emptyTargets } from '../../src/student/targets.js'
 import { trainOnDataset } from '../../src/student/train.js'
+import { TokenMean } from '../../src/student/zoo/text-layers.js'
 import { makeExample, temporaryFolder } from './fixtures.js'
 
 const [ROWS, LENGTH, VOCABULARY] = [60, 8, 9]
@@ -44,7 +45,7 @@ beforeAll(async () => {
 const predict = (model: Awaited<ReturnType<typeof buildStudent>>, rows: number[][]) =>
   (model.predict(tf.tensor2d(rows, undefined, 'int32')) as tf.Tensor).arraySync() as number[][][]
 
-describe.each(['bag:8', 'transformer:8,2'])('%s', (student) => {
+describe.each(['bag:6', 'transformer:8,2'])('%s', (student) => {
   it.each([
     ['by row', 1],
     ['by position', LENGTH],
@@ -96,4 +97,19 @@ it('bag is the mean of the embeddings of its tokens, before a dense layer', asyn
 it('transformer takes a multiple of its heads', async () => {
   const options = { input: { ...input, shape: [LENGTH] }, positions: 1, classes: 3, seed: 1 }
   await expect(buildStudent('transformer:6,1', options)).rejects.toThrow('expected a multiple of 4')
+})
+
+it('the mean of the tokens up to each position passes on 1/(i + 1) of the gradient at position i to every one of them', () => {
+  const [L, D] = [3, 2]
+  const at = Float32Array.from({ length: L * D }, (_, i) => i + 1)
+  const weights = tf.tensor3d(at, [1, L, D])
+  const tokens = tf.tensor2d([1, 2, 3], [1, L], 'int32')
+  const layer = new TokenMean({ causal: true })
+  const gradient = tf.grad((x) => tf.sum(tf.mul(layer.apply([x, tokens]) as tf.Tensor, weights)))
+  const expected = Array.from({ length: L * D }, (_, k) => {
+    const [j, d] = [Math.floor(k / D), k % D]
+    return Array.from({ length: L }, (_, i) => (i >= j ? at[i * D + d]! / (i + 1) : 0)).reduce((a, b) => a + b)
+  })
+  const found = [...gradient(tf.zeros([1, L, D])).dataSync()]
+  for (const [k, value] of expected.entries()) expect(found[k]).toBeCloseTo(value, 5)
 })

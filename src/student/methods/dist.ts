@@ -25,7 +25,7 @@ export const dist: Method = {
     }
     const byClass = tf.mean(correlation(centred(s), centred(t), 0))
     const term = tf.add(tf.mul(tf.sub(1, byRow), inter!), tf.mul(tf.sub(1, byClass), intra!))
-    return addToLabels(inputs, square === 1 ? tf.mul(term, tf.square(temperature)) : term)
+    return addToLabels(inputs, square ? tf.mul(term, tf.square(temperature)) : term)
   },
 }
 

@@ -9,6 +9,13 @@ type Inputs = tf.Tensor | tf.Tensor[]
 /** float32 [B, L]: 1 at tokens, 0 at padding. */
 const present = (tokens: tf.Tensor) => tf.cast(tf.greater(tokens, 0), 'float32') as tf.Tensor2D
 
+/** Sums over the positions up to each, [B, L, D]. A product, because tfjs 4.22's gradient of cumsum along an axis before the last is transposed. */
+function prefixSum(x: tf.Tensor): tf.Tensor3D {
+  const [, length] = x.shape as [number, number, number]
+  const below = Float32Array.from({ length: length ** 2 }, (_, i) => (i % length <= Math.floor(i / length) ? 1 : 0))
+  return tf.matMul(tf.tensor3d(below, [1, length, length]), x as tf.Tensor3D)
+}
+
 /** Of [x [B, L, D], tokens]: the mean over the tokens, [B, D]; where `causal`, at each position over those up to it, [B, L, D]. */
 export class TokenMean extends layers.Layer {
   static className = 'DecantTokenMean'
@@ -28,7 +35,7 @@ export class TokenMean extends layers.Layer {
       const [x, tokens] = inputs as [tf.Tensor3D, tf.Tensor2D]
       const mask = tf.expandDims(present(tokens), 2)
       const kept = tf.mul(x, mask)
-      const [sum, count] = this.causal ? [tf.cumsum(kept, 1), tf.cumsum(mask, 1)] : [tf.sum(kept, 1), tf.sum(mask, 1)]
+      const [sum, count] = this.causal ? [prefixSum(kept), prefixSum(mask)] : [tf.sum(kept, 1), tf.sum(mask, 1)]
       return tf.div(sum, tf.maximum(count, 1))
     })
   }
