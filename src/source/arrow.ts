@@ -41,10 +41,15 @@ export async function openArrow(bytes: Bytes): Promise<Table> {
     }
     const names = classNamesOf(schema.metadata.get('huggingface'))
     const columns = schema.fields.map(({ name }) => name)
-    const head = [encapsulate(Message.encode(Message.from(schema)))]
-    for (const place of dictionaries) head.push(await readWhole(bytes, place))
+    const head = encapsulate(Message.encode(Message.from(schema)))
+    const known = await Promise.all(
+      dictionaries.map(async ({ offset, ...rest }) => ({ offset, bytes: await readWhole(bytes, { offset, ...rest }) })),
+    )
     const block = async (index: number, wanted: string[]): Promise<Block> => {
-      const parts = [...head, await readWhole(bytes, batches[index]!)]
+      const place = batches[index]!
+      // In a stream a later dictionary may replace an earlier one; in a file their order does not matter.
+      const before = known.filter(({ offset }) => isFile || offset < place.offset).map(({ bytes }) => bytes)
+      const parts = [head, ...before, await readWhole(bytes, place)]
       const [batch] = [...RecordBatchReader.from(parts)]
       const rows = starts[index + 1]! - starts[index]!
       if (batch?.numRows !== rows)

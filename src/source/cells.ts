@@ -92,9 +92,10 @@ async function readTokens(text: NonNullable<Preprocess['text']>): Promise<CellRe
       if (!isList(cell)) throw new FormatError(`expected a list of token ids, found ${show(cell)}`)
       const from = truncate === 'left' ? Math.max(0, cell.length - length) : 0
       for (let i = 0; i < length; i++) {
-        const id = from + i < cell.length ? Number(cell[from + i]) : -1
+        const one = from + i < cell.length ? cell[from + i] : -1
+        const id = typeof one === 'number' || typeof one === 'bigint' ? Number(one) : Number.NaN
         if (!(Number.isInteger(id) && id <= 2 ** 31 - 1))
-          throw new FormatError(`expected token ids, found ${show(cell[from + i])} among them`)
+          throw new FormatError(`expected token ids, found ${show(one)} among them`)
         into[i] = Math.max(id, -1)
       }
     },

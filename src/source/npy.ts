@@ -14,6 +14,8 @@ export interface NpyHeader {
 /** numpy writes headers of 128 bytes; names of fields, which we do not read, make longer ones. */
 const MAX_HEADER_BYTES = 2 ** 16
 const MAX_RANK = 32
+/** Rows are counted in int32 elsewhere; as many of a byte each are 2 GB. */
+const MAX_ROWS = 2 ** 31 - 1
 const kinds = { u: 'uint', b: 'uint', i: 'int', f: 'float' } as const
 
 /**
@@ -62,6 +64,10 @@ export function parseNpyHeader(start: Uint8Array, { path, size }: { path: string
   const bytes = dims.reduce((a, b) => a * b, Number(type[3]))
   if (!Number.isSafeInteger(bytes) || offset + bytes !== size)
     throw new FormatError(`${path}: ${dims.join('×')} of '${descr}' are ${bytes} bytes of data, found ${size - offset}`)
+  if (dims.slice(1).includes(0) || dims[0]! > MAX_ROWS)
+    throw new FormatError(
+      `${path}: an array of ${dims.join('×')}: expected at most ${MAX_ROWS} rows, none of them empty`,
+    )
   return { type: { kind: kinds[type[2] as keyof typeof kinds], size: Number(type[3]) }, dims, offset }
 }
 

@@ -13,7 +13,7 @@ export async function openNpz(bytes: Bytes, wanted: string[]): Promise<Table> {
   const members = (await listZip(bytes)).filter(({ name }) => name.endsWith('.npy'))
   const names = members.map(({ name }) => name.slice(0, -4))
   if (members.length === 0) throw new FormatError(`${bytes.path}: no arrays in the archive`)
-  const used = wanted.filter((name) => names.includes(name))
+  const used = names.length === 1 ? names : wanted.filter((name) => names.includes(name)) // one array needs no --input
   const opened: Bytes[] = []
   const close = async () => {
     await Promise.all(opened.map((member) => member.close()))

@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises'
+import pLimit from 'p-limit'
 import { DecantError } from '../errors.js'
 import type { BufferPool } from './buffers.js'
 import { dataFiles, expandFiles, kindOf, type TableKind } from './files.js'
@@ -90,6 +91,9 @@ export interface OpenOptions extends Omit<SourceOptions, 'files'> {
   preprocess?: Preprocess
 }
 
+/** Files whose first bytes are read at once. */
+const SNIFFING = 16
+
 /**
  * Opens a dataset. One path or several; a `*` in the last part of a path stands for the files that match, in the order of their names.
  * - a folder of images (a directory per class, or flat), or of data files as below;
@@ -115,7 +119,8 @@ export async function openSource(uri: string | string[], options: OpenOptions = 
     return openImages(first, preprocess)
   }
   const files = await expandFiles(uris)
-  const kinds = await Promise.all(files.map(kindOf))
+  const limit = pLimit(SNIFFING) // a source may have more files than a process may open
+  const kinds = await Promise.all(files.map((file) => limit(() => kindOf(file))))
   const [kind] = kinds
   const other = kinds.findIndex((one) => one !== kind)
   if (other >= 0)

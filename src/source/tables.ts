@@ -39,13 +39,23 @@ export async function openTables(
   const declared = typeof options.input === 'string' ? [options.input] : (options.input ?? [])
   const named = [...declared, options.label, options.id].filter((name) => name !== undefined)
   const wanted = (kind === 'npz' && declared.length === 0 ? [] : named) as string[]
+  if (options.id === undefined) refuseSameNames(files)
   const tables: Table[] = []
+  const opened: Table[] = [] // more than `tables` where a later file was open when an earlier one failed
+  const open = async (file: string, kind: TableKind, wanted: string[]) => {
+    const table = await openTable(file, kind, wanted)
+    opened.push(table)
+    return table
+  }
   const close = async () => {
-    await Promise.all(tables.map((table) => table.close()))
+    await Promise.all(opened.map((table) => table.close()))
   }
   try {
-    for await (const table of ahead(files, OPENING, (file) => openTable(file, kind, wanted))) tables.push(table)
-    if (options.labels !== undefined) await addLabels(tables, options.labels, kind)
+    for await (const table of ahead(files, OPENING, (file) => open(file, kind, wanted))) tables.push(table)
+    if (options.labels !== undefined) {
+      refuseLabels(tables, options.labels, kind)
+      tables[0] = withLabels(tables[0]!, await open(options.labels, 'npy', []), options.labels)
+    }
     const chosen = chooseColumns(tables[0]!, options, kind)
     return await assemble({
       uri,
@@ -64,15 +74,35 @@ export async function openTables(
 
 const LABELS = 'label'
 
-/** The labels of an NPY file in a second one, as a column beside it. */
-async function addLabels(tables: Table[], path: string, kind: TableKind): Promise<void> {
-  const [table, ...more] = tables
-  if (kind !== 'npy' || !table || more.length > 0)
+function checkId(id: Buffer, where: string): Buffer {
+  if (id.length === 0 || id.length > MAX_ID_BYTES)
+    throw new FormatError(`${where}: an id of ${id.length} bytes, expected 1 to ${MAX_ID_BYTES}`)
+  return id
+}
+
+/** Ids are `<file>:<row>`, so two files of one name would give an id twice. */
+function refuseSameNames(files: string[]): void {
+  const seen = new Map<string, string>()
+  for (const file of files) {
+    const before = seen.get(basename(file))
+    if (before !== undefined)
+      throw new DecantError(
+        `${before} and ${file} have one name, which ids begin with: say with --id which column has ids`,
+      )
+    seen.set(basename(file), file)
+  }
+}
+
+function refuseLabels(tables: Table[], path: string, kind: TableKind): void {
+  if (kind !== 'npy' || tables.length !== 1)
     throw new DecantError(`${path}: a label file goes with an IDX or NPY file; in other sources labels are a column`)
-  const labels = await openTable(path, 'npy', [])
+}
+
+/** The labels of an NPY file in a second one, as a column beside it. */
+function withLabels(table: Table, labels: Table, path: string): Table {
   const [rows, found] = [table.starts.at(-1), labels.starts.at(-1)]
   if (rows !== found) throw new FormatError(`${path}: ${found} labels, but ${table.path} has ${rows} rows`)
-  tables[0] = {
+  return {
     ...table,
     columns: [...table.columns, LABELS],
     sha256: createHash('sha256').update(table.sha256).update(labels.sha256).digest('hex'),
@@ -86,9 +116,6 @@ async function addLabels(tables: Table[], path: string, kind: TableKind): Promis
       let at = 0
       const column = async () => readSpan(labels, from, to)
       return { columns: await Promise.all(wanted.map((name) => (name === LABELS ? column() : own.columns[at++]!))) }
-    },
-    async close() {
-      await Promise.all([table.close(), labels.close()])
     },
   }
 }
@@ -178,14 +205,11 @@ async function assemble(setting: {
     const own = cells[inputs]
     if (chosen.id === undefined) {
       const behind = kind === 'webdataset' ? `/${own}` : `:${place.row}`
-      return Buffer.concat([files[place.table]!, Buffer.from(behind)])
+      return checkId(Buffer.concat([files[place.table]!, Buffer.from(behind)]), 'the row')
     }
     if (!['string', 'number', 'bigint'].includes(typeof own))
       throw new FormatError(`column '${chosen.id}': expected an id, found ${show(own)}`)
-    const id = Buffer.from(String(own))
-    if (id.length === 0 || id.length > MAX_ID_BYTES)
-      throw new FormatError(`column '${chosen.id}': an id of ${id.length} bytes, expected 1 to ${MAX_ID_BYTES}`)
-    return id
+    return checkId(Buffer.from(String(own)), `column '${chosen.id}'`)
   }
 
   async function gather(

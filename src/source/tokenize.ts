@@ -46,6 +46,11 @@ export async function openTokenizer(text: TextPreprocess & { tokenizer: string }
     )
   return (text, into) => {
     const ids = tokenizer.encode(text, { add_special_tokens: false }).ids
+    const odd = ids.findIndex((id: number) => !(Number.isInteger(id) && id >= 0 && id < 2 ** 31))
+    if (odd >= 0)
+      throw new FormatError(
+        `token ${odd} of the text has the id ${ids[odd]}: its word is not in the vocabulary, and there is no unknown token`,
+      )
     const kept = ids.length <= room ? ids : truncate === 'right' ? ids.slice(0, room) : ids.slice(-room)
     into.fill(-1)
     into.set([...front, ...kept, ...back])
@@ -57,6 +62,8 @@ function surroundings(tokenizer: {
 }) {
   const bare = tokenizer.encode(PROBE, { add_special_tokens: false }).ids
   const full = tokenizer.encode(PROBE, { add_special_tokens: true }).ids
+  if (bare.length === 0 && full.length > 0)
+    throw new Error(`where its special tokens go cannot be told: its vocabulary has no '${PROBE}'`)
   for (let at = 0; at + bare.length <= full.length; at++)
     if (bare.every((id, i) => full[at + i] === id))
       return { before: full.slice(0, at), behind: full.slice(at + bare.length) }

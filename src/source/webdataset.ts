@@ -5,6 +5,8 @@ import { walkTar } from './tar.js'
 
 /** The column of a sample's name. */
 export const KEY = '__key__'
+/** Extensions of one archive: a sample has a handful of parts. */
+const MAX_COLUMNS = 1000
 /** Cells of these are images, bytes as they are. */
 const IMAGES = ['jpg', 'jpeg', 'png', 'webp', 'tif', 'tiff', 'gif', 'avif']
 const MAX_CELL_BYTES = 2 ** 28
@@ -23,15 +25,21 @@ export async function openWebDataset(bytes: Bytes): Promise<Table> {
   const { path } = bytes
   const columns: string[] = []
   const samples: Sample[] = []
+  const places = new Map<string, number>()
+  const keys = new Set<string>()
   for await (const { name, offset, size } of walkTar(bytes)) {
     const slash = name.lastIndexOf('/') + 1
     const dot = name.indexOf('.', slash)
     if (dot < 0 || dot === slash) continue // hidden files (macOS leaves ._ ones), and those without an extension
     const [key, column] = [name.slice(0, dot).replace(/^\.\//, ''), name.slice(dot + 1)]
-    let place = columns.indexOf(column)
-    if (place < 0) place = columns.push(column) - 1
+    const place = places.get(column) ?? columns.push(column) - 1
+    places.set(column, place)
+    if (place >= MAX_COLUMNS)
+      throw new FormatError(`${path}: '${key}.${column}': more than ${MAX_COLUMNS} different extensions`)
     let sample = samples.at(-1)
     if (sample?.key !== key) {
+      if (keys.has(key)) throw new FormatError(`${path}: the members of sample '${key}' are not together`)
+      keys.add(key)
       sample = { key, members: [] }
       samples.push(sample)
     }
@@ -43,7 +51,7 @@ export async function openWebDataset(bytes: Bytes): Promise<Table> {
 
   const cell = async (sample: Sample, column: string): Promise<unknown> => {
     if (column === KEY) return sample.key
-    const member = sample.members[columns.indexOf(column)]
+    const member = sample.members[places.get(column) ?? -1]
     if (!member) return null
     if (member[1] > MAX_CELL_BYTES)
       throw new FormatError(
