@@ -72,13 +72,10 @@ test('a step that uses a kernel of JavaScript cannot be recorded', async () => {
 
 const { uniform } = random('backend')
 const image = Float32Array.from({ length: 2 * 6 * 6 * 4 }, () => Math.round(uniform() * 8) / 4)
-const weights = tf.util.createShuffledIndices(9 * 4 * 4)
+// Not of a few values, as the image: sums that are equal but for rounding would send a max-pool's gradient to either.
+const weights = Float32Array.from({ length: 9 * 4 * 4 }, () => uniform() - 0.5)
 
-const filter = () =>
-  tf.tensor4d(
-    Float32Array.from(weights, (w) => (w % 7) / 7 - 0.4),
-    [3, 3, 4, 4],
-  )
+const filter = () => tf.tensor4d(weights, [3, 3, 4, 4])
 const volume = (x: tf.Tensor) => tf.reshape(x, [2, 3, 6, 4, 2]) as tf.Tensor5D
 const four = (x: tf.Tensor) => x as tf.Tensor4D
 
