@@ -80,12 +80,17 @@ export function expectSameLosses(found: Float32Array, expected: ArrayLike<number
   expect(Math.max(...apart)).toBeLessThan(1e-4)
 }
 
-/** 50 steps, traced, and by tfjs on its cpu backend. */
+/** Steps, traced, and by tfjs on its cpu backend. */
 export async function expectParity(
   engine: Engine,
-  { student, optimizer, rate }: { student: string; optimizer: OptimizerConfig; rate: number },
+  {
+    student,
+    optimizer,
+    rate,
+    steps = 50,
+  }: { student: string; optimizer: OptimizerConfig; rate: number; steps?: number },
 ): Promise<void> {
-  const given = makeInputs(50)
+  const given = makeInputs(steps)
   given.learningRate = (given.learningRate as Float32Array).map((share) => share * rate)
   const { step } = await makeStep(student, optimizer)
   const expected = await eagerProgram(step, { inputs, stacked: true, backend: 'cpu' }).run(given)
