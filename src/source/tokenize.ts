@@ -49,7 +49,7 @@ export async function openTokenizer(text: TextPreprocess & { tokenizer: string }
     const odd = ids.findIndex((id: number) => !(Number.isInteger(id) && id >= 0 && id < 2 ** 31))
     if (odd >= 0)
       throw new FormatError(
-        `token ${odd} of the text has the id ${ids[odd]}: its word is not in the vocabulary, and there is no unknown token`,
+        `token ${odd} of the text has the id ${ids[odd]}: expected 0 to 2^31 - 1; a word that is not in the vocabulary has none where there is no unknown token`,
       )
     const kept = ids.length <= room ? ids : truncate === 'right' ? ids.slice(0, room) : ids.slice(-room)
     into.fill(-1)

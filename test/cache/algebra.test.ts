@@ -264,6 +264,12 @@ describe('ensemble', () => {
     return { dir, other, out }
   }
 
+  test('weights count by what they are to each other, however large', async () => {
+    const { dir, other, out } = await makeTwo()
+    const manifest = await ensembleTargets([dir, other], { weights: [1e308, 1e308], out })
+    expect(manifest.derived).toMatchObject({ options: { weights: [0.5, 0.5] } })
+  })
+
   test('averages logits, weighted', async () => {
     const { dir, other, out } = await makeTwo()
     const manifest = await ensembleTargets([dir, other], { weights: [1, 3], out })

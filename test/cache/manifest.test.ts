@@ -76,6 +76,11 @@ const attacks: [string, string, RegExp][] = [
   ['no views', changed('views', 0), /views: /],
   ['views without their number', changed('views', { parameters: [], augment: {}, seed: 0 }), /views/],
   ['rows that differ from the views', changed('views', views), /, 2 views each: expected 200, found 101/],
+  [
+    'a top-k codec of one class',
+    formatManifest({ ...makeManifest(), codec: 'topk:4', classes: 1, names: null }),
+    /manifest\.json: codec topk:4 keeps some of several classes, found 1/,
+  ],
   ['a single position', changed('positions', 1), /positions: /],
   [
     'rows too large in all',

@@ -1,6 +1,19 @@
-import { writeFile } from 'node:fs/promises'
+import { readdir, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import {
+  Dictionary,
+  Float32,
+  Int32,
+  Message,
+  makeData,
+  makeVector,
+  Table,
+  tableToIPC,
+  Utf8,
+  vectorFromArray,
+} from 'apache-arrow'
 import { describe, expect, test } from 'vitest'
 import { idAt } from '../../src/source/ids.js'
 import { type Batch, openSource } from '../../src/source/index.js'
@@ -161,6 +174,8 @@ describe('NPY and NPZ', () => {
       labels: [2, 0, -1],
       inputs: [1, 2, 3],
     })
+    const only = zip({ 'x.npy': x }, { deflate })
+    expect((await read({ 'a.npz': only })).inputs).toEqual([1, 2, 3])
     await expect(read({ 'a.npz': archive })).rejects.toThrow("say which column is the input (--input); it has 'x', 'y'")
     const flipped = Buffer.from(archive)
     flipped[40 + 128 / 2]! ^= 1
@@ -172,6 +187,10 @@ describe('NPY and NPZ', () => {
     [npy('|O', [2], new Uint8Array(2)), /numpy type '\|O'/],
     [npy('<f4', [3], new Float32Array(2)), /3 of '<f4' are 12 bytes of data, found 8/],
     [npy('<f4', [4294967296, 4294967296], new Float32Array(2)), /bytes of data, found 8/],
+    [
+      npy('<f4', [9007199254740991, 0], new Float32Array(0)),
+      /9007199254740991×0: expected at most \d+ rows, none of them empty/,
+    ],
     [
       Buffer.from(npy('<f4', [2], new Float32Array(2)).toString('latin1').replace('False', 'True '), 'latin1'),
       /Fortran order/,
@@ -213,6 +232,11 @@ describe('WebDataset', () => {
     [tar({ '1.jpg': 'x' }).subarray(0, 600), /s.tar: row 0|truncated|not an image/],
     [Buffer.alloc(2048, 'x'), /s.tar: not a tar archive/],
     [tar({ hidden: 'x' }), /no samples/],
+    [tar({ 'a.cls': '0', 'b.cls': '1', 'a.jpg': 'x' }), /s.tar: the members of sample 'a' are not together/],
+    [
+      tar(Object.fromEntries(Array.from({ length: 1001 }, (_, i) => [`a.x${i}`, '']))),
+      /more than 1000 different extensions/,
+    ],
   ])('what is not one is refused (%#)', async (bytes, message) => {
     await expect(read({ 's.tar': bytes }, { label: 'cls' })).rejects.toThrow(message)
   })
@@ -236,9 +260,55 @@ describe('several files', () => {
     await expect(openSource(join(folder, 'q*.csv'))).rejects.toThrow('no file matches')
   })
 
+  test('of one name give an id twice, unless a column has ids', async () => {
+    const folders = await Promise.all([temporaryFolder(), temporaryFolder()])
+    const files = folders.map((folder) => join(folder, 't.csv'))
+    for (const [i, file] of files.entries()) await writeFile(file, `x,key\n${i},k${i}\n`)
+    await expect(openSource(files, { input: 'x' })).rejects.toThrow(
+      /t.csv and .*t.csv have one name, which ids begin with/,
+    )
+    const source = await openSource(files, { input: 'x', id: 'key' })
+    expect(seen(await source.read([0, 1])).ids).toEqual(['k0', 'k1'])
+  })
+
+  test('leave no inflated copy behind where a later one cannot be read', async () => {
+    const inflated = async () => (await readdir(tmpdir())).filter((name) => name.startsWith('decant-inflated-')).length
+    const before = await inflated()
+    const packed = gzipSync('x\n1\n')
+    await expect(open({ 'a.csv': 'x\n1\n', 'b.csv': '', 'c.csv.gz': packed, 'd.csv.gz': packed })).rejects.toThrow(
+      /b.csv/,
+    )
+    expect(await inflated()).toBe(before)
+  })
+
   test('are of one kind', async () => {
     await expect(open({ 'a.csv': 'x\n1\n', 'b.jsonl': '{"x":1}' })).rejects.toThrow(
       /a.csv is csv, .*b.jsonl is jsonl: a source is of files of one kind/,
     )
+  })
+})
+
+describe('an Arrow stream', () => {
+  /** Labels 0 and 1 of a dictionary, as the messages of a stream. */
+  const messages = (names: string[]) => {
+    const type = new Dictionary(new Utf8(), new Int32(), 7)
+    const dictionary = vectorFromArray(names, new Utf8())
+    const y = makeVector(makeData({ type, data: Int32Array.of(0, 1), dictionary, length: 2 }))
+    const bytes = Buffer.from(tableToIPC(new Table({ x: vectorFromArray([1, 2], new Float32()), y }), 'stream'))
+    const found: Buffer[] = []
+    for (let at = 0; bytes.readInt32LE(at + 4) > 0; at += found.at(-1)!.length) {
+      const length = bytes.readInt32LE(at + 4)
+      const { bodyLength } = Message.decode(bytes.subarray(at + 8, at + 8 + length))
+      found.push(bytes.subarray(at, at + 8 + length + Number(bodyLength)))
+    }
+    return found
+  }
+
+  test('may replace a dictionary: each batch has the one before it', async () => {
+    const [, ...later] = messages(['dog', 'cat'])
+    const stream = Buffer.concat([...messages(['cat', 'dog']), ...later, Buffer.from([255, 255, 255, 255, 0, 0, 0, 0])])
+    const source = await open({ 's.arrows': stream }, { input: 'x', label: 'y' })
+    const { labels } = await source.read([0, 1, 2, 3])
+    expect([...labels].map((label) => source.classes![label])).toEqual(['cat', 'dog', 'dog', 'cat'])
   })
 })

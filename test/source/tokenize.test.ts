@@ -30,9 +30,9 @@ const tokenizer = JSON.stringify({
   },
 })
 
-async function setUp(text: object) {
+async function setUp(text: object, content = tokenizer) {
   const folder = await temporaryFolder()
-  await writeFile(join(folder, 'tokenizer.json'), tokenizer)
+  await writeFile(join(folder, 'tokenizer.json'), content)
   await writeFile(
     join(folder, 'p.json'),
     JSON.stringify({ version: 1, text: { tokenizer: 'tokenizer.json', ...text } }),
@@ -86,4 +86,20 @@ test('the tokenizer’s hash is part of the preprocessing, and holds', async () 
       openSource(path, { preprocess, input: 't' }),
     ),
   ).rejects.toThrow(/tokenizer.json: not a tokenizer.json/)
+})
+
+test('a tokenizer that would give wrong tokens is refused', async () => {
+  const { model, ...rest } = JSON.parse(tokenizer)
+  const read = async (changed: object) => {
+    const { path, preprocess } = await setUp(
+      { length: 8 },
+      JSON.stringify({ ...rest, model: { ...model, ...changed } }),
+    )
+    return (await openSource(path, { preprocess, input: 't' })).read([0, 1])
+  }
+  const { cat: _, ...vocab } = model.vocab
+  await expect(read({ vocab: { ...vocab, cat: 2 ** 32 + 2 } })).rejects.toThrow(/row 0 .*has the id 4294967298/)
+  await expect(
+    read({ type: 'BPE', merges: [], unk_token: null, vocab: { '[CLS]': 2, '[SEP]': 3, c: 4 } }),
+  ).rejects.toThrow(/tokenizer.json: .*its vocabulary has no 'a'/)
 })

@@ -228,3 +228,12 @@ test('codecs by name: known ones, and none else', () => {
   expect(() => parseCodec('topk:0')).toThrow(/expected a codec, one of f32, f16, .*found 'topk:0'/)
   expect(() => columnsOf({ codec: 'topk:3', classes: 1 })).toThrow('found 1')
 })
+
+test('a class that the teacher masks leaves the standard deviation finite', () => {
+  const kind = { classes: 5, labelled: true }
+  const codec = codecOf('topk:2') as BucketedCodec
+  const columns = codec.encode({ logits: Float32Array.of(1, 2, 3, 4, -1e9), classes: 5, labels: Int32Array.of(0) })
+  const { std, mean } = codec.decode(columns, kind)
+  expect([...std]).toEqual([65504])
+  expect(mean[0]).toBe(4 - 65504)
+})
