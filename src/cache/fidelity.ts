@@ -111,12 +111,16 @@ function logSoftmax(z: Float32Array | Float64Array, temperature: number): Float6
 }
 
 /** Mean and largest of what is added; null where nothing was. */
+/** What counts for a divergence or an error that overflows: JSON has no infinity. */
+const MOST = 1e30
+
 function createSpread() {
   let [sum, worst, count] = [0, 0, 0]
   return {
     add(value: number) {
-      sum += value
-      worst = Math.max(worst, value)
+      const finite = Number.isNaN(value) ? MOST : Math.min(value, MOST)
+      sum += finite
+      worst = Math.max(worst, finite)
       count++
     },
     result: () => (count > 0 ? { mean: sum / count, worst } : null),

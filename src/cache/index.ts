@@ -40,7 +40,7 @@ export {
 export { measureFidelity } from './fidelity.js'
 export { type IdColumn, idAt, idColumn } from './ids.js'
 export { bytesPerRow, chooseRows } from './layout.js'
-export { type Lineage, lineageOf } from './lineage.js'
+export { codecsOf, type Lineage, lineageOf } from './lineage.js'
 export { type Fidelity, type Manifest, type Plan, parseManifest, type ShardEntry, type Skipped } from './manifest.js'
 export { poorFidelity } from './poor-fidelity.js'
 export { type Chunk, type ChunkOptions, openTargets, type Row, type Targets } from './reader.js'

@@ -31,3 +31,9 @@ export function lineageOf(manifest: Manifest, sha256: string): Lineage {
     derived: derived ?? null,
   }
 }
+
+/** The codecs that a dataset's targets have been through: its own, and those of what it was derived from. */
+export const codecsOf = ({ codec, derived }: Manifest): string[] => [
+  codec,
+  ...(derived?.ancestors ?? []).map((ancestor) => ancestor.codec),
+]

@@ -1,4 +1,4 @@
-import { codecOf, idAt, type Manifest, type Row, type Targets, viewsOf } from '../cache/index.js'
+import { codecOf, codecsOf, idAt, type Manifest, type Row, type Targets, viewsOf } from '../cache/index.js'
 import { DecantError, FormatError, MismatchError } from '../errors.js'
 import { random } from '../random.js'
 import type { Batch, Preprocess, Source } from '../source/index.js'
@@ -106,9 +106,11 @@ export async function rerunTeacher(options: RerunOptions): Promise<Rerun> {
  * of the largest gap, which is some times the mean one; runtimes in float32 differ by the order of their sums, ten times as much
  * between providers (TF32 on CUDA); a float16 teacher rounds at every layer.
  */
-export function toleranceOf({ codec, runtime }: Manifest, provider: Provider, meanGap: number): Tolerance {
-  const bytes = codec === 'q8' || codec.startsWith('hybrid')
-  const rounding = codec === 'f32' ? 0 : bytes ? 2e-2 : 2 ** -12
+export function toleranceOf(manifest: Manifest, provider: Provider, meanGap: number): Tolerance {
+  const { runtime } = manifest
+  const codecs = codecsOf(manifest)
+  const bytes = codecs.some((codec) => codec === 'q8' || codec.startsWith('hybrid'))
+  const rounding = codecs.every((codec) => codec === 'f32') ? 0 : bytes ? 2e-2 : 2 ** -12
   const half = runtime.precision === 'float16'
   const arithmetic = half ? 5e-3 : provider === runtime.provider ? 1e-4 : 1e-3
   return { meanDifference: (rounding + arithmetic) * meanGap, agreement: half || bytes ? 0.97 : 0.99 }

@@ -126,6 +126,14 @@ describe('convert', () => {
     },
   )
 
+  test('does not call two roundings exact: what an earlier codec lost is not measured away', async () => {
+    const { root, dir, out } = await makeDataset()
+    const q8 = await convertTargets(dir, { codec: 'q8', out })
+    const back = await convertTargets(out, { codec: 'f32', out: join(root, 'back') })
+    expect(back.fidelity).toEqual(q8.fidelity)
+    expect((await convertTargets(out, { codec: 'f16', out: join(root, 'half') })).fidelity).toBeUndefined()
+  })
+
   test('of a codec that does not keep all classes is refused', async () => {
     const { dir, out } = await makeDataset({ codec: 'topk:2' })
     await expect(convertTargets(dir, { codec: 'f16', out })).rejects.toThrow(

@@ -3,6 +3,7 @@ import { type CodecName, codecOf } from '../codecs/codec.js'
 import { viewsOf } from '../columns.js'
 import { measureFidelity } from '../fidelity.js'
 import { chooseRows } from '../layout.js'
+import { codecsOf } from '../lineage.js'
 import type { Fidelity, Manifest } from '../manifest.js'
 import type { Targets } from '../reader.js'
 import type { Rows } from '../writer.js'
@@ -32,12 +33,18 @@ export async function convertTargets(dir: string, options: ConvertOptions): Prom
       { operation: 'convert', options: { codec }, rows: manifest.rows },
       { codec, rowsPerBatch: rows.rowsPerBatch, rowsPerShard: Math.max(1, Math.round(rows.rowsPerShard / views)) },
     )
-    return writeDerived(plan, { ...options, fidelity: await measure(targets, codec) }, (from) => read(targets, from))
+    return writeDerived(plan, { ...options, fidelity: await fidelityOf(targets, codec) }, (from) => read(targets, from))
   })
 }
 
 /** What the codec makes of some rows, evenly spread: fewer where they are large. */
 const SAMPLED = { rows: 64, values: 2 ** 24 }
+
+/** How far the converted targets are from the teacher's logits: measured where the parent has those, and no statement where two roundings meet. */
+function fidelityOf(targets: Targets, codec: CodecName): Promise<Fidelity | undefined> | Fidelity | undefined {
+  if (codecsOf(targets.manifest).every((one) => one === 'f32')) return measure(targets, codec)
+  return codec === 'f32' ? targets.manifest.fidelity : undefined
+}
 
 async function measure(targets: Targets, codec: CodecName): Promise<Fidelity | undefined> {
   const { classes, rows } = targets
