@@ -12,7 +12,9 @@ const arrows: Record<string, string[]> = {
   student: ['source', 'cache', 'engine', 'onnx'],
   report: ['student', 'cache'],
   chain: ['source', 'cache', 'teacher', 'student', 'engine'],
-  cli: ['chain', 'source', 'cache', 'teacher', 'student', 'engine', 'report', 'onnx'],
+  share: ['cache'],
+  viewer: ['source', 'cache', 'engine', 'student', 'report', 'onnx'],
+  cli: ['chain', 'source', 'cache', 'teacher', 'student', 'engine', 'report', 'onnx', 'share', 'viewer'],
 }
 const anyone = ['errors', 'random', 'thread', 'version']
 

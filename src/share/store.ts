@@ -1,0 +1,48 @@
+/** What a store knows of a file without reading it. */
+export interface StoredFile {
+  /** '/'-separated, relative to the dataset's folder: `manifest.json`, `data/00000.arrow` */
+  name: string
+  bytes: number
+  /** Changes whenever the content does (RFC 9110, 8.8.3); absent where the store gives none. */
+  etag?: string
+  /** SHA-256 in lower-case hexadecimal, where the store vouches for it (the hub's LFS, S3's checksums, our own metadata). */
+  sha256?: string
+}
+
+/** What is to be written: its bytes can be read again, so that a failed transfer is repeated. */
+export interface Content {
+  bytes: number
+  sha256: string
+  /** The bytes [from, to), in pieces. */
+  read(from: number, to: number): AsyncIterable<Uint8Array>
+}
+
+export interface Transfer {
+  signal?: AbortSignal
+  /** bytes that have been transferred since the last call; negative where a failed part is repeated */
+  onBytes?: (bytes: number) => void
+}
+
+/**
+ * Where a dataset lies: a folder, an http server, a bucket, a hub. All names are relative to the dataset.
+ * Errors are DecantErrors that name the file and say what to do; none holds a credential. Passing failures (connection, 429, 5xx) are
+ * repeated inside the store; what is thrown has been given up on.
+ */
+export interface Store {
+  /** As the user gave it, without credentials. */
+  readonly uri: string
+  /** All files of the dataset. @throws UnavailableError where the store cannot list (plain http) */
+  list(signal?: AbortSignal): Promise<StoredFile[]>
+  /** undefined where there is no such file */
+  head(name: string, signal?: AbortSignal): Promise<StoredFile | undefined>
+  /**
+   * The bytes [from, to) of a file, in pieces; ends early where the connection breaks (the caller goes on from there).
+   * @throws MismatchError where the file is no longer the one with this etag
+   */
+  read(name: string, range: { from: number; to: number; etag?: string }, transfer?: Transfer): AsyncIterable<Uint8Array>
+  /** Writes a whole file; no reader ever sees a part of it under its name. */
+  write(name: string, content: Content, transfer?: Transfer): Promise<void>
+  delete(name: string, signal?: AbortSignal): Promise<void>
+  /** Makes what was written visible, where a store works by commits (the hub). Called before the manifest is written, and after it. */
+  flush?(signal?: AbortSignal): Promise<void>
+}
