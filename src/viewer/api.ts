@@ -1,7 +1,14 @@
 /**
  * What the viewer's server says and its page reads: JSON, GET only, below /api. In a page that was written as one file the same
- * answers lie inside it, by path. Temperatures are in [0.5, 20]; classes are counted from 0; a soft target is a probability.
+ * answers lie inside it, by path ('/api/what', '/api/samples', '/api/samples/3', …; a picture as a data URI under its path): of
+ * /api/samples one answer without a query, which the page filters itself. What cannot be answered has a status of 400 or more and is
+ * a {@link Refusal}. Temperatures are in [0.5, 20]; classes are counted from 0; a soft target is a probability.
  */
+
+/** Why there is no answer: one line for the reader. */
+export interface Refusal {
+  error: string
+}
 
 /** GET /api/what: which sections this page has, and what every section needs. */
 export interface What {
@@ -51,8 +58,8 @@ export interface Overview {
   predictions: number[]
 }
 
-/** Where a temperature slider stops: 41 values from 0.5 to 20, evenly in log T. */
-export const TEMPERATURES: readonly number[] = Array.from({ length: 41 }, (_, i) => 0.5 * 40 ** (i / 40))
+/** Where a temperature slider stops: 0.5 to 20, eight to a doubling, so that 1, 2, 4, 8 and 16 are among them. */
+export const TEMPERATURES: readonly number[] = [...Array.from({ length: 43 }, (_, i) => 2 ** (i / 8 - 1)), 20]
 
 export interface SampleQuery {
   label?: number
@@ -84,6 +91,17 @@ export interface SampleHead {
   confidence: number
   /** the student's first class, where there is a student */
   student: number | null
+  /** the text's beginning (at most 200 characters), or the first features; null for pictures and where the source is not at hand */
+  preview: string | null
+}
+
+/** Whether a row is one that a query asks for, `from` and `limit` aside. */
+export function isWanted(head: SampleHead, { label, predicted, only }: SampleQuery): boolean {
+  if (label !== undefined && head.label !== label) return false
+  if (predicted !== undefined && head.top !== predicted) return false
+  if (only === 'wrong') return head.label !== null && head.top !== head.label
+  if (only === 'uncertain') return head.confidence < 0.5
+  return only !== 'disagree' || (head.student !== null && head.student !== head.top)
 }
 
 /** GET /api/samples/<row>. The page softens: it has the logits, at any temperature. */
