@@ -7,9 +7,14 @@ const dark = ['#56b4e9', '#ff8f57', '#2fcb9f', '#e39cc8', '#f0c44c', '#a5b8ff']
 const colours = (list: readonly string[]) => list.map((colour, n) => `--s${n}:${colour};`).join('')
 const looks = Array.from({ length: LOOKS }, (_, n) => `.s${n}{--c:var(--s${n})}`).join('')
 
-export const style = `
+/** The colours of the report and of the viewer's page, in light and dark. */
+export const palette = `
 :root{color-scheme:light dark;--page:#fff;--ink:#1b1f24;--soft:#57606a;--rule:#d0d7de;--panel:#f6f8fa;--grey:#6a737d;--heat:#0b5394;--on:#fff;--good:#116329;${colours(light)}}
 @media (prefers-color-scheme:dark){:root{--page:#0f1318;--ink:#e6e9ed;--soft:#a0a9b4;--rule:#303842;--panel:#171c23;--grey:#9aa4af;--heat:#6cb6ff;--on:#0f1318;--good:#5fd38a;${colours(dark)}}}
+`.trim()
+
+export const style = `
+${palette}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--page);color:var(--ink);font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;overflow-wrap:break-word}

@@ -1,0 +1,3 @@
+import { render } from 'preact'
+
+render(<main>decant</main>, document.getElementById('page')!)
