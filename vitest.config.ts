@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 // fast, slow and faults (the long ones of npm run faults) need nothing but npm ci; interop needs Python with the packages that .ci/run lists;
-// webgpu a Vulkan driver; browser Chromium; tensorflow what scripts/build-tfjs-node.sh makes.
+// servers nginx and moto; webgpu a Vulkan driver; browser Chromium; tensorflow what scripts/build-tfjs-node.sh makes.
 const project = (name: string, include: string[], testTimeout: number) => ({
   test: { name, include, testTimeout, hookTimeout: testTimeout, pool: 'forks' as const },
 })
@@ -12,11 +12,12 @@ export default defineConfig({
     projects: [
       project(
         'fast',
-        ['test/**/*.test.ts', '!test/**/*.{slow,faults,interop,webgpu,tensorflow,browser}.test.ts'],
+        ['test/**/*.test.ts', '!test/**/*.{slow,faults,interop,servers,webgpu,tensorflow,browser}.test.ts'],
         20_000,
       ),
       project('slow', ['test/**/*.slow.test.ts'], 170_000),
       project('faults', ['test/**/*.faults.test.ts'], 1_200_000),
+      project('servers', ['test/**/*.servers.test.ts'], 120_000),
       project('webgpu', ['test/**/*.webgpu.test.ts'], 120_000),
       project('browser', ['test/**/*.browser.test.ts'], 60_000),
       project('tensorflow', ['test/**/*.tensorflow.test.ts'], 120_000),

@@ -1,3 +1,5 @@
+import { DecantError } from '../errors.js'
+
 /** What a store knows of a file without reading it. */
 export interface StoredFile {
   /** '/'-separated, relative to the dataset's folder: `manifest.json`, `data/00000.arrow` */
@@ -45,4 +47,11 @@ export interface Store {
   delete(name: string, signal?: AbortSignal): Promise<void>
   /** Makes what was written visible, where a store works by commits (the hub). Called before the manifest is written, and after it. */
   flush?(signal?: AbortSignal): Promise<void>
+}
+
+/** A name that a store may join to its place: plain words between slashes, so that none leads elsewhere. */
+export function checkName(name: string): string {
+  if (name.length > 255 || !/^[A-Za-z0-9_-][\w.-]*(\/[A-Za-z0-9_-][\w.-]*)*$/.test(name))
+    throw new DecantError(`'${name.slice(0, 255)}': expected a name such as data/00000.arrow`)
+  return name
 }

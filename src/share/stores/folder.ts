@@ -1,0 +1,134 @@
+import { createHash } from 'node:crypto'
+import { constants } from 'node:fs'
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join, relative, sep } from 'node:path'
+import { diskError, ignoreOn, syncFolder, writeFully } from '../../cache/files.js'
+import { FormatError, MismatchError } from '../../errors.js'
+import { type Content, checkName, type Store, type StoredFile } from '../store.js'
+
+/** Bytes that are read and handed on at once. */
+const PIECE = 2 ** 20
+
+/** A folder of this machine, or of a network's file system. */
+export function openFolderStore(dir: string): Store {
+  const pathOf = (name: string) => join(dir, checkName(name))
+  return {
+    uri: dir,
+    async list() {
+      const entries = await readdir(dir, { recursive: true, withFileTypes: true }).catch((error) =>
+        ignoreOn(error, 'ENOENT'),
+      )
+      const files: StoredFile[] = []
+      for (const entry of entries ?? []) {
+        const path = join(entry.parentPath, entry.name)
+        if (entry.isFile() && !isTemporary(entry.name))
+          files.push({ name: relative(dir, path).split(sep).join('/'), ...(await describe(path))! })
+      }
+      return files.sort((a, b) => (a.name < b.name ? -1 : 1))
+    },
+    async head(name) {
+      const found = await describe(pathOf(name))
+      return found && { name, ...found }
+    },
+    read: (name, range, transfer) => read(pathOf(name), range, transfer),
+    write: (name, content, transfer) => write(pathOf(name), content, transfer),
+    async delete(name) {
+      const path = pathOf(name)
+      await rm(path, { force: true }).catch((error) => {
+        throw diskError(error, path)
+      })
+      await syncFolder(dirname(path)).catch((error) => ignoreOn(error, 'ENOENT'))
+    },
+  }
+}
+
+const isTemporary = (name: string) => /\.\d+\.tmp$/.test(name)
+
+async function describe(path: string): Promise<{ bytes: number; etag: string } | undefined> {
+  const found = await stat(path, { bigint: true }).catch((error) => {
+    if (!['ENOENT', 'ENOTDIR'].includes(error.code)) throw diskError(error, path)
+  })
+  if (!found?.isFile()) return undefined
+  return { bytes: Number(found.size), etag: `"${found.ino}-${found.size}-${found.mtimeNs}"` }
+}
+
+async function* read(
+  path: string,
+  { from, to, etag }: { from: number; to: number; etag?: string },
+  { signal, onBytes }: { signal?: AbortSignal; onBytes?: (bytes: number) => void } = {},
+): AsyncGenerator<Uint8Array> {
+  const file = await open(path, 'r').catch((error) => {
+    throw diskError(error, path)
+  })
+  try {
+    const found = await describe(path)
+    if (etag !== undefined && found?.etag !== etag)
+      throw new MismatchError(`${path}: the file changed while it was read`, [])
+    for (let at = from; at < to; ) {
+      signal?.throwIfAborted()
+      const piece = Buffer.allocUnsafeSlow(Math.min(PIECE, to - at))
+      const { bytesRead } = await file.read(piece, 0, piece.length, at)
+      if (bytesRead === 0) throw new MismatchError(`${path}: ends at byte ${at}, expected at least ${to}`, [])
+      at += bytesRead
+      onBytes?.(bytesRead)
+      yield piece.subarray(0, bytesRead)
+    }
+  } catch (error) {
+    throw diskError(error, path)
+  } finally {
+    await file.close()
+  }
+}
+
+/** Written under a name of this process, hashed on the way, synced; it gets its own name only when the hash is right. */
+async function write(
+  path: string,
+  { bytes, sha256, read }: Content,
+  { signal, onBytes }: { signal?: AbortSignal; onBytes?: (bytes: number) => void } = {},
+): Promise<void> {
+  const temporary = `${path}.${process.pid}.tmp`
+  let file: FileHandle | undefined
+  try {
+    await mkdir(dirname(path), { recursive: true })
+    await removeStale(path)
+    file = await open(temporary, constants.O_CREAT | constants.O_TRUNC | constants.O_WRONLY)
+    const hash = createHash('sha256')
+    for await (const piece of read(0, bytes)) {
+      signal?.throwIfAborted()
+      const written = writeFully(file, [piece])
+      hash.update(piece) // while it is being written
+      await written
+      onBytes?.(piece.length)
+    }
+    const found = hash.digest('hex')
+    if (found !== sha256) throw new FormatError(`${path}: expected SHA-256 ${sha256}, found ${found}`)
+    await file.sync()
+    await file.close()
+    file = undefined
+    await rename(temporary, path)
+    await syncFolder(dirname(path))
+  } catch (error) {
+    await file?.close()
+    await rm(temporary, { force: true })
+    throw diskError(error, path)
+  }
+}
+
+/** What processes that were killed while they wrote this file have left. */
+async function removeStale(path: string): Promise<void> {
+  const name = basename(path)
+  for (const found of await readdir(dirname(path))) {
+    const pid = Number(/\.(\d+)\.tmp$/.exec(found)?.[1])
+    if (found === `${name}.${pid}.tmp` && pid !== process.pid && !isAlive(pid))
+      await rm(join(dirname(path), found), { force: true })
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
