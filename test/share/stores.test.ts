@@ -28,8 +28,8 @@ function contentOf(text: string, sha256 = createHash('sha256').update(text).dige
   }
 }
 
-async function serve(answer: (request: IncomingMessage, response: ServerResponse) => void): Promise<Store> {
-  const server = createServer(answer)
+async function serve(answer: (request: IncomingMessage, response: ServerResponse) => unknown): Promise<Store> {
+  const server = createServer((request, response) => void answer(request, response))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => {
     server.closeAllConnections()
