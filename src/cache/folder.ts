@@ -1,11 +1,11 @@
 import { mkdir, open, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { DecantError, FormatError, MismatchError } from '../errors.js'
+import { DecantError, MismatchError } from '../errors.js'
 import { diffJson } from './diff.js'
 import { diskError, hashFile, ignoreOn, type OpenFile, syncFolder } from './files.js'
 import { createJournal, cutJournal, JOURNAL, type JournalLine, readJournal, removeJournal } from './journal.js'
 import { LOCK } from './lock.js'
-import { MAX_MANIFEST_BYTES, type Manifest, type Plan, parseManifest, planOf } from './manifest.js'
+import { checkManifestSize, type Manifest, type Plan, parseManifest, planOf } from './manifest.js'
 
 export const MANIFEST = 'manifest.json'
 export const CARD = 'README.md'
@@ -26,13 +26,17 @@ export const NOT_COMPARED = [
 
 /** The manifest in `dir`; undefined where there is none. */
 export async function readManifest(dir: string): Promise<Manifest | undefined> {
+  const bytes = await readManifestBytes(dir)
+  return bytes && parseManifest(bytes.toString(), join(dir, MANIFEST))
+}
+
+export async function readManifestBytes(dir: string): Promise<Buffer | undefined> {
   const path = join(dir, MANIFEST)
   try {
     const found = await stat(path).catch((error) => ignoreOn(error, 'ENOENT', 'ENOTDIR'))
     if (!found) return undefined
-    if (found.size > MAX_MANIFEST_BYTES)
-      throw new FormatError(`${path}: ${found.size} bytes, expected at most ${MAX_MANIFEST_BYTES}`)
-    return parseManifest(await readFile(path, 'utf8'), path)
+    checkManifestSize(found.size, path)
+    return await readFile(path)
   } catch (error) {
     throw diskError(error, path)
   }

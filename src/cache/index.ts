@@ -4,7 +4,6 @@ export {
   type DeriveOptions,
   type EnsembleOptions,
   ensembleTargets,
-  hashManifest,
   mergeTargets,
   type SelectOptions,
   selectTargets,
@@ -37,13 +36,14 @@ export {
   targetKind,
   viewsOf,
 } from './columns.js'
+export { type DatasetFiles, folderFiles, type InputFile } from './dataset-files.js'
 export { measureFidelity } from './fidelity.js'
 export { type IdColumn, idAt, idColumn } from './ids.js'
 export { bytesPerRow, chooseRows } from './layout.js'
 export { codecsOf, type Lineage, lineageOf } from './lineage.js'
 export { type Fidelity, type Manifest, type Plan, parseManifest, type ShardEntry, type Skipped } from './manifest.js'
 export { poorFidelity } from './poor-fidelity.js'
-export { type Chunk, type ChunkOptions, openTargets, type Row, type Targets } from './reader.js'
+export { type Chunk, type ChunkOptions, type DatasetPlace, openTargets, type Row, type Targets } from './reader.js'
 export { softTargets } from './soften.js'
 export { type Verification, type VerifyOptions, verifyTargets } from './verify.js'
 export { createTargets, type Rows, readPlan, type TargetsWriter } from './writer.js'

@@ -226,6 +226,12 @@ function checkSeal(text: string, sha256: string, path: string): void {
 
 const hashText = (text: string): string => createHash('sha256').update(text).digest('hex')
 
+/** Before a manifest is read into memory. */
+export function checkManifestSize(bytes: number, path: string): void {
+  if (bytes > MAX_MANIFEST_BYTES)
+    throw new FormatError(`${path}: ${bytes} bytes, expected at most ${MAX_MANIFEST_BYTES}`)
+}
+
 /** JSON without the one key that reaches an object's prototype when copied. */
 export function parseJson(text: string, path: string): unknown {
   try {

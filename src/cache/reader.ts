@@ -1,5 +1,4 @@
-import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { createHash } from 'node:crypto'
 import pLimit from 'p-limit'
 import { DecantError } from '../errors.js'
 import { type Buckets, codecOf } from './codecs/codec.js'
@@ -12,11 +11,11 @@ import {
   type Stored,
   targetKind,
 } from './columns.js'
-import { MANIFEST, readManifest } from './folder.js'
+import { type DatasetFiles, folderFiles } from './dataset-files.js'
+import { MANIFEST } from './folder.js'
 import { concatIds, type IdColumn, idAt } from './ids.js'
-import { JOURNAL } from './journal.js'
 import { BATCH_BYTES, rowsIn } from './layout.js'
-import type { Manifest } from './manifest.js'
+import { type Manifest, parseManifest } from './manifest.js'
 import type { ShardFile } from './shard-file.js'
 import { ShardPool } from './shard-pool.js'
 
@@ -68,8 +67,11 @@ export interface ChunkOptions {
 
 /** A soft-target dataset, open for reading. Memory does not grow with its rows, `load` aside. */
 export interface Targets {
+  /** For messages: the folder, or the URI that it was opened by. */
   dir: string
   manifest: Manifest
+  /** SHA-256 of manifest.json as it was read: the dataset's name in lineages, and what pins it. */
+  manifestSha256: string
   classes: number
   names: string[] | null
   rows: number
@@ -90,24 +92,28 @@ const AHEAD = 2
 /** Rows read at once by `row`; more only wait for the disk in another place. */
 const ROWS_IN_FLIGHT = 8
 
+/** A folder, or files that are read from elsewhere. */
+export type DatasetPlace = string | DatasetFiles
+
+export const filesOf = (place: DatasetPlace): DatasetFiles => (typeof place === 'string' ? folderFiles(place) : place)
+
 /**
- * Opens the soft-target dataset in folder `dir`. The manifest is checked now, shards when they are read.
+ * Opens the soft-target dataset in a folder, or that of files from elsewhere, which are closed with it. The manifest is checked now,
+ * shards when they are read.
  * @throws DecantError where there is none, or its export has not finished
  * @throws FormatError where the manifest is wrong; later, where a shard is not what the manifest says
  */
-export async function openTargets(dir: string): Promise<Targets> {
-  const manifest = await readManifest(dir)
-  if (!manifest) throw await explainMissing(dir)
-  return new OpenTargets(dir, manifest)
-}
-
-async function explainMissing(dir: string): Promise<DecantError> {
-  const has = (name: string) => stat(join(dir, name)).then(Boolean, () => false)
-  if (await has(JOURNAL))
-    return new DecantError(`${dir}: this export has not finished; run the same decant export again to continue it`)
-  return new DecantError(
-    `${dir}: expected a soft-target dataset, found ${(await has('.')) ? `a folder without ${MANIFEST}` : 'no such folder'}`,
-  )
+export async function openTargets(place: DatasetPlace): Promise<Targets> {
+  const files = filesOf(place)
+  try {
+    const bytes = await files.manifest()
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()
+    const manifest = parseManifest(text, files.path(MANIFEST))
+    return new OpenTargets(files, manifest, createHash('sha256').update(bytes).digest('hex'))
+  } catch (error) {
+    await files.close()
+    throw error
+  }
 }
 
 interface Arrays {
@@ -117,7 +123,14 @@ interface Arrays {
   logits?: Float32Array
 }
 
+/** Shards whose hash has been looked at, by those who read rows up to `to`. */
+interface Verified {
+  shards: Map<number, Promise<void>>
+  to: number
+}
+
 class OpenTargets implements Targets {
+  readonly dir: string
   readonly classes: number
   readonly names: string[] | null
   readonly rows: number
@@ -128,14 +141,16 @@ class OpenTargets implements Targets {
   private readonly starts: Float64Array
 
   constructor(
-    readonly dir: string,
+    private readonly files: DatasetFiles,
     readonly manifest: Manifest,
+    readonly manifestSha256: string,
   ) {
+    this.dir = files.place
     this.classes = manifest.classes
     this.names = manifest.names
     this.rows = manifest.rows
     this.columns = columnsOf(manifest)
-    this.pool = new ShardPool(dir, manifest, this.columns)
+    this.pool = new ShardPool(files, manifest, this.columns)
     this.starts = new Float64Array(manifest.shards.length + 1)
     manifest.shards.forEach(({ rows }, i) => {
       this.starts[i + 1] = this.starts[i]! + rows
@@ -147,7 +162,7 @@ class OpenTargets implements Targets {
     const { rows = rowsIn(BATCH_BYTES, this.manifest) } = options
     if (!isIndex(from) || !isIndex(to) || to > this.rows) throw this.outside(`rows ${from} to ${to}`)
     if (!isIndex(rows) || rows === 0) throw new DecantError(`chunks: expected at least 1 row per chunk, found ${rows}`)
-    const verified = options.verify ? new Map<number, Promise<void>>() : undefined
+    const verified = options.verify ? { shards: new Map<number, Promise<void>>(), to } : undefined
     const spare = options.reuse ? Array.from({ length: AHEAD + 1 }, () => this.allocate(Math.min(rows, to - from))) : []
     const ahead: Promise<Chunk>[] = []
     let first = from
@@ -197,7 +212,7 @@ class OpenTargets implements Targets {
   private async read(
     from: number,
     to: number,
-    options: { verified?: Map<number, Promise<void>>; signal?: AbortSignal; arrays?: Arrays } = {},
+    options: { verified?: Verified; signal?: AbortSignal; arrays?: Arrays } = {},
   ): Promise<Chunk> {
     const { labels, columns } = options.arrays ? this.shorten(options.arrays, to - from) : this.allocate(to - from)
     const ids: IdColumn[] = []
@@ -226,12 +241,16 @@ class OpenTargets implements Targets {
   private async verify(
     shard: number,
     file: ShardFile,
-    { verified, signal }: { verified?: Map<number, Promise<void>>; signal?: AbortSignal },
+    { verified, signal }: { verified?: Verified; signal?: AbortSignal },
   ): Promise<void> {
     if (!verified) return
-    const known = verified.get(shard) ?? file.verify(this.manifest.shards[shard]!.sha256, signal)
-    verified.set(shard, known)
-    await known
+    const { shards } = this.manifest
+    const known = verified.shards.get(shard)
+    if (known !== undefined) return known
+    const checking = file.verify(shards[shard]!.sha256, signal)
+    verified.shards.set(shard, checking)
+    await checking
+    if (this.starts[shard + 1]! < verified.to) this.files.prefetch?.(shards[shard + 1]!)
   }
 
   private shorten({ labels, columns }: Arrays, rows: number): Arrays {

@@ -1,8 +1,9 @@
-import { type FileHandle, open } from 'node:fs/promises'
-import { FormatError } from '../errors.js'
+import { createHash } from 'node:crypto'
+import { DecantError, FormatError } from '../errors.js'
 import type { Block } from './arrow.js'
 import { outOfRange, type Stored } from './columns.js'
-import { diskError, hashFile } from './files.js'
+import type { InputFile } from './dataset-files.js'
+import { diskError } from './files.js'
 import type { IdColumn } from './ids.js'
 import { MAX_ID_BYTES } from './manifest.js'
 import {
@@ -21,19 +22,15 @@ export class ShardFile {
 
   private constructor(
     readonly path: string,
-    private readonly file: FileHandle,
+    private readonly file: InputFile,
     private readonly shape: ShardShape,
     private readonly blocks: Block[],
   ) {}
 
-  /** @throws FormatError where the file is missing or is not what the manifest (`shape`) says */
-  static async open(path: string, shape: ShardShape): Promise<ShardFile> {
-    const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') throw new FormatError(`${path}: listed in the manifest, but not there`)
-      throw diskError(error, path)
-    })
+  /** Takes `file` over: it is closed with the shard. @throws FormatError where it is not what the manifest (`shape`) says */
+  static async open(path: string, file: InputFile, shape: ShardShape): Promise<ShardFile> {
     try {
-      const { size } = await file.stat()
+      const { size } = file
       if (size !== shape.bytes) throw new FormatError(`${path}: expected ${shape.bytes} bytes, found ${size}`)
       const blocks = await checked(path, async () => {
         const tail = await readRegion(file, { at: Math.max(0, size - TAIL_BYTES), bytes: TAIL_BYTES })
@@ -47,10 +44,8 @@ export class ShardFile {
   }
 
   /** @throws FormatError where the file's SHA-256 is another */
-  async verify(sha256: string, signal?: AbortSignal): Promise<void> {
-    const found = await hashFile(this.file, signal)
-    if (found !== sha256)
-      throw new FormatError(`${this.path}: damaged or altered: expected SHA-256 ${sha256}, found ${found}`)
+  verify(sha256: string, signal?: AbortSignal): Promise<void> {
+    return checkHash(this.path, this.file, { sha256, signal })
   }
 
   /** Rows [from, to) of the shard into `labels` [to - from] and `columns`, behind id and label; gives their ids. */
@@ -168,31 +163,44 @@ function indexOf({ offsets, bytes }: IdColumn, id: Uint8Array): number {
   return -1
 }
 
-async function readRegion(file: FileHandle, { at, bytes }: Region): Promise<Uint8Array> {
+/** @throws FormatError where the file's SHA-256 is another */
+export async function checkHash(
+  path: string,
+  file: InputFile,
+  { sha256, signal }: { sha256: string; signal?: AbortSignal | undefined },
+): Promise<void> {
+  const hash = createHash('sha256')
+  const piece = new Uint8Array(Math.min(file.size, HASHED_BYTES))
+  await checked(path, async () => {
+    for (let at = 0; at < file.size; at += piece.length) {
+      signal?.throwIfAborted()
+      const part = piece.subarray(0, file.size - at)
+      await file.read(part, at)
+      hash.update(part)
+    }
+  })
+  const found = hash.digest('hex')
+  if (found !== sha256) throw new FormatError(`${path}: damaged or altered: expected SHA-256 ${sha256}, found ${found}`)
+}
+
+/** Read and hashed at once. */
+const HASHED_BYTES = 4 * 2 ** 20
+
+async function readRegion(file: InputFile, { at, bytes }: Region): Promise<Uint8Array> {
   const into = new Uint8Array(bytes)
   await readInto(file, at, into)
   return into
 }
 
-/** One read call takes less than 2 GiB. */
-const MAX_READ = 2 ** 30
-
-async function readInto(file: FileHandle, position: number, into: ArrayBufferView): Promise<void> {
-  const target = new Uint8Array(into.buffer, into.byteOffset, into.byteLength)
-  for (let done = 0; done < target.length; ) {
-    const length = Math.min(MAX_READ, target.length - done)
-    const { bytesRead } = await file.read(target, done, length, position + done)
-    if (bytesRead === 0) throw new Error(`the file ends at byte ${position + done}`)
-    done += bytesRead
-  }
-}
+const readInto = (file: InputFile, position: number, into: ArrayBufferView): Promise<void> =>
+  file.read(new Uint8Array(into.buffer, into.byteOffset, into.byteLength), position)
 
 /** Whatever goes wrong in parsing hostile bytes (out of range, above all) becomes a FormatError that names the place. */
 async function checked<T>(place: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    if (error instanceof FormatError) throw error
+    if (error instanceof DecantError || (error as Error).name === 'AbortError') throw error
     if ((error as NodeJS.ErrnoException).syscall) throw diskError(error, place)
     throw new FormatError(`${place}: ${(error as Error).message}`)
   }

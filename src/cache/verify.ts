@@ -1,14 +1,13 @@
 import { isUtf8 } from 'node:buffer'
-import { open, readdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { FormatError } from '../errors.js'
 import { halfValues } from './codecs/half.js'
 import { type Column, columnsOf, type Stored } from './columns.js'
-import { diskError, hashFile, ignoreOn } from './files.js'
-import { DATA, MANIFEST } from './folder.js'
+import type { DatasetFiles } from './dataset-files.js'
+import { MANIFEST } from './folder.js'
 import { idAt } from './ids.js'
 import type { ShardEntry } from './manifest.js'
-import { type Chunk, openTargets, type Targets } from './reader.js'
+import { type Chunk, type DatasetPlace, filesOf, openTargets, type Targets } from './reader.js'
+import { checkHash } from './shard-file.js'
 
 /** What `verifyTargets` found. The dataset is sound where `problems` is empty. */
 export interface Verification {
@@ -32,21 +31,24 @@ export interface VerifyOptions {
  * and counts, labels in range, values finite, ids in UTF-8; and that `data/` holds no shard beyond those listed.
  * @throws DecantError where there is no dataset; what is wrong with one that is there is in the result
  */
-export async function verifyTargets(dir: string, options: VerifyOptions = {}): Promise<Verification> {
+export async function verifyTargets(place: DatasetPlace, options: VerifyOptions = {}): Promise<Verification> {
   const found: Verification = { shards: 0, rows: 0, bytes: 0, problems: [], unchecked: [] }
-  const targets = await openTargets(dir).catch((error) => {
+  const files = filesOf(place)
+  const targets = await openTargets(files).catch((error) => {
     found.problems.push(asProblem(error))
     return undefined
   })
   if (!targets) return found
   const { shards, sha256 } = targets.manifest
   if (sha256 === undefined)
-    found.unchecked.push(`${join(dir, MANIFEST)}: it has no sha256 of its own: a change that still makes sense passes`)
-  found.problems.push(...(await findStrangers(dir, shards)))
+    found.unchecked.push(`${files.path(MANIFEST)}: it has no sha256 of its own: a change that still makes sense passes`)
   try {
+    const strangers = await findStrangers(files, shards)
+    if (!strangers) found.unchecked.push(`${files.place}: whether it holds shards that the manifest does not list`)
+    else found.problems.push(...strangers)
     for (const shard of shards) {
       options.signal?.throwIfAborted()
-      const problem = await checkShard(targets, { shard, first: found.rows, signal: options.signal })
+      const problem = await checkShard(targets, { files, shard, first: found.rows, signal: options.signal })
       if (problem !== undefined) found.problems.push(problem)
       found.shards++
       found.rows += shard.rows
@@ -61,22 +63,23 @@ export async function verifyTargets(dir: string, options: VerifyOptions = {}): P
 }
 
 /** Shards that the manifest does not list: whoever reads `data/*.arrow` would take them for rows of it. */
-async function findStrangers(dir: string, shards: ShardEntry[]): Promise<string[]> {
-  const names = (await readdir(join(dir, DATA)).catch((error) => ignoreOn(error, 'ENOENT', 'ENOTDIR'))) ?? []
+async function findStrangers(files: DatasetFiles, shards: ShardEntry[]): Promise<string[] | undefined> {
+  const names = await files.list()
   const listed = new Set(shards.map(({ file }) => file))
-  const strangers = names.map((name) => `${DATA}/${name}`).filter((name) => /\.arrow$/.test(name) && !listed.has(name))
-  return strangers.map((name) => `${join(dir, name)}: not listed in the manifest`)
+  const strangers = names?.filter((name) => /\.arrow$/.test(name) && !listed.has(name))
+  return strangers?.map((name) => `${files.path(name)}: not listed in the manifest`)
 }
 
 /** @returns what is wrong with the shard, whose first row is row `first` of the dataset */
 async function checkShard(
   targets: Targets,
-  { shard, first, signal }: { shard: ShardEntry; first: number; signal: AbortSignal | undefined },
+  options: { files: DatasetFiles; shard: ShardEntry; first: number; signal: AbortSignal | undefined },
 ): Promise<string | undefined> {
-  const path = join(targets.dir, shard.file)
+  const { files, shard, first, signal } = options
+  const path = files.path(shard.file)
   const kinds = columnsOf(targets.manifest).filter(({ name }) => name !== 'input') // a source's numbers may be anything
   try {
-    await checkHash(path, shard, signal)
+    await checkFile(path, options)
     for await (const chunk of targets.chunks({
       from: first,
       to: first + shard.rows,
@@ -91,17 +94,14 @@ async function checkShard(
   }
 }
 
-async function checkHash(path: string, { bytes, sha256 }: ShardEntry, signal?: AbortSignal): Promise<void> {
-  const file = await open(path, 'r').catch((error) => {
-    if (!['ENOENT', 'ENOTDIR'].includes(error.code)) throw diskError(error, path)
-  })
-  if (!file) throw new FormatError(`${path}: listed in the manifest, but not there`)
+async function checkFile(
+  path: string,
+  { files, shard, signal }: { files: DatasetFiles; shard: ShardEntry; signal: AbortSignal | undefined },
+): Promise<void> {
+  const file = await files.open(shard)
   try {
-    const { size } = await file.stat()
-    if (size !== bytes) throw new FormatError(`${path}: expected ${bytes} bytes, found ${size}`)
-    const found = await hashFile(file, signal)
-    if (found !== sha256)
-      throw new FormatError(`${path}: damaged or altered: expected SHA-256 ${sha256}, found ${found}`)
+    if (file.size !== shard.bytes) throw new FormatError(`${path}: expected ${shard.bytes} bytes, found ${file.size}`)
+    await checkHash(path, file, { sha256: shard.sha256, signal })
   } finally {
     await file.close()
   }

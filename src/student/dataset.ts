@@ -1,5 +1,5 @@
 import { constants } from 'node:buffer'
-import { type Fidelity, hashManifest, type Lineage, lineageOf, type Targets, viewsOf } from '../cache/index.js'
+import { type Fidelity, type Lineage, lineageOf, type Targets, viewsOf } from '../cache/index.js'
 import { DecantError, FormatError, InterruptedError } from '../errors.js'
 import { affine, type Preprocess } from '../source/preprocess.js'
 import type { Inputs, Source } from '../source/source.js'
@@ -97,7 +97,6 @@ export async function loadDataset(options: {
   if (lengths && checkPositions(input, { positions, classes, dir: targets.dir }))
     takeNext(inputs.values, { length: positions, into: labels })
   const preprocess: Preprocess = { version: 1, ...manifest.preprocess }
-  const sha256 = await hashManifest(targets.dir)
   return {
     rows,
     classes,
@@ -113,8 +112,8 @@ export async function loadDataset(options: {
     samples,
     hashes,
     preprocess,
-    manifest: sha256,
-    lineage: lineageOf(manifest, sha256),
+    manifest: targets.manifestSha256,
+    lineage: lineageOf(manifest, targets.manifestSha256),
     teacher: manifest.teacher.sha256,
   }
 }

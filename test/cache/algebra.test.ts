@@ -6,7 +6,6 @@ import {
   convertTargets,
   createTargets,
   ensembleTargets,
-  hashManifest,
   type Manifest,
   mergeTargets,
   openTargets,
@@ -20,6 +19,7 @@ import { CREATED, exportRows, idOf, labelOf, logitsOf, makePlan, makeRows, write
 
 const shardsOf = ({ shards }: Manifest) => shards.map(({ sha256, rows }) => ({ sha256, rows }))
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
+const hashManifest = async (dir: string) => sha256(await readFile(join(dir, 'manifest.json')))
 
 async function readAll(dir: string) {
   const targets = await openTargets(dir)

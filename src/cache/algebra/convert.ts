@@ -5,7 +5,7 @@ import { measureFidelity } from '../fidelity.js'
 import { chooseRows } from '../layout.js'
 import { codecsOf } from '../lineage.js'
 import type { Fidelity, Manifest } from '../manifest.js'
-import type { Targets } from '../reader.js'
+import type { DatasetPlace, Targets } from '../reader.js'
 import type { Rows } from '../writer.js'
 import { type DeriveOptions, derivePlan, rowsWithLogits, withParents, writeDerived } from './derive.js'
 
@@ -20,9 +20,9 @@ export interface ConvertOptions extends DeriveOptions {
  * roundings stay.
  * @throws DecantError where the dataset's codec does not keep all classes
  */
-export async function convertTargets(dir: string, options: ConvertOptions): Promise<Manifest> {
+export async function convertTargets(place: DatasetPlace, options: ConvertOptions): Promise<Manifest> {
   const { codec, shardMb = 128 } = options
-  return withParents([dir], async (parents) => {
+  return withParents([place], async (parents) => {
     const { targets } = parents[0]!
     const { manifest } = targets
     checkDense(targets, 'converted')

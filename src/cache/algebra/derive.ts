@@ -1,13 +1,8 @@
-import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { InterruptedError } from '../../errors.js'
 import { type Columns, columnsOf, targetColumns, viewsOf } from '../columns.js'
-import { diskError } from '../files.js'
-import { MANIFEST } from '../folder.js'
 import type { IdColumn } from '../ids.js'
 import { type Derived, type Fidelity, type Manifest, type Plan, planOf } from '../manifest.js'
-import { type Chunk, openTargets, type Targets } from '../reader.js'
+import { type Chunk, type DatasetPlace, openTargets, type Targets } from '../reader.js'
 import { createTargets, type Rows } from '../writer.js'
 
 // What merge, convert, select and ensemble have in common: a plan that says what they were made of, and the writer, with
@@ -29,23 +24,17 @@ export interface Parent {
 }
 
 /** Opens datasets for as long as `work` takes. */
-export async function withParents<T>(dirs: string[], work: (parents: Parent[]) => Promise<T>): Promise<T> {
+export async function withParents<T>(places: DatasetPlace[], work: (parents: Parent[]) => Promise<T>): Promise<T> {
   const parents: Parent[] = []
   try {
-    for (const dir of dirs) parents.push({ targets: await openTargets(dir), sha256: await hashManifest(dir) })
+    for (const place of places) {
+      const targets = await openTargets(place)
+      parents.push({ targets, sha256: targets.manifestSha256 })
+    }
     return await work(parents)
   } finally {
     await Promise.all(parents.map(({ targets }) => targets.close()))
   }
-}
-
-/** The SHA-256 of a dataset's manifest.json: its name in lineages. */
-export async function hashManifest(dir: string): Promise<string> {
-  const path = join(dir, MANIFEST)
-  const bytes = await readFile(path).catch((error) => {
-    throw diskError(error, path)
-  })
-  return createHash('sha256').update(bytes).digest('hex')
 }
 
 type Operation = Pick<Derived, 'operation' | 'options' | 'rows'>

@@ -4,7 +4,7 @@ import type { CodecName } from '../codecs/codec.js'
 import { viewsOf } from '../columns.js'
 import { chooseRows } from '../layout.js'
 import type { Manifest } from '../manifest.js'
-import type { Chunk } from '../reader.js'
+import type { Chunk, DatasetPlace } from '../reader.js'
 import type { Rows } from '../writer.js'
 import { checkDense } from './convert.js'
 import { type DeriveOptions, derivePlan, type Parent, rowsWithLogits, withParents, writeDerived } from './derive.js'
@@ -24,10 +24,10 @@ export interface EnsembleOptions extends DeriveOptions {
  * Averages what several teachers said of the same rows: z = Σ w_i z_i, or z = log Σ w_i softmax(z_i).
  * @throws MismatchError where classes, rows, views or positions differ; DecantError where an id differs, or a codec does not keep all classes
  */
-export async function ensembleTargets(dirs: string[], options: EnsembleOptions): Promise<Manifest> {
+export async function ensembleTargets(places: DatasetPlace[], options: EnsembleOptions): Promise<Manifest> {
   const { space = 'logits', shardMb = 128 } = options
-  const weights = normalise(options.weights ?? dirs.map(() => 1), dirs.length)
-  return withParents(dirs, async (parents) => {
+  const weights = normalise(options.weights ?? places.map(() => 1), places.length)
+  return withParents(places, async (parents) => {
     checkAlike(parents)
     const { manifest } = parents[0]!.targets
     const codec = options.codec ?? manifest.codec

@@ -1,5 +1,5 @@
 export { type ConvertOptions, convertTargets } from './convert.js'
-export { type DeriveOptions, hashManifest } from './derive.js'
+export type { DeriveOptions } from './derive.js'
 export { type EnsembleOptions, ensembleTargets } from './ensemble.js'
 export { mergeTargets } from './merge.js'
 export { type SelectOptions, selectTargets } from './select.js'

@@ -2,6 +2,7 @@ import { DecantError, MismatchError } from '../../errors.js'
 import { diffJson } from '../diff.js'
 import { NOT_COMPARED } from '../folder.js'
 import type { Manifest } from '../manifest.js'
+import type { DatasetPlace } from '../reader.js'
 import type { Rows } from '../writer.js'
 import { type DeriveOptions, derivePlan, type Parent, rowsOf, withParents, writeDerived } from './derive.js'
 
@@ -23,8 +24,8 @@ const OWN = [
  * batch, the shards are those of an export in one go.
  * @throws MismatchError where the parts are of different exports; DecantError where they overlap or leave a gap
  */
-export async function mergeTargets(dirs: string[], options: DeriveOptions): Promise<Manifest> {
-  return withParents(dirs, async (given) => {
+export async function mergeTargets(places: DatasetPlace[], options: DeriveOptions): Promise<Manifest> {
+  return withParents(places, async (given) => {
     const parents = given.toSorted((a, b) => rangeOf(a).from - rangeOf(b).from)
     if (parents.length < 2) throw new DecantError('merge: expected at least two datasets')
     checkParts(parents)

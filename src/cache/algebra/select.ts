@@ -3,7 +3,7 @@ import { DecantError } from '../../errors.js'
 import { viewsOf } from '../columns.js'
 import { rowsIn } from '../layout.js'
 import type { Manifest } from '../manifest.js'
-import type { Chunk, Targets } from '../reader.js'
+import type { Chunk, DatasetPlace, Targets } from '../reader.js'
 import type { Rows } from '../writer.js'
 import { checkDense } from './convert.js'
 import { type DeriveOptions, derivePlan, pickRows, withParents, writeDerived } from './derive.js'
@@ -20,14 +20,14 @@ export interface SelectOptions extends DeriveOptions {
  * Keeps some rows of a dataset, in their order; of a sample all views or none. Reads it twice: to choose, and to copy.
  * @throws DecantError where nothing is asked for or nothing holds, or where an id is not there
  */
-export async function selectTargets(dir: string, options: SelectOptions): Promise<Manifest> {
+export async function selectTargets(place: DatasetPlace, options: SelectOptions): Promise<Manifest> {
   const { ids, labels, confidence } = options
   if (!ids && !labels && !confidence) throw new DecantError('select: expected ids, labels or a confidence to select by')
-  return withParents([dir], async (parents) => {
+  return withParents([place], async (parents) => {
     const { targets } = parents[0]!
     if (confidence) checkDense(targets, 'selected from by confidence')
     const { kept, rows } = await chooseSamples(targets, options)
-    if (rows === 0) throw new DecantError(`${dir}: no row is as asked for`)
+    if (rows === 0) throw new DecantError(`${targets.dir}: no row is as asked for`)
     const described = {
       ...(ids && { ids: ids.length, idsSha256: createHash('sha256').update(ids.join('\n')).digest('hex') }),
       ...(labels && { labels }),

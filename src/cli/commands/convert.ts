@@ -18,7 +18,10 @@ export function convertCommand(): Command {
     .addHelpText('after', '\nExample:\n  $ decant convert targets --codec topk:16 --out smaller')
     .action(async (dir: string, flags: Flags) => {
       const { convertTargets } = await import('../../cache/index.js')
+      const { datasetFiles } = await import('../../share/open-dataset.js')
       const { shardMb } = flags
-      await runDerive(flags, (options) => convertTargets(dir, { ...options, codec: flags.codec, shardMb }))
+      await runDerive(flags, async (options) =>
+        convertTargets(await datasetFiles(dir, options), { ...options, codec: flags.codec, shardMb }),
+      )
     })
 }

@@ -33,8 +33,14 @@ export function ensembleCommand(): Command {
     .addHelpText('after', examples)
     .action(async (dirs: string[], { weights, space, codec: kept, ...flags }: Flags) => {
       const { ensembleTargets } = await import('../../cache/index.js')
-      await runDerive(flags, (options) =>
-        ensembleTargets(dirs, { ...options, space, ...(weights && { weights }), ...(kept && { codec: kept }) }),
+      const { datasetFiles } = await import('../../share/open-dataset.js')
+      await runDerive(flags, async (options) =>
+        ensembleTargets(await Promise.all(dirs.map((dir) => datasetFiles(dir, options))), {
+          ...options,
+          space,
+          ...(weights && { weights }),
+          ...(kept && { codec: kept }),
+        }),
       )
     })
 }

@@ -17,9 +17,10 @@ export function inspectCommand(): Command {
     )
     .action(async (dir: string, options: { json?: boolean }) => {
       const terminal = openTerminal({ json: options.json === true })
-      const { codecOf, openTargets } = await import('../../cache/index.js')
+      const { codecOf } = await import('../../cache/index.js')
+      const { openDataset } = await import('../../share/open-dataset.js')
       const { describeTargets } = await import('../../report/describe-targets.js')
-      const targets = await openTargets(dir)
+      const targets = await openDataset(dir)
       try {
         const { codec, positions } = targets.manifest
         // what a teacher knows is read from one row of all classes for each label

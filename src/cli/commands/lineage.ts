@@ -37,10 +37,11 @@ export function lineageCommand(): Command {
 type Found = { lineage: Lineage; student?: StudentPart }
 
 async function ofDataset(dir: string): Promise<Found> {
-  const { hashManifest, lineageOf, openTargets } = await import('../../cache/index.js')
-  const targets = await openTargets(dir)
+  const { lineageOf } = await import('../../cache/index.js')
+  const { openDataset } = await import('../../share/open-dataset.js')
+  const targets = await openDataset(dir)
   await targets.close()
-  return { lineage: lineageOf(targets.manifest, await hashManifest(dir)) }
+  return { lineage: lineageOf(targets.manifest, targets.manifestSha256) }
 }
 
 async function ofStudent(path: string): Promise<Found> {

@@ -15,6 +15,9 @@ export function mergeCommand(): Command {
     .addHelpText('after', examples)
     .action(async (dirs: string[], flags: DeriveFlags) => {
       const { mergeTargets } = await import('../../cache/index.js')
-      await runDerive(flags, (options) => mergeTargets(dirs, options))
+      const { datasetFiles } = await import('../../share/open-dataset.js')
+      await runDerive(flags, async (options) =>
+        mergeTargets(await Promise.all(dirs.map((dir) => datasetFiles(dir, options))), options),
+      )
     })
 }

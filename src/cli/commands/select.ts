@@ -28,9 +28,10 @@ export function selectCommand(): Command {
     .addHelpText('after', examples)
     .action(async (dir: string, { ids: file, label: labels, confidence, ...flags }: Flags) => {
       const { selectTargets } = await import('../../cache/index.js')
+      const { datasetFiles } = await import('../../share/open-dataset.js')
       const ids = file === undefined ? undefined : await readIds(file)
-      await runDerive(flags, (options) =>
-        selectTargets(dir, {
+      await runDerive(flags, async (options) =>
+        selectTargets(await datasetFiles(dir, options), {
           ...options,
           ...(ids && { ids }),
           ...(labels && { labels }),

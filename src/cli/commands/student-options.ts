@@ -150,8 +150,8 @@ export interface StudentData extends Omit<OpenData, 'source'> {
 
 export async function openStudentData(dir: string, uri?: string, flag?: string): Promise<StudentData> {
   if (uri !== undefined) return openData(dir, uri, flag)
-  const { openTargets } = await import('../../cache/index.js')
-  const targets = await openTargets(dir)
+  const { openDataset } = await import('../../share/open-dataset.js')
+  const targets = await openDataset(dir)
   if (targets.manifest.inputs) return { targets, close: () => targets.close() }
   await targets.close()
   return openData(dir, uri, flag)
@@ -167,9 +167,9 @@ export async function isLabelled({ targets, source }: StudentData): Promise<bool
 
 /** Opens targets and the source that they were exported from, with the manifest's own preprocessing. */
 export async function openData(dir: string, uri?: string, flag = '--source'): Promise<OpenData> {
-  const { openTargets } = await import('../../cache/index.js')
+  const { openDataset } = await import('../../share/open-dataset.js')
   const { openSource, parsePreprocess, parseSourceOptions } = await import('../../source/index.js')
-  const targets = await openTargets(dir)
+  const targets = await openDataset(dir)
   try {
     const { preprocess } = targets.manifest
     const declared: Preprocess = parsePreprocess(preprocess ?? { version: 1 }, `${dir}/manifest.json: preprocess`)

@@ -48,13 +48,14 @@ export function verifyCommand(): Command {
 
 async function run(dir: string, flags: Flags): Promise<void> {
   const { verifyTargets } = await import('../../cache/index.js')
+  const { datasetFiles } = await import('../../share/open-dataset.js')
   const terminal = openTerminal({ json: flags.json === true })
   if (flags.source !== undefined && flags.teacher === undefined)
     throw new DecantError('--source goes with --teacher: the rows are run again')
   try {
     const found = await interruptible(
-      (signal) =>
-        verifyTargets(dir, {
+      async (signal) =>
+        verifyTargets(await datasetFiles(dir, { signal }), {
           signal,
           onProgress: ({ problem, ...done }) => {
             terminal.event({ type: 'progress', ...done } as { type: string })

@@ -1,0 +1,89 @@
+import { type FileHandle, open, readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DecantError, FormatError } from '../errors.js'
+import { diskError, ignoreOn } from './files.js'
+import { DATA, MANIFEST, readManifestBytes } from './folder.js'
+import { JOURNAL } from './journal.js'
+import type { ShardEntry } from './manifest.js'
+
+/** Where a dataset's files are read from: a folder, or a remote dataset by ranges. Nothing in them is trusted by who reads. */
+export interface DatasetFiles {
+  /** For messages: the folder, or the URI without credentials. */
+  readonly place: string
+  /** For messages: the place of one file. */
+  path(name: string): string
+  /** All bytes of manifest.json. @throws DecantError where there is no dataset; FormatError where they are too many */
+  manifest(): Promise<Uint8Array>
+  /** @throws FormatError where the file is not there */
+  open(shard: ShardEntry): Promise<InputFile>
+  /** Names under data/; undefined where the place cannot tell. */
+  list(): Promise<string[] | undefined>
+  /** Says that this shard will be read whole, and soon. */
+  prefetch?(shard: ShardEntry): void
+  /** Says that the shard was not what the manifest says: what is kept of it is of no use. */
+  discard?(shard: ShardEntry): Promise<void>
+  close(): Promise<void>
+}
+
+export interface InputFile {
+  readonly size: number
+  /** Fills `into` with the bytes from `position` on. Safe to call many times at once. @throws Error where the file ends before */
+  read(into: Uint8Array, position: number): Promise<void>
+  close(): Promise<void>
+}
+
+/** The files of a dataset in a folder. */
+export function folderFiles(dir: string): DatasetFiles {
+  const path = (name: string) => join(dir, name)
+  return {
+    place: dir,
+    path,
+    async manifest() {
+      const bytes = await readManifestBytes(dir)
+      if (!bytes) throw await explainMissing(dir)
+      return bytes
+    },
+    open: ({ file }) => openInput(path(file)),
+    async list() {
+      const names = (await readdir(path(DATA)).catch((error) => ignoreOn(error, 'ENOENT', 'ENOTDIR'))) ?? []
+      return names.map((name) => `${DATA}/${name}`)
+    },
+    close: async () => {},
+  }
+}
+
+async function explainMissing(dir: string): Promise<DecantError> {
+  const has = (name: string) => stat(join(dir, name)).then(Boolean, () => false)
+  if (await has(JOURNAL))
+    return new DecantError(`${dir}: this export has not finished; run the same decant export again to continue it`)
+  return new DecantError(
+    `${dir}: expected a soft-target dataset, found ${(await has('.')) ? `a folder without ${MANIFEST}` : 'no such folder'}`,
+  )
+}
+
+async function openInput(path: string): Promise<InputFile> {
+  const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR')
+      throw new FormatError(`${path}: listed in the manifest, but not there`)
+    throw diskError(error, path)
+  })
+  try {
+    const { size } = await file.stat()
+    return { size, read: (into, position) => readFully(file, into, position), close: () => file.close() }
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+}
+
+/** One read call takes less than 2 GiB. */
+const MAX_READ = 2 ** 30
+
+async function readFully(file: FileHandle, into: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < into.length; ) {
+    const length = Math.min(MAX_READ, into.length - done)
+    const { bytesRead } = await file.read(into, done, length, position + done)
+    if (bytesRead === 0) throw new Error(`the file ends at byte ${position + done}`)
+    done += bytesRead
+  }
+}
