@@ -1,17 +1,19 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander'
 import { DecantError } from '../errors.js'
+import { plain } from './plain.js'
 import { buildProgram } from './program.js'
 
 function fail(message: string, exitCode: number): void {
   tell(message, exitCode)
-  process.stderr.write(`decant: ${message}\n`)
+  // lines after the first are indented, so that no file can make one that seems to be decant's own
+  process.stderr.write(`decant: ${plain(message).replace(/\n(?! {2})/g, '\n  ')}\n`)
 }
 
 function tell(message: string, exitCode: number): void {
   process.exitCode = exitCode
   if (exitCode === 0 || !process.argv.includes('--json')) return
-  process.stdout.write(`${JSON.stringify({ type: 'error', message, exitCode })}\n`)
+  process.stdout.write(`${plain(JSON.stringify({ type: 'error', message, exitCode }))}\n`)
 }
 
 /** The system refused something that the user named: a place that is not there, or not permitted. */

@@ -1,13 +1,14 @@
 import { SingleBar } from 'cli-progress'
 import { count, duration } from './format.js'
+import { plain, plainLine } from './plain.js'
 
 /**
  * What a command says: results on stdout, progress and remarks on stderr, and with `--json` one event a line on stdout
  * and nothing else there.
  */
 export interface Terminal {
-  /** A result, for people. */
-  print(text: string): void
+  /** A result, for people; of a list each is one line. What is not for a terminal is escaped, here as in `note` and `event`. */
+  print(text: string | string[]): void
   /** A remark, for people. */
   note(text: string): void
   /** An event, for scripts. */
@@ -22,14 +23,14 @@ export function openTerminal({ json }: { json: boolean }): Terminal {
   return {
     print(text) {
       bar?.stop()
-      if (!json) process.stdout.write(`${text}\n`)
+      if (!json) process.stdout.write(`${typeof text === 'string' ? plain(text) : text.map(plainLine).join('\n')}\n`)
     },
     note(text) {
       bar?.stop()
-      if (!json) process.stderr.write(`${text}\n`)
+      if (!json) process.stderr.write(`${plain(text)}\n`)
     },
     event(event) {
-      if (json) process.stdout.write(`${JSON.stringify(event)}\n`)
+      if (json) process.stdout.write(`${plain(JSON.stringify(event))}\n`)
     },
     progress: (...args) => bar?.show(...args),
     settle: () => bar?.stop(),

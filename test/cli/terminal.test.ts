@@ -29,6 +29,21 @@ it('with --json writes events to stdout, one a line, and nothing else', () => {
   expect(said).toEqual({ out: '{"type":"a"}\n{"type":"b"}\n', err: '' })
 })
 
+it('escapes what would move the cursor or turn the text around, and in a list what would be another line', () => {
+  const hostile = '\u001b]0;title\u0007\u009b2J\r\u202eab\u007f\tend'
+  const escaped = '\\u001b]0;title\\u0007\\u009b2J\\u000d\\u202eab\\u007f\tend'
+  const said = capture()
+  const terminal = openTerminal({ json: false })
+  terminal.print(`${hostile}\nnext`)
+  terminal.print(['a\nforged', 'b'])
+  terminal.note(hostile)
+  expect(said).toEqual({ out: `${escaped}\nnext\na\\u000aforged\nb\n`, err: `${escaped}\n` })
+  openTerminal({ json: true }).event({ type: hostile })
+  const line = said.out.split('\n').at(-2)!
+  expect(line).not.toMatch(/[\p{Cc}\u202e]/u)
+  expect(JSON.parse(line)).toEqual({ type: hostile })
+})
+
 it('where stderr is no terminal, says every ten seconds how far it is and how long it will take', () => {
   vi.useFakeTimers()
   const tty = process.stderr.isTTY

@@ -56,7 +56,7 @@ function describeFidelity({ fidelity }: Manifest): string[] {
 const exponent = ({ mean, worst }: { mean: number; worst: number }) =>
   `${mean.toExponential(1)} (${worst.toExponential(1)})`
 
-function render(targets: Targets, description: TargetsDescription | undefined): string {
+function render(targets: Targets, description: TargetsDescription | undefined): string[] {
   const { manifest } = targets
   const { teacher, source, runtime } = manifest
   const size = manifest.shards.reduce((sum, shard) => sum + shard.bytes, 0)
@@ -72,7 +72,7 @@ function render(targets: Targets, description: TargetsDescription | undefined): 
     ...describeFidelity(manifest),
     `  licence    ${manifest.license ?? 'not stated'}`,
   ]
-  if (!description) return lines.join('\n')
+  if (!description) return lines
   lines.push(
     '',
     ...renderTally(description, name),
@@ -89,7 +89,7 @@ function render(targets: Targets, description: TargetsDescription | undefined): 
       lines.push(`  ${mass.toFixed(4)}  ${name(classes[0])} / ${name(classes[1])}`)
     }
   }
-  return lines.join('\n')
+  return lines
 }
 
 function renderTally(

@@ -62,7 +62,7 @@ async function ofStudent(path: string): Promise<Found> {
   }
 }
 
-function render(lineage: Lineage, student: StudentPart | undefined): string {
+function render(lineage: Lineage, student: StudentPart | undefined): string[] {
   const { source, preprocess, views, teacher, runtime, derived } = lineage
   const short = (sha256: string) => sha256.slice(0, 12)
   const rows = source.range
@@ -91,7 +91,7 @@ function render(lineage: Lineage, student: StudentPart | undefined): string {
         ]
       : []),
   ]
-  return steps.map(([name, what], i) => `${i === 0 ? '  ' : '→ '}${name.padEnd(14)} ${what}`).join('\n')
+  return steps.map(([name, what], i) => `${i === 0 ? '  ' : '→ '}${name.padEnd(14)} ${what}`)
 }
 
 /** What was done to datasets since the export, the oldest first. */

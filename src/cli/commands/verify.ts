@@ -75,10 +75,10 @@ async function run(dir: string, flags: Flags): Promise<void> {
   }
 }
 
-function render(dir: string, { shards, rows, bytes: size, problems, unchecked }: Verification): string {
+function render(dir: string, { shards, rows, bytes: size, problems, unchecked }: Verification): string[] {
   const read = `${count(rows)} rows, ${bytes(size)} in ${shards} shard${shards === 1 ? '' : 's'}`
   const lines = problems.length === 0 ? [`${dir}: sound: ${read}`] : [...problems, `${dir}: not sound: ${read}`]
-  return [...lines, ...unchecked.map((line) => `not checked: ${line}`)].join('\n')
+  return [...lines, ...unchecked.map((line) => `not checked: ${line}`)]
 }
 
 async function rerun(dir: string, flags: Flags, terminal: Terminal): Promise<void> {
