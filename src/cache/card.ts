@@ -1,15 +1,41 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describeColumn, targetColumns } from './columns.js'
+import { folderFiles } from './dataset-files.js'
+import { type Figures, measureFigures, TEMPERATURES } from './figures.js'
+import { type OpenFile, replaceFile } from './files.js'
+import { CARD, PLOT } from './folder.js'
+import { hubLicence } from './licences.js'
 import type { Manifest } from './manifest.js'
+import { describePlot, drawPlot, percent } from './plot.js'
+import { openTargets } from './reader.js'
+
+/**
+ * Writes README.md and plot.svg beside the shards; what they say of the targets is read from these.
+ * @param text of the manifest, which need not be written yet
+ */
+export async function writeCard(dir: string, text: string, open?: OpenFile): Promise<void> {
+  const targets = await openTargets({ ...folderFiles(dir), manifest: async () => Buffer.from(text) })
+  const { manifest } = targets
+  try {
+    const figures = await measureFigures(targets)
+    if (figures) await replaceFile(join(dir, PLOT), drawPlot(figures, manifest.classes), open)
+    else await rm(join(dir, PLOT), { force: true })
+    await replaceFile(join(dir, CARD), formatCard(manifest, figures), open)
+  } finally {
+    await targets.close()
+  }
+}
 
 /**
  * README.md: the dataset card. Its front matter is Hugging Face's (https://huggingface.co/docs/hub/datasets-cards), so that the
  * folder, uploaded as it is, is a dataset that the hub shows and `load_dataset` reads. No times: equal exports have equal cards.
  */
-export function formatCard(manifest: Manifest): string {
+export function formatCard(manifest: Manifest, figures?: Figures): string {
   const { classes, rows, teacher, source } = manifest
   const { target, raw } = describeTarget(manifest)
   const skipped = source.skipped.length
-    ? ` ${source.skipped.length} rows of the source were skipped; manifest.json lists them.`
+    ? `${source.skipped.length} rows of the source were skipped; manifest.json lists them.`
     : ''
   return `---
 ${frontMatter(manifest)}
@@ -26,8 +52,10 @@ teacher once, train any number of students at any temperature. Soft targets at t
 | source | ${cell(source.uri)}, fingerprint \`${source.fingerprint}\` |
 | rows | ${rows} |
 | classes | ${classes} |
+| licence of the data | ${stated(manifest.license)} |
+| licence of the teacher | ${stated(manifest.teacherLicense)} |
 
-${skipped ? `${skipped.trim()}\n\n` : ''}## Columns of data/*.arrow
+${skipped ? `${skipped}\n\n` : ''}${figures ? describeFigures(manifest, figures) : ''}## Columns of data/*.arrow
 
 - \`id\` string: the row's stable id in the source
 - \`label\` int32, null where there is none
@@ -37,12 +65,14 @@ The files are Arrow IPC files; manifest.json says how they came to be and holds 
 
 ## Reading
 
+From the hub, another store or a folder: \`decant pull <uri> targets\` checks the SHA-256 of every shard, \`decant train <uri>\` reads it where it is.
+
 TypeScript:
 
 \`\`\`ts
 import { openTargets } from 'decant'
 
-const targets = await openTargets('.')
+const targets = await openTargets('.') // the folder of this card
 for await (const chunk of targets.chunks({ verify: true })) console.log(chunk.idAt(0), chunk.labels[0], chunk.logits)
 \`\`\`
 
@@ -51,7 +81,7 @@ Python:
 \`\`\`python
 from datasets import load_dataset
 
-rows = load_dataset("arrow", data_files="data/*.arrow", split="train").with_format("numpy")
+rows = load_dataset(".", split="train").with_format("numpy")  # the folder of this card, or "org/name" on the hub
 logits = ${raw}
 \`\`\`
 
@@ -97,16 +127,54 @@ function describeTarget(manifest: Manifest): { target: string; raw: string } {
   }
 }
 
-function frontMatter({ license, rows, source }: Manifest): string {
+/** Rows, codec and what was measured, and the plot. */
+function describeFigures(manifest: Manifest, figures: Figures): string {
+  const { codec, fidelity, rows } = manifest
+  const { teacher, entropy, targets } = figures
+  const bytes = manifest.shards.reduce((sum, shard) => sum + shard.bytes, 0)
+  const sample = figures.rows < rows ? `, on ${figures.rows} rows evenly spread` : ''
+  const at = (T: number) => entropy[TEMPERATURES.indexOf(T)]!.toFixed(3)
   const lines = [
-    ...(license === null ? [] : [`license: ${JSON.stringify(license)}`]), // a JSON string is a YAML string
-    ...(IMAGES.includes(source.kind) ? ['task_categories:', '- image-classification'] : []),
+    `| codec | ${codec}, ${(bytes / rows).toFixed(0)} bytes a row, ${bytes} in ${manifest.shards.length} ${manifest.shards.length === 1 ? 'file' : 'files'} |`,
+    teacher
+      ? `| teacher's accuracy | ${percent(teacher.accuracy)} of ${teacher.labelled} labels${sample} |`
+      : "| teacher's accuracy | unknown: no labels |",
+    `| mean entropy, nats | ${at(1)} at T = 1, ${at(4)} at T = 4, ${at(16)} at T = 16${targets === figures.rows ? '' : `, of ${targets} positions`}${sample} |`,
+    ...(fidelity?.temperatures ?? [])
+      .filter(({ temperature }) => temperature === 1 || temperature === 4)
+      .map(
+        ({ temperature, klBuckets: { mean, worst } }) =>
+          `| KL of the codec at T = ${temperature}, nats | mean ${mean.toExponential(1)}, worst ${worst.toExponential(1)} of ${fidelity!.rows} targets, over what is kept |`,
+      ),
+  ]
+  return `## Figures
+
+| | |
+|---|---|
+${lines.join('\n')}
+
+![${describePlot(figures)}](${PLOT})
+
+`
+}
+
+const stated = (licence: string | null | undefined) => (licence ? cell(licence) : 'not stated')
+
+function frontMatter(manifest: Manifest): string {
+  const task = taskOf(manifest)
+  const lines = [
+    ...licenceLines(manifest.license),
+    `pretty_name: ${yaml(`Soft targets of ${baseName(manifest.teacher.file)}`)}`,
+    ...(task ? ['task_categories:', `- ${task}`] : []),
+    'annotations_creators:',
+    '- machine-generated',
     'tags:',
     '- knowledge-distillation',
     '- soft-targets',
+    '- logits',
     '- decant',
     'size_categories:',
-    `- ${sizeCategory(rows)}`,
+    `- ${sizeCategory(manifest.rows)}`,
     'configs:',
     '- config_name: default',
     '  data_files:',
@@ -116,7 +184,27 @@ function frontMatter({ license, rows, source }: Manifest): string {
   return lines.join('\n')
 }
 
-const IMAGES = ['idx', 'images']
+/** A JSON string is a YAML string. */
+const yaml = (text: string) => JSON.stringify(text)
+
+function licenceLines(license: string | null): string[] {
+  if (license === null) return []
+  const id = hubLicence(license)
+  return id ? [`license: ${id}`] : ['license: other', `license_name: ${yaml(license)}`]
+}
+
+/** Of a path, on whatever system the export was. */
+const baseName = (path: string) => path.split(/[/\\]/).at(-1)!
+
+const IMAGES = ['idx', 'images', 'webdataset']
+
+/** What the students do, in the hub's words, as far as the manifest shows it. */
+function taskOf({ source, inputs, positions, preprocess }: Manifest): string | undefined {
+  if (inputs?.kind === 'tokens' || (preprocess && 'text' in preprocess))
+    return positions === undefined ? 'text-classification' : 'text-generation'
+  if (inputs?.kind === 'image' || IMAGES.includes(source.kind)) return 'image-classification'
+  return inputs?.kind === 'features' || source.kind === 'csv' ? 'tabular-classification' : undefined
+}
 
 /** The hub's own names of sizes. */
 function sizeCategory(rows: number): string {

@@ -9,11 +9,15 @@ import { checkManifestSize, type Manifest, type Plan, parseManifest, planOf } fr
 
 export const MANIFEST = 'manifest.json'
 export const CARD = 'README.md'
+/** The card's picture. */
+export const PLOT = 'plot.svg'
+/** The signature of the manifest, where it was signed. */
+export const SIGNATURE = 'manifest.json.sig'
 export const DATA = 'data'
 
 /** What a process that died may leave behind besides the journal and the shards in it. */
 const isLeftover = (name: string) =>
-  name === LOCK || /^(lock\.\d+\.stale|(journal\.jsonl|manifest\.json|README\.md)\.tmp)$/.test(name)
+  name === LOCK || /^(lock\.\d+\.stale|(journal\.jsonl|manifest\.json|README\.md|plot\.svg)\.tmp)$/.test(name)
 
 /** Same bytes, other words: where the teacher and the source lie, and the Node version, do not change a dataset. */
 export const NOT_COMPARED = [

@@ -124,6 +124,7 @@ const described = {
   positions: z.int().min(2).max(MAX_POSITIONS).optional(),
   inputs: inputs.nullable().optional(),
   derived: derived.optional(),
+  teacherLicense: z.string().min(1).max(100).optional(),
 }
 
 const perTemperature = z.strictObject({

@@ -1,10 +1,9 @@
 import { join } from 'node:path'
 import { DecantError } from '../errors.js'
-import { formatCard } from './card.js'
+import { writeCard } from './card.js'
 import { type Columns, viewsOf } from './columns.js'
 import { diskError, type OpenFile, openFile, replaceFile } from './files.js'
 import {
-  CARD,
   checkSamePlan,
   claimFolder,
   clearFolder,
@@ -214,7 +213,7 @@ class Writer implements TargetsWriter {
     }
     const text = formatManifest(manifest)
     const written = parseManifest(text, join(this.dir, MANIFEST)) // never write what the reader refuses: missing shards among it
-    await replaceFile(join(this.dir, CARD), formatCard(manifest), this.open)
+    await writeCard(this.dir, text, this.open)
     await replaceFile(join(this.dir, MANIFEST), text, this.open)
     await this.onDisk(() => removeTraces(this.dir, manifest))
     await this.release()

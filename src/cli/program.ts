@@ -5,6 +5,7 @@ import { convertCommand } from './commands/convert.js'
 import { ensembleCommand } from './commands/ensemble.js'
 import { exportCommand } from './commands/export.js'
 import { inspectCommand } from './commands/inspect.js'
+import { licenseCommand } from './commands/license.js'
 import { lineageCommand } from './commands/lineage.js'
 import { mergeCommand } from './commands/merge.js'
 import { reportCommand } from './commands/report.js'
@@ -27,6 +28,7 @@ export function buildProgram(): Command {
     exportCommand(),
     inspectCommand(),
     verifyCommand(),
+    licenseCommand(),
     lineageCommand(),
     mergeCommand(),
     convertCommand(),

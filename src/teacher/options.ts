@@ -33,8 +33,10 @@ export interface ExportOptions {
   range?: { from: number; to: number }
   /** What an unreadable sample does: stop the export (the default), or be left out and listed in the manifest. */
   onError?: 'fail' | 'skip'
-  /** Licence of the dataset, an SPDX identifier. */
+  /** Licence of the dataset, an SPDX identifier. Default: as the unfinished export in `out` has it, else not stated; `push` asks for both. */
   license?: string
+  /** Licence of the teacher. */
+  teacherLicense?: string
   /** Aborting finishes the shard in hand, or before the first one stops at once, then throws InterruptedError. */
   signal?: AbortSignal
   onEvent?: (event: ExportEvent) => void

@@ -135,7 +135,7 @@ export async function prepareExport(
         batch,
         ...(source.decoder !== undefined && { decoder: source.decoder }),
       },
-      license: options.license ?? null,
+      ...(await licencesOf(options)),
     }
     return { plan, fidelity, classes, devices, feed, buffers, stretch, close }
   } catch (error) {
@@ -219,6 +219,18 @@ interface ChooseBatch {
   kind: RowKind
   onEvent: (event: ExportEvent) => void
 }
+
+/** Given, else as the export in the folder has it: the same command goes on, whoever was asked the first time. */
+async function licencesOf({ license, teacherLicense, out }: ExportOptions): Promise<Licences> {
+  const before = out === '' ? undefined : await readPlan(out)
+  const teacher = teacherLicense ?? before?.teacherLicense
+  return {
+    license: license ?? before?.license ?? null,
+    ...(teacher !== undefined && { teacherLicense: teacher }),
+  }
+}
+
+type Licences = Pick<Plan, 'license' | 'teacherLicense'>
 
 /** Given, else as the unfinished export in the folder has it (its shards must come out the same), else measured. */
 async function chooseBatch({ options, device, first, feed, kind, onEvent }: ChooseBatch): Promise<number> {

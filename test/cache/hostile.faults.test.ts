@@ -108,7 +108,7 @@ describe('hostile files are an error or a right answer, soon, in little memory, 
     writeFileSync(join(dir, MANIFEST), files.get(MANIFEST)!)
     expect(readFileSync(join(dir, other))).toEqual(files.get(other))
     expect(Object.keys(hashFolder(root)).sort()).toEqual(
-      ['README.md', ...SHARDS, MANIFEST].map((file) => `targets/${file}`).sort(),
+      ['README.md', 'plot.svg', ...SHARDS, MANIFEST].map((file) => `targets/${file}`).sort(),
     )
     expect(await readIds(dir)).toEqual(whole)
     expect(refused).toBeGreaterThan(500)

@@ -21,7 +21,7 @@ async function begin(dir: string, plan = makePlan()) {
   return writer
 }
 
-test('a finished folder holds the manifest, the card and the shards, nothing else', async () => {
+test('a finished folder holds the manifest, the card with its plot and the shards, nothing else', async () => {
   const files = await undisturbed()
   expect([...files.keys()]).toEqual([
     'README.md',
@@ -29,6 +29,7 @@ test('a finished folder holds the manifest, the card and the shards, nothing els
     'data/00001.arrow',
     'data/00002.arrow',
     'manifest.json',
+    'plot.svg',
   ])
 })
 

@@ -3,7 +3,7 @@ import { DecantError, MismatchError } from '../../errors.js'
 import type { CodecName } from '../codecs/codec.js'
 import { viewsOf } from '../columns.js'
 import { chooseRows } from '../layout.js'
-import type { Manifest } from '../manifest.js'
+import type { Manifest, Plan } from '../manifest.js'
 import type { Chunk, DatasetPlace } from '../reader.js'
 import type { Rows } from '../writer.js'
 import { checkDense } from './convert.js'
@@ -40,6 +40,7 @@ export async function ensembleTargets(places: DatasetPlace[], options: EnsembleO
         rowsPerBatch: rows.rowsPerBatch,
         rowsPerShard: Math.max(1, Math.round(rows.rowsPerShard / viewsOf(manifest))),
         teacher: joinTeachers(parents, space),
+        ...joinLicences(parents),
       },
     )
     return writeDerived(plan, options, (from) => read(parents, { from, weights, space }))
@@ -86,6 +87,15 @@ function joinTeachers(parents: Parent[], space: 'logits' | 'probabilities'): Man
     logits: space === 'logits' ? teachers[0]!.logits : 'log of probabilities',
     producer: join('producer'),
   }
+}
+
+/** What all agree on; where they do not, `decant license` states it anew. */
+function joinLicences(parents: Parent[]): Pick<Plan, 'license' | 'teacherLicense'> {
+  const common = (key: 'license' | 'teacherLicense') => {
+    const [first, ...others] = parents.map(({ targets }) => targets.manifest[key])
+    return others.every((other) => other === first) ? first : undefined
+  }
+  return { license: common('license') ?? null, teacherLicense: common('teacherLicense') ?? undefined }
 }
 
 async function* read(

@@ -1,9 +1,11 @@
 import { Command } from 'commander'
 import { CODECS, type CodecName } from '../../cache/codecs/codec.js'
+import type { Licences } from '../../cache/index.js'
 import { DecantError } from '../../errors.js'
 import { augmentations, MAX_VIEWS } from '../../source/views/index.js'
 import type { ExportEvent, ExportOptions } from '../../teacher/options.js'
 import { providers } from '../../teacher/provider.js'
+import { askLicences } from '../ask-licences.js'
 import { bytes, count, duration } from '../format.js'
 import { interruptible } from '../interrupt.js'
 import { codec, collect, integer, list, number, oneOf, range } from '../parse.js'
@@ -29,6 +31,7 @@ interface Flags {
   rows?: { from: number; to: number }
   onError: 'fail' | 'skip'
   license?: string
+  teacherLicense?: string
   views?: number
   augment?: string
   viewSeed?: number
@@ -108,7 +111,8 @@ export function exportCommand(): Command {
     .option('--augment <list>', 'what makes the views, as crop:4,flip')
     .option('--view-seed <n>', 'seed of the views (default: 0)', integer(0))
     .option('--store-inputs', "keep the students' inputs beside the targets: training needs no source then")
-    .option('--license <id>', 'licence of the dataset (SPDX), for its card')
+    .option('--license <id>', 'licence of the data (SPDX), for the card; asked for on a terminal')
+    .option('--teacher-license <id>', 'licence of the teacher')
     .option('--dry-run', 'print rows, bytes and time from a few batches; write nothing')
     .option('--json', 'events as JSON lines on stdout')
     .addHelpText('after', examples)
@@ -147,7 +151,7 @@ async function run(uris: string[], flags: Flags): Promise<void> {
     ...(flags.device && { devices: flags.device }),
     ...(flags.batch !== 'auto' && { batch: flags.batch }),
     ...(flags.rows && { range: flags.rows }),
-    ...(flags.license !== undefined && { license: flags.license }),
+    ...(flags.dryRun ? {} : await licencesFor(flags, terminal)),
     onEvent: (event) => show(event, terminal),
   }
   try {
@@ -162,6 +166,25 @@ async function run(uris: string[], flags: Flags): Promise<void> {
     terminal.settle()
     await source.close()
   }
+}
+
+/** As given; else asked for where somebody is there to answer, and else left open, as `push` will say. */
+async function licencesFor(flags: Flags, terminal: Terminal): Promise<Licences> {
+  const { readPlan } = await import('../../cache/index.js')
+  const given = {
+    ...(flags.license && { license: flags.license }),
+    ...(flags.teacherLicense && { teacherLicense: flags.teacherLicense }),
+  }
+  const before = flags.out ? await readPlan(flags.out) : undefined
+  const asked = before || flags.json ? {} : await askLicences(given)
+  const licences = { ...given, ...asked }
+  const open = [
+    ...((licences.license ?? before?.license) ? [] : ['of the data (--license)']),
+    ...((licences.teacherLicense ?? before?.teacherLicense) ? [] : ['of the teacher (--teacher-license)']),
+  ]
+  if (open.length > 0)
+    terminal.note(`licence ${open.join(' and ')} not stated: decant push will refuse; decant license states it later`)
+  return licences
 }
 
 /** The views asked for: how many and what makes them go together. */

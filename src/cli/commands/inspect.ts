@@ -70,7 +70,7 @@ function render(targets: Targets, description: TargetsDescription | undefined): 
     `  runtime    ONNX Runtime ${runtime.onnxruntime} on ${runtime.provider}, ${runtime.precision}`,
     `  size       ${bytes(size)} in ${manifest.shards.length} shard${manifest.shards.length === 1 ? '' : 's'}`,
     ...describeFidelity(manifest),
-    `  licence    ${manifest.license ?? 'not stated'}`,
+    `  licence    ${manifest.license ?? 'not stated'}; of the teacher ${manifest.teacherLicense ?? 'not stated'}`,
   ]
   if (!description) return lines
   lines.push(

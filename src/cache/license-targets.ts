@@ -1,0 +1,41 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { writeCard } from './card.js'
+import { diskError, replaceFile } from './files.js'
+import { MANIFEST, SIGNATURE } from './folder.js'
+import { takeLock } from './lock.js'
+import { formatManifest, type Manifest, parseManifest } from './manifest.js'
+import { openTargets } from './reader.js'
+
+export interface Licences {
+  /** Of the data: an SPDX identifier, or the name of another licence. */
+  license?: string
+  /** Of the teacher. */
+  teacherLicense?: string
+}
+
+/**
+ * States the licences of a finished dataset, in its manifest and on its card. The shards stay as they are; the manifest is another one
+ * afterwards: its SHA-256 changes, and a signature of the one before is removed.
+ * @throws DecantError where there is no finished dataset, or another process writes to it
+ */
+export async function licenseTargets(dir: string, licences: Licences): Promise<Manifest> {
+  const targets = await openTargets(dir)
+  await targets.close()
+  const release = await takeLock(dir)
+  try {
+    const { sha256: _, ...before } = targets.manifest
+    const path = join(dir, MANIFEST)
+    const { license = before.license, teacherLicense = before.teacherLicense } = licences
+    const text = formatManifest({ ...before, license, ...(teacherLicense !== undefined && { teacherLicense }) })
+    const manifest = parseManifest(text, path)
+    await writeCard(dir, text)
+    await rm(join(dir, SIGNATURE), { force: true })
+    await replaceFile(path, text)
+    return manifest
+  } catch (error) {
+    throw diskError(error, dir)
+  } finally {
+    await release()
+  }
+}
