@@ -12,9 +12,10 @@ const arrows: Record<string, string[]> = {
   student: ['source', 'cache', 'engine', 'onnx'],
   report: ['student', 'cache'],
   chain: ['source', 'cache', 'teacher', 'student', 'engine'],
+  doctor: ['teacher', 'engine', 'onnx'],
   share: ['cache'],
   viewer: ['source', 'cache', 'engine', 'student', 'report', 'onnx'],
-  cli: ['chain', 'source', 'cache', 'teacher', 'student', 'engine', 'report', 'onnx', 'share', 'viewer'],
+  cli: ['chain', 'source', 'cache', 'teacher', 'student', 'engine', 'report', 'onnx', 'share', 'viewer', 'doctor'],
 }
 const anyone = ['errors', 'random', 'thread', 'version']
 

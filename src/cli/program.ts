@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { version } from '../version.js'
 import { chainCommand } from './commands/chain.js'
 import { convertCommand } from './commands/convert.js'
+import { doctorCommand } from './commands/doctor.js'
 import { ensembleCommand } from './commands/ensemble.js'
 import { exportCommand } from './commands/export.js'
 import { inspectCommand } from './commands/inspect.js'
@@ -39,6 +40,7 @@ export function buildProgram(): Command {
     sweepCommand(),
     chainCommand(),
     reportCommand(),
+    doctorCommand(),
   ]
   for (const command of commands) {
     command.exitOverride().showHelpAfterError('(add --help for the options and examples)')

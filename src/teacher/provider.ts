@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import type { InferenceSession } from 'onnxruntime-node'
 import { UnavailableError } from '../errors.js'
 import { webgpu } from '../onnx/webgpu.js'
@@ -31,20 +31,38 @@ function libraryFolder(): { root: string; folder: string } {
   return { root, folder: join(root, 'bin', napi, process.platform, process.arch) }
 }
 
+/** A part of a provider that is not in the npm package, and is missing; `command` fetches it, where there is one for this platform. */
+export interface MissingLibrary {
+  what: string
+  command?: string
+}
+
+/** The file of a provider that is not in the npm package, whether it is there or not; undefined where the package has all. */
+export function providerLibrary(provider: Provider): string | undefined {
+  const library = downloaded[provider]
+  return library && join(libraryFolder().folder, library)
+}
+
+export function missingLibrary(provider: Provider): MissingLibrary | undefined {
+  const library = providerLibrary(provider)
+  if (!library || existsSync(library)) return undefined
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    return {
+      what: `onnxruntime-node has no ${provider} provider for ${process.platform} ${process.arch} (Linux x64 has)`,
+    }
+  }
+  const script = join(relative(process.cwd(), libraryFolder().root) || '.', 'script', 'install')
+  return {
+    what: `${basename(library)} is missing: the npm package does not contain it`,
+    command: `ONNXRUNTIME_NODE_INSTALL=cuda12 node ${script}`,
+  }
+}
+
 /** Why `provider` cannot run here as far as its files tell, with the command that mends it; undefined where nothing is missing. */
 export function missingFor(provider: Provider): string | undefined {
-  const library = downloaded[provider]
-  if (!library) return undefined
-  const { root, folder } = libraryFolder()
-  if (existsSync(join(folder, library))) return undefined
-  if (process.platform !== 'linux' || process.arch !== 'x64') {
-    return `onnxruntime-node has no ${provider} provider for ${process.platform} ${process.arch} (Linux x64 has)`
-  }
-  const script = join(relative(process.cwd(), root) || '.', 'script', 'install')
-  return (
-    `${library} is missing: the npm package does not contain it. Get it (and an NVIDIA driver with CUDA 12 and cuDNN 9) with: ` +
-    `ONNXRUNTIME_NODE_INSTALL=cuda12 node ${script}`
-  )
+  const missing = missingLibrary(provider)
+  if (!missing?.command) return missing?.what
+  return `${missing.what}. Get it (and an NVIDIA driver with CUDA 12 and cuDNN 9) with: ${missing.command}`
 }
 
 /**
