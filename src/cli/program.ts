@@ -15,6 +15,7 @@ import { softenCommand } from './commands/soften.js'
 import { sweepCommand } from './commands/sweep.js'
 import { trainCommand } from './commands/train.js'
 import { verifyCommand } from './commands/verify.js'
+import { viewCommand } from './commands/view.js'
 
 /** The command line. Unknown commands and options are refused with exit code 2. */
 export function buildProgram(): Command {
@@ -41,6 +42,7 @@ export function buildProgram(): Command {
     chainCommand(),
     reportCommand(),
     doctorCommand(),
+    viewCommand(),
   ]
   for (const command of commands) {
     command.exitOverride().showHelpAfterError('(add --help for the options and examples)')

@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { replaceFile } from '../cache/files.js'
 import { FormatError } from '../errors.js'
 import { checkProvenance, type Provenance } from './folder.js'
-import { decodeSafetensors, encodeSafetensors, type NamedTensor } from './safetensors.js'
+import { decodeSafetensors, encodeSafetensors, type NamedTensor, readMetadata } from './safetensors.js'
 
 /** One epoch as the history keeps it. */
 export interface EpochRecord {
@@ -62,6 +62,23 @@ export async function writeCheckpoint(path: string, checkpoint: Checkpoint, prov
 /** @throws MismatchError where the checkpoint is of another student; FormatError where it is none */
 export async function readCheckpoint(path: string, provenance: Provenance): Promise<Checkpoint> {
   const { tensors, metadata } = decodeSafetensors(await readFile(path), path)
+  const found = parseMetadata(metadata, path)
+  checkProvenance(path, found.provenance, provenance)
+  return { progress: found.progress, tensors }
+}
+
+/** What a checkpoint says of itself, without its tensors: how far a student is that is being trained. Undefined where there is none. */
+export async function readProgress(path: string): Promise<{ progress: Progress; provenance: unknown } | undefined> {
+  const file = await open(path, 'r').catch(() => undefined)
+  if (!file) return undefined
+  try {
+    return parseMetadata(await readMetadata(file, path), path)
+  } finally {
+    await file.close()
+  }
+}
+
+function parseMetadata(metadata: Record<string, string>, path: string): { progress: Progress; provenance: unknown } {
   if (metadata.decant !== 'checkpoint 1') throw new FormatError(`${path}: not a decant checkpoint of version 1`)
   const parse = (text = ''): unknown => {
     try {
@@ -70,8 +87,7 @@ export async function readCheckpoint(path: string, provenance: Provenance): Prom
       throw new FormatError(`${path}: metadata: ${(error as Error).message}`)
     }
   }
-  checkProvenance(path, parse(metadata.provenance), provenance)
   const progress = progressSchema.safeParse(parse(metadata.progress))
   if (!progress.success) throw new FormatError(`${path}: progress: ${progress.error.issues[0]!.message}`)
-  return { progress: progress.data, tensors }
+  return { progress: progress.data, provenance: parse(metadata.provenance) }
 }

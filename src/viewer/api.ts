@@ -18,6 +18,8 @@ export interface What {
   sections: Section[]
   /** null for a sweep or student whose targets are not at hand */
   targets: TargetsFacts | null
+  /** the student that is asked beside the teacher (`disagree`, studentLogits); null where there is none, or its inputs are not at hand */
+  student: string | null
   /** whether something may still be running here, so that /api/live is worth following */
   live: boolean
 }
@@ -43,9 +45,14 @@ export interface TargetsFacts {
   manifest: string
 }
 
-/** GET /api/overview: from all rows, or from as many random ones as answer within a second; `rows` says how many. */
+/**
+ * GET /api/overview: from all rows, or from as many random ones as answer within a second; `rows` says how many. Of targets by position each
+ * valid position counts as one. Where not all classes are kept, the others are taken to share evenly what they have.
+ */
 export interface Overview {
   rows: number
+  /** how many of them `byTemperature` is of */
+  softened: number
   /** null without labels, and for targets by position */
   tally: { accuracy: number; top5: number | null; nll: number; ece: number; brier: number; aurc: number } | null
   /** 15 bins of confidence at T = 1: mean confidence, accuracy, rows; empty without labels */
@@ -112,7 +119,7 @@ export interface Sample extends SampleHead {
   /** classes that are known exactly, and their raw logits; all classes in order for dense codecs */
   index: number[]
   logits: number[]
-  /** of bucketed codecs: log Σ_tail exp(z/T) for each of TEMPERATURES; else null */
+  /** of bucketed codecs: log Σ_tail exp(z/T) for each of TEMPERATURES (-1e30 for an empty tail); else null */
   tail: number[] | null
   /** the student's raw logits [classes], where there is a student that can be asked */
   studentLogits: number[] | null
@@ -122,14 +129,20 @@ export interface Sample extends SampleHead {
   image: boolean
 }
 
-/** GET /api/classes?temperature=<index into TEMPERATURES>: of the rows with a label (of all by first class where none has one), at most 100 a class. */
+/**
+ * GET /api/classes?temperature=<index into TEMPERATURES>: of random rows with a label (of all by first class where none has one), at most 100 a
+ * class, fewer where a class is rare or classes are many. Where not all classes are kept, the others share evenly what they have.
+ */
 export interface Classes {
+  /** T itself */
   temperature: number
-  /** at most 1000 classes: those of the most rows */
+  /** at most 1000 classes: those of the most rows; classes without a row are left out */
   classes: number[]
+  /** [n] rows that each class's mean is over */
+  rows: number[]
   /** order in which similar classes stand side by side (the leaves of average-linkage clustering at T = 4), indices into `classes` */
   order: number[]
-  /** [n × n] row-major: mean soft target that a row of class i gives to class j */
+  /** [n × n] row-major: mean soft target that a row of class i gives to class j, to 1e-7 */
   mean: number[]
 }
 

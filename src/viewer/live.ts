@@ -1,0 +1,66 @@
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { bytesPerRow, viewsOf } from '../cache/index.js'
+import { readJournal } from '../cache/journal.js'
+import { plannedSamples } from '../cache/manifest.js'
+import type { Live } from './api.js'
+import { exists, readStudents, type StudentsFolder } from './students.js'
+
+/** How often the folder is looked at. */
+const EVERY_MS = 1000
+
+/**
+ * What runs in a folder, as often as it changes, until it is done. All that is known is what lies in the folder, so a run of another process,
+ * or one that was killed, is followed in the same way.
+ */
+export async function* follow(read: () => Promise<Live>, signal: AbortSignal, every = EVERY_MS): AsyncGenerator<Live> {
+  let last = ''
+  while (!signal.aborted) {
+    const now = await read()
+    const text = JSON.stringify(now)
+    if (text !== last) yield now
+    if (now.done) return
+    last = text
+    await sleep(every, undefined, { signal }).catch(() => {})
+  }
+}
+
+export const followStudents = (folder: StudentsFolder) => async (): Promise<Live> => ({
+  type: 'students',
+  ...(await readStudents(folder)),
+})
+
+/** An export by its journal, and by the size of the shard that is being written. */
+export function followExport(dir: string): () => Promise<Live> {
+  let [seen, before, rate] = [performance.now(), -1, 0]
+  return async () => {
+    const journal = await readJournal(dir)
+    if (!journal) {
+      const done = await exists(join(dir, 'manifest.json'))
+      const rows = Math.max(0, before)
+      return { type: 'export', rows, of: rows, rowsPerSecond: 0, secondsLeft: done ? 0 : null, done }
+    }
+    const { plan, lines } = journal
+    const of = plannedSamples(plan) * viewsOf(plan)
+    const whole = lines.reduce((sum, { shard, skipped }) => sum + shard.rows + skipped.length * viewsOf(plan), 0)
+    const name = `data/${String(lines.length).padStart(5, '0')}.arrow.tmp`
+    const { size } = await stat(join(dir, name)).catch(() => ({ size: 0 }))
+    const rows = Math.min(of, whole + Math.floor(size / bytesPerRow(plan)))
+    const now = performance.now()
+    if (before >= 0 && rows !== before) {
+      const current = (1000 * (rows - before)) / Math.max(1, now - seen)
+      rate += (rate === 0 ? 1 : 0.3) * (current - rate)
+    }
+    if (before < 0 || rows !== before) [seen, before] = [now, rows]
+    const rowsPerSecond = Math.max(0, rate)
+    return {
+      type: 'export',
+      rows,
+      of,
+      rowsPerSecond,
+      secondsLeft: rowsPerSecond > 0 ? (of - rows) / rowsPerSecond : null,
+      done: false,
+    }
+  }
+}

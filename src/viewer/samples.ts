@@ -1,0 +1,170 @@
+import type { Chunk, Targets } from '../cache/index.js'
+import { DecantError } from '../errors.js'
+import type { Inputs } from '../source/index.js'
+import { isWanted, type Sample, type SampleHead, type SampleQuery, type Samples, TEMPERATURES } from './api.js'
+import { bytesOf } from './overview.js'
+import { isPicture, type RowInputs } from './row-inputs.js'
+import type { AskedStudent } from './student.js'
+import { argmax, readTeacher } from './teacher-rows.js'
+import { type ToText, textOf } from './text.js'
+
+// What bounds one answer that has to search; the next one goes on from there.
+const MAX_SCANNED = 50_000
+const MAX_BYTES = 256 * 2 ** 20
+const MAX_MS = 1000
+/** Rows, and bytes, that are searched at once. */
+const CHUNK_ROWS = 1024
+const CHUNK_BYTES = 4 * 2 ** 20
+
+export const DEFAULT_LIMIT = 50
+const PREVIEW = 200
+const PREVIEWED_FEATURES = 8
+/** A mass that JSON cannot hold the logarithm of. */
+const NOTHING = -1e30
+
+/** What samples are read from. */
+export interface SampleSources {
+  targets: Targets
+  inputs: RowInputs | null
+  student: AskedStudent | null
+  toText: ToText | null
+}
+
+/** The rows that a query asks for, in their order. Without a filter no more are read than are asked for. */
+export async function findSamples(sources: SampleSources, query: SampleQuery, signal: AbortSignal): Promise<Samples> {
+  const { targets, inputs } = sources
+  const { from = 0, limit = DEFAULT_LIMIT, label, predicted, only } = query
+  if (only === 'disagree' && !sources.student) throw new DecantError('there is no student here that could disagree')
+  const began = performance.now()
+  const all = label === undefined && predicted === undefined && only === undefined
+  const perRow = bytesOf(targets)
+  const most = all ? limit : Math.min(MAX_SCANNED, Math.max(limit, Math.floor(MAX_BYTES / perRow)))
+  const rows = all ? limit : Math.max(1, Math.min(CHUNK_ROWS, Math.floor(CHUNK_BYTES / perRow)))
+  const to = Math.min(targets.rows, from + most)
+  const samples: SampleHead[] = []
+  let next = Math.min(from, to)
+  for await (const chunk of targets.chunks({ from: next, to, rows, signal })) {
+    const heads = await readHeads(sources, { chunk, query, most: limit - samples.length })
+    const own = heads.map(({ row }) => row - chunk.first)
+    const shown = (await inputs?.read(chunk, own)) ?? []
+    heads.forEach((head, i) => {
+      head.preview = preview(shown[i] ?? null, sources)
+    })
+    samples.push(...heads)
+    next = samples.length === limit ? heads.at(-1)!.row + 1 : chunk.first + chunk.rows
+    if (samples.length === limit || performance.now() - began > MAX_MS) break
+  }
+  return { samples, next: next < targets.rows ? next : null, scanned: next - Math.min(from, to) }
+}
+
+/** The first `most` rows of a chunk that are wanted. What costs more is asked of fewer: the class, its probability, then the student's class. */
+async function readHeads(
+  sources: SampleSources,
+  { chunk, query, most }: { chunk: Chunk; query: SampleQuery; most: number },
+): Promise<SampleHead[]> {
+  const { targets, student } = sources
+  const { manifest } = targets
+  const { positions = 1 } = manifest
+  const { only, ...classes } = query
+  const teacher = readTeacher(chunk, manifest)
+  const heads: SampleHead[] = []
+  let soften: ReturnType<typeof teacher.soften> | undefined
+  for (let i = 0; i < chunk.rows && (only === 'disagree' || heads.length < most); i++) {
+    const target = i * positions + shownPosition(chunk, { row: i, positions })
+    const head: SampleHead = {
+      row: chunk.first + i,
+      id: chunk.idAt(i),
+      view: chunk.columns.view?.[i] ?? 0,
+      label: positions === 1 && chunk.labels[i]! >= 0 ? chunk.labels[i]! : null,
+      top: teacher.top(target),
+      confidence: 0,
+      student: null,
+      preview: null,
+    }
+    if (!isWanted(head, only === 'wrong' ? query : classes)) continue
+    soften ??= teacher.soften(1)
+    head.confidence = soften(target).top
+    if (only !== 'uncertain' || isWanted(head, query)) heads.push(head)
+  }
+  if (student) {
+    const rows = heads.map(({ row }) => row - chunk.first)
+    const logits = await student.ask(sources.inputs, { chunk, rows })
+    heads.forEach((head, n) => {
+      const at = shownPosition(chunk, { row: rows[n]!, positions })
+      const own = logits[n]?.subarray(at * targets.classes, (at + 1) * targets.classes)
+      head.student = own ? argmax(own) : null
+    })
+  }
+  return heads.filter((head) => isWanted(head, query)).slice(0, most)
+}
+
+/** Of a sequence the last valid position is shown first: what comes next, to a language model. */
+function shownPosition({ columns }: Chunk, { row, positions }: { row: number; positions: number }): number {
+  return positions === 1 ? 0 : Math.max(0, columns.length![row]! - 1)
+}
+
+/** @returns null where there is no such row */
+export async function readSample(
+  sources: SampleSources,
+  { row, position }: { row: number; position?: number | undefined },
+  signal: AbortSignal,
+): Promise<Sample | null> {
+  const { targets, inputs } = sources
+  const { manifest, classes } = targets
+  if (row >= targets.rows) return null
+  const chunk = await readOne(targets, row, signal)
+  const [head] = await readHeads(sources, { chunk, query: {}, most: 1 })
+  const { positions = 1 } = manifest
+  const valid = positions === 1 ? 1 : chunk.columns.length![0]!
+  const at = position ?? shownPosition(chunk, { row: 0, positions })
+  if (at >= Math.max(1, valid))
+    throw new DecantError(`row ${row} has ${valid} positions, counted from 0: ${at} is none`)
+  const teacher = readTeacher(chunk, manifest)
+  const { index, logits } = teacher.known(at)
+  const [student] = (await sources.student?.ask(inputs, { chunk, rows: [0] })) ?? []
+  const [values = null] = (await inputs?.read(chunk, [0])) ?? []
+  const tails = TEMPERATURES.map((temperature) => teacher.logTail(temperature)?.[at])
+  return {
+    ...head!,
+    top: teacher.top(at),
+    confidence: teacher.soften(1)(at).top,
+    preview: preview(values, sources),
+    position: positions === 1 ? null : at,
+    positions: valid,
+    index: Array.from(index ?? logits.keys()),
+    logits: Array.from(logits),
+    tail: tails.every((tail) => tail !== undefined) ? tails.map((tail) => Math.max(NOTHING, tail!)) : null,
+    studentLogits: student ? Array.from(student.subarray(at * classes, (at + 1) * classes)) : null,
+    text: values && inputs!.input.kind === 'tokens' ? textOf(values, sources.toText) : null,
+    features: values && inputs!.input.kind === 'features' ? Array.from(values) : null,
+    image: values !== null && isPicture(inputs!),
+  }
+}
+
+/** PNG of a row's picture; null where there is none. */
+export async function readImage(
+  { targets, inputs }: SampleSources,
+  row: number,
+  signal: AbortSignal,
+): Promise<Uint8Array | null> {
+  if (!inputs || !isPicture(inputs) || row >= targets.rows) return null
+  const chunk = await readOne(targets, row, signal)
+  const [values] = await inputs.read(chunk, [0])
+  if (!values) return null
+  const [height, width, channels] = inputs.input.shape as [number, number, 1 | 3]
+  const { default: sharp } = await import('sharp')
+  return sharp(values as Uint8Array, { raw: { width, height, channels } })
+    .png({ compressionLevel: 3 })
+    .toBuffer()
+}
+
+async function readOne(targets: Targets, row: number, signal: AbortSignal): Promise<Chunk> {
+  for await (const chunk of targets.chunks({ from: row, to: row + 1, rows: 1, signal })) return chunk
+  throw new DecantError(`${targets.dir}: row ${row} could not be read`)
+}
+
+function preview(values: Inputs | null, { inputs, toText }: SampleSources): string | null {
+  if (!values || inputs?.input.kind === 'image') return null
+  if (inputs?.input.kind === 'tokens') return [...textOf(values, toText)].slice(0, PREVIEW).join('')
+  return Array.from(values.subarray(0, PREVIEWED_FEATURES), (value) => Number(value.toPrecision(4))).join(', ')
+}
