@@ -1,11 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { LossInputs } from './method.js'
+import type { Decoupled } from './targets.js'
 
 /**
  * log softmax(z/T) of each row, [B, C]. The row's top logit is subtracted before the division, where float32 loses least,
- * so any logits are safe: nothing overflows, and log p stays finite where p underflows.
+ * so any logits are safe: nothing overflows, and log p stays finite where p underflows. T is one for all rows, or of each row, [B, 1].
  */
-export function logSoftmax(logits: tf.Tensor2D, temperature: tf.Scalar): tf.Tensor2D {
+export function logSoftmax(logits: tf.Tensor2D, temperature: tf.Tensor): tf.Tensor2D {
   // A gradient of its own: (dy - softmax·Σdy)/T, instead of one through max, exp, sum and log.
   return tf.customGrad((z, save) => {
     const scaled = tf.div(tf.sub(z as tf.Tensor, tf.max(z as tf.Tensor, -1, true)), temperature)
@@ -93,4 +94,34 @@ export function withoutGradient<T extends tf.Tensor>(body: () => T): T {
 /** Σ w·x / Σ w over the rows of a batch. */
 export function weightedMean(rows: tf.Tensor, weights: tf.Tensor1D): tf.Scalar {
   return tf.div(tf.sum(tf.mul(rows, weights)), tf.sum(weights))
+}
+
+/** A logit that no softmax sees. */
+export const ABSENT = -1e30
+
+/** The logits, in which the label's class, `hot` [B, C], has no probability. */
+export const withoutLabel = (logits: tf.Tensor2D, hot: tf.Tensor2D): tf.Tensor2D =>
+  tf.where(tf.equal(hot, 1), tf.fill(logits.shape, ABSENT), logits)
+
+/** log b [B, 2] and log p̂ [B, C] of logits at T, the label's class apart. */
+export function decouple(logits: tf.Tensor2D, labels: tf.Tensor1D, temperature: tf.Scalar): Decoupled {
+  const hot = oneHot(labels, logits.shape[1])
+  const others = withoutLabel(logits, hot)
+  const pair = [tf.div(tf.sum(tf.mul(hot, logits), -1), temperature), tf.logSumExp(tf.div(others, temperature), -1)]
+  return {
+    binary: logSoftmax(tf.stack(pair, 1) as tf.Tensor2D, tf.scalar(1)),
+    others: logSoftmax(others, temperature),
+  }
+}
+
+/** Logits less their mean, from the row's top down, so that equal logits have a mean without rounding. */
+export function centre(logits: tf.Tensor2D): tf.Tensor2D {
+  const gaps = tf.sub(logits, tf.max(logits, -1, true))
+  return tf.sub(gaps, tf.mean(gaps, -1, true))
+}
+
+/** The standard deviation over a row's C logits, C - 1 below, [B, 1]. */
+export function deviationOf(logits: tf.Tensor2D): tf.Tensor2D {
+  const variance = tf.div(tf.sum(tf.square(centre(logits)), -1, true), logits.shape[1] - 1)
+  return tf.sqrt(tf.add(variance, 1e-30)) // a square root has no gradient at 0
 }

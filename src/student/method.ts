@@ -1,15 +1,17 @@
 import type * as tf from '@tensorflow/tfjs-core'
 import type { LayersModel } from '@tensorflow/tfjs-layers'
-import { codecOf, TAIL_RANGE } from '../cache/index.js'
+import type { RandomSource } from '../engine/random.js'
 import { DecantError } from '../errors.js'
 import type { Dataset } from './dataset.js'
 import type { StudentOutputs, StudentShapes } from './forward.js'
 import { byot } from './methods/byot.js'
 import { ce } from './methods/ce.js'
 import { csKd } from './methods/cs-kd.js'
+import { cwtm } from './methods/cwtm.js'
 import { ddgsd } from './methods/ddgsd.js'
 import { dist } from './methods/dist.js'
 import { dkd } from './methods/dkd.js'
+import { dkpp } from './methods/dkpp.js'
 import { dks } from './methods/dks.js'
 import { jsd } from './methods/jsd.js'
 import { kd } from './methods/kd.js'
@@ -32,6 +34,12 @@ export interface LossInputs {
   studentLogits: tf.Tensor2D
   /** The student on these rows: the same logits, and what it made on the way to them. */
   student: StudentOutputs
+  /** What the student is given of these rows, as a float32 image or features, or int32 tokens, [B, ...] */
+  input: tf.Tensor
+  /** Runs the student on other inputs of the same form, of any number of rows, in training as on these. */
+  run(input: tf.Tensor): StudentOutputs
+  /** Draws: the same numbers on every engine, and after a resume. */
+  random: RandomSource
   /** Runs the student on the partners of these rows, in training as they are. Only for methods that need `partner`. */
   partner(): StudentOutputs
   /** int32 [B], the rows' numbers in the dataset (of sequences: r·L + position). Only for methods that need `rows`. */
@@ -87,6 +95,10 @@ export interface Method {
     student?: 'features' | 'stages'
     /** A second row for each row, and the student's outputs for it. */
     partner?: PartnerKind
+    /** What the loss reads of the teacher beside the buckets: a column of the bucketed codecs, which a dense one can always give. */
+    statistic?: 'label_logit' | 'std'
+    /** Images that can be turned by 90°. */
+    input?: 'square images'
     /** The rows' numbers in the dataset. */
     rows?: boolean
   }
@@ -116,6 +128,8 @@ export const methods: readonly Method[] = [
   dist,
   stdKd,
   mlkd,
+  cwtm,
+  dkpp,
   tfKd,
   psKd,
   csKd,
@@ -148,38 +162,10 @@ function checkMethod(path: string, found: unknown): Method {
   if (![undefined, 'features', 'stages'].includes(needs.student)) {
     throw fail("`needs.student` to be 'features' or 'stages'")
   }
+  if (![undefined, 'label_logit', 'std'].includes(needs.statistic)) {
+    throw fail("`needs.statistic` to be 'label_logit' or 'std'")
+  }
   return { ...(found as Method), name: path, needs, parameters, shares, ranges }
-}
-
-/** @throws DecantError where the method needs what the targets do not have */
-export function checkTargets(
-  { name, needs, parameters }: Method,
-  { targets, labels, samples }: Pick<Dataset, 'targets' | 'labels' | 'samples'>,
-  { temperature }: { temperature: number },
-): void {
-  const { kind } = codecOf(targets.codec)
-  if (needs.labels && labels.every((label) => label < 0)) {
-    throw new DecantError(`method '${name}' learns from labels, and no row of the targets has one`)
-  }
-  if (needs.partner === 'class' && (targets.positions ?? 1) > 1) {
-    throw new DecantError(`method '${name}' compares rows of a class, and a row of the targets is a sequence`)
-  }
-  if (needs.partner === 'view' && samples.at(-1) === samples.length - 1) {
-    throw new DecantError(
-      `method '${name}' compares two views of a sample, and the targets have one: export again with --views 2 --augment …`,
-    )
-  }
-  if (needs.teacher === 'dense' && kind === 'bucketed') {
-    throw new DecantError(
-      `method '${name}' reads the logits of all classes, and codec ${targets.codec} keeps some of them: export again with --codec f16, or take another method`,
-    )
-  }
-  const known = temperature >= TAIL_RANGE.low && temperature <= TAIL_RANGE.high
-  if (needs.teacher && kind === 'bucketed' && 'temperature' in parameters && !known) {
-    throw new DecantError(
-      `temperature ${temperature}: codec ${targets.codec} knows what it left out from T = ${TAIL_RANGE.low} to ${TAIL_RANGE.high}`,
-    )
-  }
 }
 
 /**

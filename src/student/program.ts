@@ -64,11 +64,21 @@ export function trainStep(options: {
   const name = inputNames[dataset.input.kind]
   return (inputs) => {
     const { partner, labels, weights, learningRate, temperature, alpha, step, epoch, rows } = inputs
+    const draw = randomSource(options.seed, step!)
     const loss = () => {
-      const student = forward(prepareInput(inputs[name]!, dataset))
+      const input = prepareInput(inputs[name]!, dataset)
+      // On what it is run is the method's choice: not on the rows as they are where the method does not look at that.
+      const student = once(() => forward(input))
       return method.loss({
-        studentLogits: student.logits,
-        student,
+        get studentLogits() {
+          return student().logits
+        },
+        get student() {
+          return student()
+        },
+        input,
+        run: forward,
+        random: draw,
         partner: () => forward(prepareInput(partner!, dataset)),
         teacher: method.needs.teacher ? decodeTargets(dataset.targets, inputs) : nothing,
         labels: labels as tf.Tensor1D,
@@ -83,7 +93,6 @@ export function trainStep(options: {
         attached,
       })
     }
-    const draw = randomSource(options.seed, step!)
     const { value, grads } = tf.variableGrads(() => withLayerRandom(draw, loss), variables)
     optimizer.apply(config.clip === null ? grads : clipGradients(grads, config.clip), learningRate as tf.Scalar)
     average?.update()
@@ -95,11 +104,22 @@ export function trainStep(options: {
 export const trainedVariables = (model: LayersModel, { branches }: Pick<Attachment, 'branches'>): tf.Variable[] =>
   [model, ...branches].flatMap(({ trainableWeights }) => variablesOf(trainableWeights))
 
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined
+  return () => {
+    made ??= { value: make() }
+    return made.value
+  }
+}
+
 /** For a method that says that it does not look at the teacher. */
 const nothing: TeacherTargets = {
   kind: 'bucketed',
-  logits: () => refuse(),
-  logProbs: () => refuse(),
+  logits: refuse,
+  logProbs: refuse,
+  logTop: refuse,
+  deviation: refuse,
+  decouple: refuse,
 }
 
 function refuse(): never {

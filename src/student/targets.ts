@@ -38,9 +38,35 @@ export interface TeacherTargets {
   logits(): tf.Tensor2D
   /**
    * log softmax(z/T) of teacher and student over the same m buckets, [B, m] each: m = C where the targets are dense, else the k known
-   * classes and, last, all others together. The gradient flows to the student's logits, float32 [B, C].
+   * classes and, last, all others together. The gradient flows to the student's logits, float32 [B, C]. `own` is the teacher's
+   * temperature where it is another, [] or [B, 1].
    */
-  logProbs(studentLogits: tf.Tensor2D, temperature: tf.Scalar): { teacher: tf.Tensor2D; student: tf.Tensor2D }
+  logProbs(
+    studentLogits: tf.Tensor2D,
+    temperature: tf.Scalar,
+    own?: tf.Tensor,
+  ): { teacher: tf.Tensor2D; student: tf.Tensor2D }
+  /** log of each row's largest probability at T, [B]. */
+  logTop(temperature: tf.Scalar): tf.Tensor1D
+  /** The standard deviation of each row's logits over all C, C - 1 below, [B, 1]. For methods that need the statistic `std`. */
+  deviation(): tf.Tensor2D
+  /**
+   * Teacher's and student's softmax at T without the label's class and beside it. For methods that need the statistic `label_logit`; of
+   * a row without a label the numbers mean nothing.
+   */
+  decouple(
+    studentLogits: tf.Tensor2D,
+    labels: tf.Tensor1D,
+    temperature: tf.Scalar,
+  ): { teacher: Decoupled; student: Decoupled }
+}
+
+/** A row's probabilities in two parts (Zhao et al. 2022, equation 5), as logarithms. */
+export interface Decoupled {
+  /** b = [p_y, 1 - p_y], [B, 2] */
+  binary: tf.Tensor2D
+  /** Of the classes other than y among themselves, over the buckets of `logProbs`, in which y has none, [B, m]. */
+  others: tf.Tensor2D
 }
 
 /** Room for the targets of n rows, or n sequences of `positions`. */

@@ -48,7 +48,7 @@ describe('docs/methods.md', () => {
   })
 
   it('shows chains', () => {
-    expect(chains).toHaveLength(2)
+    expect(chains).toHaveLength(3)
   })
 
   it.each(chains)('decant chain targets %s', async (flags) => {

@@ -1,26 +1,21 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { crossEntropy, divergence, logSoftmax, weightedMean } from '../losses.js'
+import { centre, crossEntropy, deviationOf, divergence, weightedMean } from '../losses.js'
 import type { Method } from '../method.js'
 
 /**
  * Logit standardisation (Sun et al. 2024, algorithm 1): ce·CE(label) + α·T²·KL(Z(t) ‖ Z(s) at T), where Z(z) = (z - mean)/(std + 1e-7)
- * with the unbiased standard deviation. Defaults are the authors' for their kd.
+ * with the unbiased standard deviation. Defaults are the authors' for their kd. No softmax sees the mean, and so Z(t) at T is t at
+ * T·(std + 1e-7): of a bucketed cache, which keeps std, that is over its buckets.
  */
 export const stdKd: Method = {
   name: 'std-kd',
-  needs: { teacher: 'dense', labels: false },
+  needs: { teacher: 'buckets', labels: false, statistic: 'std' },
   parameters: { temperature: 2, alpha: 9, ce: 0.1 },
   loss({ teacher, studentLogits, labels, weights, temperature, alpha, parameters: { ce } }) {
-    const [logP, logQ] = [teacher.logits(), studentLogits].map((z) => logSoftmax(standardise(z), temperature))
-    const soft = tf.mul(tf.mul(alpha, tf.square(temperature)), divergence(logP!, logQ!))
+    const standardised = tf.div(centre(studentLogits), tf.add(deviationOf(studentLogits), 1e-7)) as tf.Tensor2D
+    const own = tf.mul(temperature, tf.add(teacher.deviation(), 1e-7))
+    const { teacher: logP, student: logQ } = teacher.logProbs(standardised, temperature, own)
+    const soft = tf.mul(tf.mul(alpha, tf.square(temperature)), divergence(logP, logQ))
     return weightedMean(tf.add(soft, tf.mul(crossEntropy(studentLogits, labels), ce!)), weights)
   },
-}
-
-function standardise(logits: tf.Tensor2D): tf.Tensor2D {
-  // From the top down, so that equal logits have a mean without rounding; and a square root has no gradient at 0.
-  const gaps = tf.sub(logits, tf.max(logits, -1, true))
-  const centred = tf.sub(gaps, tf.mean(gaps, -1, true))
-  const variance = tf.div(tf.sum(tf.square(centred), -1, true), logits.shape[1] - 1)
-  return tf.div(centred, tf.add(tf.sqrt(tf.add(variance, 1e-30)), 1e-7))
 }

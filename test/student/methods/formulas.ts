@@ -1,3 +1,5 @@
+import { drawn } from './beside.js'
+
 // The methods straight from their formulas, in float64, a batch as plain arrays. Rows of weight 0 are left out before.
 
 export interface Batch {
@@ -84,10 +86,27 @@ export const formulas: Record<string, Formula> = {
     const { correct } = b.parameters as { correct: number }
     const each = (s: number[], _: number[], label: number) => {
       if (label < 0) return 0
-      const d = s.map((__, c) => Math.log(c === label ? correct : (1 - correct) / (s.length - 1)))
-      return kl(logSoftmax(d, b.T), logSoftmax(s, b.T))
+      const u = s.map((__, c) => (c === label ? correct : (1 - correct) / (s.length - 1)))
+      return kl(logSoftmax(u, b.T), logSoftmax(s, 1))
     }
     return mix(b, rows(b, each))
+  },
+  cwtm: (b) => {
+    const confidence = b.t.map((z, i) => (b.labels[i]! < 0 ? 0 : Math.max(...softmax(z, b.T))))
+    const total = sum(b.s.map((z, i) => (b.labels[i]! < 0 ? 0 : -confidence[i]! * logSoftmax(z, 1)[b.labels[i]!]!)))
+    return total / sum(confidence)
+  },
+  dkpp: (b) => {
+    const keys = drawn([b.s.length, b.s[0]!.length])
+    const permuted = b.t.map((z, i) => {
+      const top = z.indexOf(Math.max(...z))
+      const others = z.map((_, c) => c).filter((c) => c !== top)
+      const order = others.toSorted((a, c) => keys[i]![c]! - keys[i]![a]!)
+      const given = [...z]
+      for (const [j, c] of others.entries()) given[c] = z[order[j]!]!
+      return given
+    })
+    return mix(b, b.T ** 2 * rows({ ...b, t: permuted }, (s, t) => kl(logSoftmax(t, b.T), logSoftmax(s, b.T))))
   },
   dkd: (b) => {
     const { tckd, nckd, warmup } = b.parameters as { tckd: number; nckd: number; warmup: number }

@@ -1,0 +1,179 @@
+import * as tf from '@tensorflow/tfjs-core'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { type Buckets, type CodecName, codecOf, targetColumns, targetKind } from '../../../src/cache/index.js'
+import { eagerProgram } from '../../../src/engine/eager.js'
+import { type Engine, type InputSpec, type Inputs, openEngine } from '../../../src/engine/engine.js'
+import { random } from '../../../src/random.js'
+import { checkTargets } from '../../../src/student/check-targets.js'
+import { decodeTargets } from '../../../src/student/decode-targets.js'
+import { type Method, methods } from '../../../src/student/method.js'
+import { inputOf, type StoredTargets, targetInputs } from '../../../src/student/targets.js'
+import { beside } from './beside.js'
+import { type Batch, gradientOf, kl, logSoftmax } from './formulas.js'
+
+// What dkd, std-kd and cwtm are over the buckets of a top-k cache, in float64 from what the codec itself gives back.
+
+const [B, C, EPOCH] = [6, 9, 4]
+const rows = (name: string, scale: number) => {
+  const { normal } = random('bucketed', name)
+  return Array.from({ length: B }, () => Array.from({ length: C }, () => Math.fround(normal() * scale)))
+}
+const [student, teacher] = [rows('student', 2), rows('teacher', 3)]
+teacher[1]!.fill(2)
+/** The likeliest class, the third, one of the tail, and none. */
+const labels = teacher.map((z, i) => {
+  const order = z.map((_, c) => c).sort((a, b) => z[b]! - z[a]!)
+  return [order[0]!, order[2]!, order[7]!, -1, order[8]!, order[4]!][i]!
+})
+
+function encode(codec: CodecName): StoredTargets {
+  const keys = Uint32Array.from({ length: B }, random('keys').uint32)
+  const given = { logits: Float32Array.from(teacher.flat()), classes: C, labels: Int32Array.from(labels), keys }
+  const stored = codecOf(codec).encode(given)
+  const columns = targetColumns({ codec, classes: C }).map(({ name, type, width }) => ({
+    ...{ name, dtype: type, width, values: stored[name]! },
+  }))
+  return { codec, classes: C, columns }
+}
+
+const logSum = (x: number[]) => {
+  const top = Math.max(...x, -1e300)
+  return top + Math.log(x.reduce((sum, v) => sum + Math.exp(v - top), 0))
+}
+
+function formulasOver({ codec, columns }: StoredTargets) {
+  const stored = Object.fromEntries(columns.map(({ name, values }) => [name, values]))
+  const kept = codecOf(codec).decode(stored, targetKind({ classes: C })) as Buckets
+  const head = (i: number) => [...kept.index.subarray(i * kept.k, (i + 1) * kept.k)]
+  const known = (i: number) => Array.from(kept.logits.subarray(i * kept.k, (i + 1) * kept.k))
+  /** z/T of teacher and student over the buckets of row i. */
+  const teacherAt = (i: number, T: number) => [...known(i).map((z) => z / T), kept.logTail(T)[i]!]
+  const studentAt = (z: number[], i: number, T: number) => [
+    ...head(i).map((c) => z[c]! / T),
+    logSum(z.filter((_, c) => !head(i).includes(c)).map((v) => v / T)),
+  ]
+  const mean = (b: Batch, each: (z: number[], i: number) => number) =>
+    b.s.reduce((sum, z, i) => sum + each(z, i) / B, 0)
+  const ce = (b: Batch) => mean(b, (z, i) => (labels[i]! < 0 ? 0 : -logSoftmax(z, 1)[labels[i]!]!))
+  return {
+    dkd: (b: Batch) => {
+      const each = (z: number[], i: number) => {
+        const y = labels[i]!
+        if (y < 0) return 0
+        const slot = head(i).indexOf(y)
+        const own = kept.labelLogit![i]! / b.T
+        const t = teacherAt(i, b.T)
+        const others = (log: number[], own: number) =>
+          slot >= 0
+            ? log.toSpliced(slot, 1)
+            : C - kept.k === 1
+              ? log.slice(0, -1)
+              : [...log.slice(0, -1), without(log, own)]
+        const without = (log: number[], own: number) => log.at(-1)! + Math.log1p(-Math.exp(own - log.at(-1)!))
+        const [p, q] = [others(t, own), others(studentAt(z, i, b.T), z[y]! / b.T)]
+        const binary = (own: number, rest: number[]) => logSoftmax([own, logSum(rest)], 1)
+        const { tckd, nckd } = b.parameters as { tckd: number; nckd: number }
+        return tckd * kl(binary(own, p), binary(z[y]! / b.T, q)) + nckd * kl(logSoftmax(p, 1), logSoftmax(q, 1))
+      }
+      return ce(b) + b.alpha * ((EPOCH + 1) / 20) * b.T ** 2 * mean(b, each)
+    },
+    'std-kd': (b: Batch) => {
+      const each = (z: number[], i: number) => {
+        const average = z.reduce((sum, v) => sum + v / C, 0)
+        const deviation = Math.sqrt(z.reduce((sum, v) => sum + (v - average) ** 2, 0) / (C - 1))
+        const standard = z.map((v) => (v - average) / (deviation + 1e-7))
+        const own = b.T * (kept.std[i]! * Math.sqrt(C / (C - 1)) + 1e-7)
+        const p = logSoftmax(teacherAt(i, Math.max(0.5, own)), 1)
+        return kl(p, logSoftmax(studentAt(standard, i, b.T), 1))
+      }
+      return b.parameters.ce! * ce(b) + b.alpha * b.T ** 2 * mean(b, each)
+    },
+    cwtm: (b: Batch) => {
+      const top = (i: number) =>
+        labels[i]! < 0 ? 0 : Math.exp(Math.max(...teacher[i]!.map(Math.fround)) / b.T - logSum(teacherAt(i, b.T)))
+      const total = b.s.reduce((sum, z, i) => sum - top(i) * (labels[i]! < 0 ? 0 : logSoftmax(z, 1)[labels[i]!]!), 0)
+      return total / labels.reduce((sum, _, i) => sum + top(i), 0)
+    },
+  }
+}
+
+let onnx: Engine
+beforeAll(async () => {
+  onnx = await openEngine('onnx', { threads: 1 })
+})
+
+const find = (name: string) => methods.find((method) => method.name === name)!
+const cases = (['dkd', 'std-kd', 'cwtm'] as const).flatMap((name) =>
+  (['topk:4', 'topk:9', 'sampled:4'] as CodecName[]).map((codec) => ({ name, codec, method: find(name) })),
+)
+
+describe.each(cases)('$name on codec $codec', ({ name, codec, method }) => {
+  it.each([1, 4])('is its formula over the buckets at T = %d, value and gradient, traced and eager', async (T) => {
+    const stored = encode(codec)
+    const { temperature: _, alpha = 0, ...parameters } = method.parameters
+    const inputs: Record<string, InputSpec> = {
+      s: { shape: [B, C], dtype: 'float32' },
+      T: { shape: [], dtype: 'float32' },
+      ...targetInputs(B, stored),
+    }
+    const step = (given: Record<string, tf.Tensor>) =>
+      tf.valueAndGrad((z) =>
+        method.loss({
+          ...beside,
+          studentLogits: z as tf.Tensor2D,
+          teacher: decodeTargets(stored, given),
+          labels: tf.tensor1d(labels, 'int32'),
+          weights: tf.ones([B]),
+          temperature: given.T as tf.Scalar,
+          alpha: tf.scalar(alpha),
+          ...{ step: tf.scalar(0), epoch: tf.scalar(EPOCH), epochs: 30, parameters },
+        }),
+      )(given.s!)
+    const fed: Inputs = {
+      s: Float32Array.from(student.flat()),
+      T: Float32Array.of(T),
+      ...Object.fromEntries(stored.columns.map(({ name, values }) => [inputOf(name), values])),
+    }
+    const batch: Batch = { s: student, t: teacher, labels, T, alpha, epoch: EPOCH, parameters }
+    const formula = formulasOver(stored)[name]
+    const [value, gradient] = [formula(batch), gradientOf(formula, batch).flat()]
+    const most = Math.max(...gradient.map(Math.abs))
+    for (const program of [await onnx.compile(step, { inputs }), eagerProgram(step, { inputs, backend: 'cpu' })]) {
+      const found = await program.run(fed)
+      expect(Math.abs(found.value![0]! / value - 1)).toBeLessThan(1e-5)
+      gradient.forEach((g, i) => {
+        expect(Math.abs(found.grad![i]! - g)).toBeLessThan(1e-5 * most)
+      })
+    }
+  })
+})
+
+describe('a method that reads a statistic of a top-k cache', () => {
+  const check = (method: Method, stored: StoredTargets, temperature: number) =>
+    checkTargets(
+      method,
+      {
+        ...{ targets: stored, labels: Int32Array.from(labels), samples: Int32Array.from(labels.keys()), lengths: null },
+        input: { kind: 'image', shape: [2, 3, 1] },
+      },
+      { temperature },
+    )
+
+  it('is refused at a temperature at which the codec does not know the tail of every row', () => {
+    const stored = encode('topk:4')
+    expect(() => check(find('std-kd'), stored, 2)).not.toThrow()
+    expect(() => check(find('std-kd'), stored, 12)).toThrow(/here 2\d.* to .*: take a temperature from 0\.\d+ to \d/)
+  })
+
+  it('is refused where the cache is of sequences, which keeps no logit of the label', () => {
+    const stored = encode('topk:4')
+    const columns = stored.columns.filter(({ name }) => name !== 'label_logit')
+    expect(() => check(find('dkd'), { ...stored, columns }, 4)).toThrow("reads the teacher's logit of the label")
+    expect(() => check(find('cwtm'), { ...stored, columns }, 4)).not.toThrow()
+  })
+
+  it('is refused where it turns images that are not square', () => {
+    const turns = { ...find('kd'), needs: { ...find('kd').needs, input: 'square images' as const } }
+    expect(() => check(turns, encode('f32'), 4)).toThrow('expected square ones, found images of 2x3x1')
+  })
+})
