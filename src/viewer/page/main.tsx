@@ -1,3 +1,6 @@
 import { render } from 'preact'
+import { App } from './app.js'
 
-render(<main>decant</main>, document.getElementById('page')!)
+const page = document.getElementById('page')!
+page.textContent = ''
+render(<App />, page)

@@ -1,0 +1,121 @@
+import { areaY, lineY } from '@observablehq/plot'
+import { useEffect, useMemo, useState } from 'preact/hooks'
+import type { Live, Students } from '../api.js'
+import { isOneFile } from './ask.js'
+import { Chart } from './chart.js'
+import { count, duration, percent, plural } from './format.js'
+import { Empty, Facts, Panel } from './parts.js'
+import { Curves } from './students.js'
+
+type Export = Extract<Live, { type: 'export' }>
+
+export interface LiveState {
+  link: 'none' | 'open' | 'lost'
+  export: Export | null
+  /** rows a second, as they were said, the newest last */
+  rates: { at: number; rate: number }[]
+  students: Students | null
+  done: boolean
+}
+
+const MOST_RATES = 300
+
+/** What runs, from the server's events; the browser connects again by itself. */
+export function useLive(wanted: boolean): LiveState {
+  const [state, setState] = useState<LiveState>({ link: 'none', export: null, rates: [], students: null, done: false })
+  useEffect(() => {
+    if (!wanted || isOneFile) return
+    const events = new EventSource('/api/live')
+    events.onopen = () => setState((old) => ({ ...old, link: 'open' }))
+    events.onerror = () => setState((old) => ({ ...old, link: 'lost' }))
+    events.onmessage = ({ data }: MessageEvent<string>) => {
+      const event = JSON.parse(data) as Live
+      setState((old) => takeEvent(old, event))
+      // A server that has said all ends the stream; it would only say it again.
+      if (event.done) events.close()
+    }
+    return () => events.close()
+  }, [wanted])
+  return state
+}
+
+function takeEvent(old: LiveState, event: Live): LiveState {
+  if (event.type === 'students') return { ...old, link: 'open', students: event.students, done: event.done }
+  const rates = [...old.rates, { at: performance.now() / 1000, rate: event.rowsPerSecond }].slice(-MOST_RATES)
+  return { ...old, link: 'open', export: event, rates, done: event.done }
+}
+
+export function LivePage({ live }: { live: LiveState }) {
+  const { link, students } = live
+  return (
+    <>
+      {link === 'lost' && !live.done && (
+        <p class="trouble" role="alert">
+          The server is gone; this page goes on by itself when it is back.
+        </p>
+      )}
+      {live.export && <ExportProgress now={live.export} rates={live.rates} />}
+      {students && (
+        <>
+          <p role="status">
+            {live.done
+              ? 'Training is done.'
+              : `Training: ${plural(running(students), 'student')} at work, ${plural(students.students.length - running(students), 'student')} done.`}
+          </p>
+          <Curves students={students.students} />
+        </>
+      )}
+      {!live.export && !students && (
+        <Empty>
+          Nothing runs here now. This page shows an export or a training in this folder as soon as it writes something.
+        </Empty>
+      )}
+    </>
+  )
+}
+
+const running = ({ students }: Students) => students.filter(({ metrics }) => metrics === null).length
+
+function ExportProgress({ now, rates }: { now: Export; rates: LiveState['rates'] }) {
+  const share = now.of === 0 ? 0 : now.rows / now.of
+  const first = rates[0]?.at ?? 0
+  const options = useMemo(
+    () => ({
+      x: { label: 'seconds here', tickSize: 0, labelArrow: 'none' as const, ticks: 5 },
+      y: { grid: true, tickSize: 0, labelArrow: 'none' as const, ticks: 4, zero: true, label: 'rows a second' },
+      marks: [
+        areaY(rates, { x: ({ at }) => at - first, y: 'rate', fill: 'var(--s0)', fillOpacity: 0.12 }),
+        lineY(rates, { x: ({ at }) => at - first, y: 'rate', stroke: 'var(--s0)', strokeWidth: 2 }),
+      ],
+    }),
+    [rates, first],
+  )
+  return (
+    <>
+      <div class="progress">
+        <label for="progress">{now.done ? 'Export, done' : 'Export'}</label>
+        <output>{percent(share)}</output>
+        <progress id="progress" value={now.rows} max={now.of} />
+      </div>
+      <Facts
+        facts={[
+          ['rows', count(now.rows), `of ${count(now.of)}`],
+          ['rate', count(Math.round(now.rowsPerSecond)), 'rows a second'],
+          ['time left', now.done ? 'none' : now.secondsLeft === null ? '…' : duration(now.secondsLeft)],
+        ]}
+      />
+      {rates.length > 1 && (
+        <div class="panels after">
+          <Panel title="Rate">
+            <Chart
+              title="Rows a second"
+              description={`${count(Math.round(now.rowsPerSecond))} rows a second now`}
+              height={160}
+              options={options}
+            />
+          </Panel>
+        </div>
+      )}
+    </>
+  )
+}
