@@ -15,7 +15,10 @@ export interface StoredFile {
 export interface Content {
   bytes: number
   sha256: string
-  /** The bytes [from, to), in pieces. */
+  /**
+   * The bytes [from, to), in pieces.
+   * @throws FormatError, before the last piece, where they are not those of the hash: a store need not hash again
+   */
   read(from: number, to: number): AsyncIterable<Uint8Array>
 }
 
