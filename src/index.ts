@@ -28,6 +28,15 @@ export { type ChainEvent, type ChainOptions, type Link, trainChain } from './cha
 export { type Engine, type EngineName, type EngineOptions, openEngine } from './engine/engine.js'
 export { DecantError, FormatError, InterruptedError, MismatchError, UnavailableError } from './errors.js'
 export { describeTargets, type TargetsDescription } from './report/describe-targets.js'
+export {
+  type PullOptions,
+  type PullResult,
+  type PushOptions,
+  type PushResult,
+  pullTargets,
+  pushTargets,
+  type TransferProgress,
+} from './share/index.js'
 export { openSource, type Preprocess, readPreprocess, type Source, type ViewsPlan, withViews } from './source/index.js'
 export {
   type ConfusedPair,

@@ -2,7 +2,7 @@ import { type FileHandle, open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DecantError, FormatError } from '../errors.js'
 import { diskError, ignoreOn } from './files.js'
-import { DATA, MANIFEST, readManifestBytes } from './folder.js'
+import { DATA, MANIFEST, PULL, readManifestBytes } from './folder.js'
 import { JOURNAL } from './journal.js'
 import type { ShardEntry } from './manifest.js'
 
@@ -56,6 +56,8 @@ async function explainMissing(dir: string): Promise<DecantError> {
   const has = (name: string) => stat(join(dir, name)).then(Boolean, () => false)
   if (await has(JOURNAL))
     return new DecantError(`${dir}: this export has not finished; run the same decant export again to continue it`)
+  if (await has(PULL))
+    return new DecantError(`${dir}: this pull has not finished; run the same decant pull again to continue it`)
   return new DecantError(
     `${dir}: expected a soft-target dataset, found ${(await has('.')) ? `a folder without ${MANIFEST}` : 'no such folder'}`,
   )

@@ -14,6 +14,8 @@ export const PLOT = 'plot.svg'
 /** The signature of the manifest, where it was signed. */
 export const SIGNATURE = 'manifest.json.sig'
 export const DATA = 'data'
+/** Of a pull that has not finished: what it fetches. */
+export const PULL = 'pull.json'
 
 /** What a process that died may leave behind besides the journal and the shards in it. */
 const isLeftover = (name: string) =>

@@ -105,5 +105,5 @@ async function startOf(pid: number): Promise<string | undefined> {
 
 function heldBy({ pid, host }: Holder, dir: string, path: string): DecantError {
   const elsewhere = host === hostname() ? '' : ` on ${host}; if that has ended, delete ${path}`
-  return new DecantError(`${dir}: another export is writing here (process ${pid}${elsewhere})`)
+  return new DecantError(`${dir}: another export or pull is writing here (process ${pid}${elsewhere})`)
 }

@@ -9,6 +9,8 @@ import { inspectCommand } from './commands/inspect.js'
 import { licenseCommand } from './commands/license.js'
 import { lineageCommand } from './commands/lineage.js'
 import { mergeCommand } from './commands/merge.js'
+import { pullCommand } from './commands/pull.js'
+import { pushCommand } from './commands/push.js'
 import { reportCommand } from './commands/report.js'
 import { selectCommand } from './commands/select.js'
 import { softenCommand } from './commands/soften.js'
@@ -41,6 +43,8 @@ export function buildProgram(): Command {
     sweepCommand(),
     chainCommand(),
     reportCommand(),
+    pushCommand(),
+    pullCommand(),
     doctorCommand(),
     viewCommand(),
   ]

@@ -35,7 +35,12 @@ export const isPart = (name: string): boolean => /\.[0-9a-f]{16}\.part$/.test(na
  * its hash is right. Never more than the bytes that it should have are written.
  * @throws FormatError where the store's file has another size or hash; what `readRange` throws
  */
-export async function fetchFile(store: Store, wanted: WantedFile, path: string, options: FetchOptions = {}): Promise<void> {
+export async function fetchFile(
+  store: Store,
+  wanted: WantedFile,
+  path: string,
+  options: FetchOptions = {},
+): Promise<void> {
   const { signal } = options
   const part = partOf(path, wanted)
   const there = await store.head(wanted.from, signal)

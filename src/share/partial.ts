@@ -22,7 +22,10 @@ export interface Fetch {
 }
 
 /** All shards, or those of the given numbers, as a dataset. Whole shards are kept as they are, numbered anew. */
-export function planShards({ uri, manifest, sha256 }: Whole, numbers?: number[]): { manifest: Manifest; fetches: Fetch[] } {
+export function planShards(
+  { uri, manifest, sha256 }: Whole,
+  numbers?: number[],
+): { manifest: Manifest; fetches: Fetch[] } {
   const { shards } = manifest
   const wanted = [...new Set(numbers ?? shards.keys())].sort((a, b) => a - b)
   const beyond = wanted.find((number) => !(number >= 0 && number < shards.length))
@@ -64,7 +67,9 @@ export function planRows(
   if (!(from >= 0 && from < to && to <= manifest.rows))
     throw new DecantError(`${uri}: rows ${from} to ${to}: it has ${manifest.rows} rows, counted from 0`)
   if (from % views || to % views)
-    throw new DecantError(`${uri}: rows ${from} to ${to}: expected multiples of ${views}, as a sample has ${views} views`)
+    throw new DecantError(
+      `${uri}: rows ${from} to ${to}: expected multiples of ${views}, as a sample has ${views} views`,
+    )
   let first = 0
   const shards = manifest.shards
     .map(({ rows }, number) => {

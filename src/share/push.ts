@@ -3,7 +3,8 @@ import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { diffJson } from '../cache/diff.js'
 import { diskError } from '../cache/files.js'
-import { CARD, MANIFEST } from '../cache/folder.js'
+import { CARD, MANIFEST, PLOT, SIGNATURE } from '../cache/folder.js'
+import { checkLicences } from '../cache/licences.js'
 import { MAX_MANIFEST_BYTES, type Manifest, parseManifest, type ShardEntry } from '../cache/manifest.js'
 import { DecantError, FormatError, InterruptedError, MismatchError, UnavailableError } from '../errors.js'
 import { bytesContent, fileContent, hashOf } from './file-content.js'
@@ -44,8 +45,10 @@ export interface PushResult {
   replaced?: string
 }
 
-/** A card is a page or two; its pictures are files of their own. */
-export const MAX_CARD_BYTES = 2 ** 20
+/** What lies beside manifest and shards and is no part of the dataset: it may be missing. */
+export const BESIDE = [CARD, PLOT, SIGNATURE]
+/** A card is a page or two, its plot 200 lines. */
+export const MAX_BESIDE_BYTES = 2 ** 20
 
 /**
  * Copies the soft-target dataset in folder `dir` to a place: `path`, `https://…` (PUT), `s3://bucket/prefix` or `hf://datasets/org/name`.
@@ -68,7 +71,7 @@ export async function pushTargets(dir: string, uri: string, options: PushOptions
       `${dir}: is not the dataset that ${formatPlace(place)} names: its manifest is ${local.sha256}`,
       [],
     )
-  checkLicence(dir, local.manifest)
+  checkLicences(local.manifest, dir)
   await checkSizes(dir, local.manifest.shards)
   const store = await openStore(place, options)
   try {
@@ -92,7 +95,7 @@ interface Local {
   text: Buffer
   sha256: string
   manifest: Manifest
-  /** the card, if there is one */
+  /** the card, its picture and the manifest's signature, as far as they are there */
   beside: LocalFile[]
 }
 
@@ -130,6 +133,7 @@ async function pushTo(store: Store, local: Local, options: PushOptions): Promise
     const transfer = (signal?: AbortSignal) => ({ onBytes: progress.bytes, ...(signal && { signal }) })
     if (old && !same && listedAmong(old, overwritten)) {
       await store.delete(MANIFEST, signal)
+      if (!local.beside.some(({ name }) => name === SIGNATURE)) await store.delete(SIGNATURE, signal) // of that manifest
       await store.flush?.(signal)
     }
     await forEach(needed, { jobs, signal }, async (file, signal) => {
@@ -170,7 +174,7 @@ async function readLocal(dir: string): Promise<Local> {
   const text = await readFile(path).catch((error) => {
     throw diskError(error, path)
   })
-  const beside = await readBeside(dir, CARD)
+  const beside = (await Promise.all(BESIDE.map((name) => readBeside(dir, name)))).flat()
   return { dir, text, sha256: hashOf(text), manifest: parseManifest(text.toString(), path), beside }
 }
 
@@ -178,17 +182,10 @@ async function readBeside(dir: string, name: string): Promise<LocalFile[]> {
   const path = join(dir, name)
   const found = await stat(path).catch(() => undefined)
   if (!found?.isFile()) return []
-  if (found.size > MAX_CARD_BYTES)
-    throw new DecantError(`${path}: ${found.size} bytes, expected at most ${MAX_CARD_BYTES}`)
+  if (found.size > MAX_BESIDE_BYTES)
+    throw new DecantError(`${path}: ${found.size} bytes, expected at most ${MAX_BESIDE_BYTES}`)
   const content = await readFile(path)
   return [{ name, bytes: content.length, sha256: hashOf(content), content }]
-}
-
-function checkLicence(dir: string, { license }: Manifest): void {
-  if (license === null)
-    throw new DecantError(
-      `${dir}: has no licence, and nobody may use what has none: export with --license <SPDX id>, as --license cc-by-4.0`,
-    )
 }
 
 async function checkSizes(dir: string, shards: ShardEntry[]): Promise<void> {

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { fileContent } from '../../src/share/file-content.js'
 import { kindOf } from '../../src/share/http-client.js'
 import { readRange, readSmall } from '../../src/share/read-range.js'
 import type { Content, Store } from '../../src/share/store.js'
@@ -17,11 +18,11 @@ async function collect(pieces: AsyncIterable<Uint8Array>): Promise<string> {
   return Buffer.concat(all).toString()
 }
 
-function contentOf(text: string, sha256 = createHash('sha256').update(text).digest('hex')): Content {
+function contentOf(text: string): Content {
   const bytes = Buffer.from(text)
   return {
     bytes: bytes.length,
-    sha256,
+    sha256: createHash('sha256').update(text).digest('hex'),
     async *read(from, to) {
       for (let at = from; at < to; at += 3) yield bytes.subarray(at, Math.min(at + 3, to))
     },
@@ -56,8 +57,10 @@ describe('a folder', () => {
     const dir = temporaryFolder()
     const store = openFolderStore(dir)
     writeFileSync(join(dir, 'a.999999999.tmp'), 'of a process that is no more')
-    await expect(store.write('a', contentOf('text', '0'.repeat(64)))).rejects.toThrow('expected SHA-256 000')
-    expect(readdirSync(dir)).toEqual([])
+    const wrong = fileContent(join(dir, 'b'), { bytes: 4, sha256: '0'.repeat(64) })
+    writeFileSync(join(dir, 'b'), 'text')
+    await expect(store.write('a', wrong)).rejects.toThrow('expected SHA-256 000')
+    expect(readdirSync(dir)).toEqual(['b'])
   })
 
   it('sees that a file has changed since', async () => {

@@ -23,6 +23,12 @@ export interface Parent {
   sha256: string
 }
 
+/** What a plan needs of one. */
+export interface Described {
+  targets: Pick<Targets, 'manifest'>
+  sha256: string
+}
+
 /** Opens datasets for as long as `work` takes. */
 export async function withParents<T>(places: DatasetPlace[], work: (parents: Parent[]) => Promise<T>): Promise<T> {
   const parents: Parent[] = []
@@ -40,14 +46,14 @@ export async function withParents<T>(places: DatasetPlace[], work: (parents: Par
 type Operation = Pick<Derived, 'operation' | 'options' | 'rows'>
 
 /** The plan of a dataset that is made of `parents`: the first one's, `changes` aside, with the chain of all of them. */
-export function derivePlan(parents: Parent[], operation: Operation, changes: Partial<Plan> = {}): Plan {
+export function derivePlan(parents: Described[], operation: Operation, changes: Partial<Plan> = {}): Plan {
   const { derived: _, ...plan } = planOf(parents[0]!.targets.manifest)
   const from = parents.map(({ sha256 }) => sha256)
   return { ...plan, ...changes, derived: { ...operation, from, ancestors: ancestorsOf(parents) } }
 }
 
 /** The parents, then theirs, each once. */
-function ancestorsOf(parents: Parent[]): Derived['ancestors'] {
+function ancestorsOf(parents: Described[]): Derived['ancestors'] {
   const own = parents.map(({ targets: { manifest }, sha256 }) => ({
     manifest: sha256,
     rows: manifest.rows,

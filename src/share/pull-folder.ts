@@ -1,0 +1,113 @@
+import { mkdir, readdir, readFile, rm, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { diskError, ignoreOn, replaceFile } from '../cache/files.js'
+import { CARD, DATA, MANIFEST, PULL, readManifestBytes, removeMade } from '../cache/folder.js'
+import { JOURNAL } from '../cache/journal.js'
+import { takeLock } from '../cache/lock.js'
+import { parseJson, validate } from '../cache/manifest.js'
+import { DecantError } from '../errors.js'
+import { isPart } from './fetch-file.js'
+import { hashOf } from './file-content.js'
+
+// The folder that a pull writes: `pull.json` says what it will be from the first moment on, shards lie as `*.part` until their hash is
+// right, and manifest.json, which makes it a dataset, comes last.
+
+const stateSchema = z.strictObject({
+  format: z.literal('decant pull'),
+  version: z.literal(1),
+  uri: z.string(),
+  /** SHA-256 of the manifest.json that the folder will have */
+  manifest: z.string().regex(/^[0-9a-f]{64}$/),
+})
+
+export interface PullFolder {
+  /** The folder had its manifest already: what is missing or damaged is fetched again. */
+  finished: boolean
+  /** Writes the manifest, and removes the traces of the pull. */
+  finish(manifest: string | Uint8Array): Promise<void>
+  /** Releases the lock. */
+  close(): Promise<void>
+}
+
+/**
+ * Takes a folder for one dataset: new, empty, or one that a pull of the same dataset began or finished.
+ * @throws DecantError where it holds anything else; nothing in it is changed
+ */
+export async function openPullFolder(
+  dir: string,
+  { uri, manifest }: { uri: string; manifest: string },
+): Promise<PullFolder> {
+  const made = await mkdir(dir, { recursive: true }).catch((error) => {
+    if (error.code === 'EEXIST') throw new DecantError(`${dir}: expected a folder, found a file`)
+    throw diskError(error, dir)
+  })
+  let release = async () => {}
+  try {
+    await checkFolder(dir, manifest)
+    release = await takeLock(dir)
+    const finished = await checkFolder(dir, manifest) // again: the pull that held the lock may have just finished
+    if (!finished) {
+      const state = { format: 'decant pull', version: 1, uri, manifest }
+      await replaceFile(join(dir, PULL), `${JSON.stringify(state, null, 2)}\n`)
+    }
+    await mkdir(join(dir, DATA), { recursive: true })
+    return {
+      finished,
+      async finish(text) {
+        if (!finished) await replaceFile(join(dir, MANIFEST), text)
+        await removeParts(dir)
+        await rm(join(dir, PULL), { force: true })
+      },
+      close: release,
+    }
+  } catch (error) {
+    await release()
+    await removeMade(dir, made)
+    throw diskError(error, dir)
+  }
+}
+
+/** @returns whether the folder holds the finished dataset */
+async function checkFolder(dir: string, manifest: string): Promise<boolean> {
+  const found = await readManifestBytes(dir)
+  if (found) {
+    const sha256 = hashOf(found)
+    if (sha256 === manifest) return true
+    throw new DecantError(
+      `${dir}: holds another dataset (its manifest is ${short(sha256)}, the one to pull ${short(manifest)}); choose another folder`,
+    )
+  }
+  const names = await readdir(dir)
+  if (names.includes(JOURNAL))
+    throw new DecantError(`${dir}: holds an export that has not finished; choose another folder`)
+  if (names.includes(PULL)) {
+    const path = join(dir, PULL)
+    const state = validate(stateSchema, parseJson(await readFile(path, 'utf8'), path), path)
+    if (state.manifest === manifest) return false
+    throw new DecantError(
+      `${dir}: holds an unfinished pull of another dataset, or of another version of it (${state.uri}, manifest ${short(state.manifest)}); delete the folder, or pull that one with #sha256=${state.manifest}`,
+    )
+  }
+  const foreign = names.find((name) => name !== 'lock' && !/^lock\.\d+\.stale$|^pull\.json\.tmp$/.test(name))
+  if (foreign !== undefined)
+    throw new DecantError(`${dir}: expected an empty folder, or a pull to continue; found '${foreign}'`)
+  return false
+}
+
+const short = (sha256: string) => `${sha256.slice(0, 12)}…`
+
+async function removeParts(dir: string): Promise<void> {
+  for (const folder of [dir, join(dir, DATA)])
+    for (const name of (await readdir(folder).catch((error) => ignoreOn(error, 'ENOENT'))) ?? [])
+      if (isPart(name) || name === `${CARD}.tmp`) await rm(join(folder, name), { force: true })
+}
+
+/** @throws DecantError where the disk has not the room: before the first byte, so that what is declared is never begun in vain */
+export async function checkSpace(dir: string, bytes: number, uri: string): Promise<void> {
+  const { bavail, bsize } = await statfs(dir)
+  const free = bavail * bsize
+  if (bytes <= free) return
+  const megabytes = (count: number) => `${(count / 1e6).toFixed(1)} MB`
+  throw new DecantError(`${dir}: ${uri} needs ${megabytes(bytes)} more, the disk has ${megabytes(free)} free`)
+}
