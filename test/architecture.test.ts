@@ -14,7 +14,7 @@ const arrows: Record<string, string[]> = {
   chain: ['source', 'cache', 'teacher', 'student', 'engine'],
   doctor: ['teacher', 'engine', 'onnx'],
   share: ['cache'],
-  viewer: ['source', 'cache', 'engine', 'student', 'report', 'onnx'],
+  viewer: ['source', 'cache', 'student', 'report', 'share'],
   cli: ['chain', 'source', 'cache', 'teacher', 'student', 'engine', 'report', 'onnx', 'share', 'viewer', 'doctor'],
 }
 const anyone = ['errors', 'random', 'thread', 'version']

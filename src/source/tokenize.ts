@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { Tokenizer } from '@huggingface/tokenizers'
 import { DecantError, FormatError } from '../errors.js'
 import { readTokenizer, type TextPreprocess } from './preprocess.js'
 
@@ -16,28 +17,9 @@ const PROBE = 'a'
  * @throws DecantError: cannot be read, or is not the file whose hash was declared; FormatError: not a tokenizer
  */
 export async function openTokenizer(text: TextPreprocess & { tokenizer: string }): Promise<Tokenize> {
-  const { tokenizer: path, sha256, length, truncate = 'right', special = true } = text
-  const bytes = await readTokenizer(path)
-  const found = createHash('sha256').update(bytes).digest('hex')
-  if (sha256 === undefined)
-    throw new DecantError(`preprocess: text.sha256 is missing; readPreprocess fills it in (${path} has ${found})`)
-  if (found !== sha256) throw new DecantError(`${path}: its SHA-256 is ${found}, the preprocessing declares ${sha256}`)
-  const { Tokenizer } = await import('@huggingface/tokenizers')
-  const load = () => {
-    try {
-      const { model, ...rest } = JSON.parse(bytes.toString('utf8')) as { model?: { type?: string; unk_token?: string } }
-      if (!MODELS.includes(model?.type ?? ''))
-        throw new Error(`a model of type ${model?.type}, expected ${MODELS.join(', ')}`)
-      // the library takes the unknown token of whole words from a second file
-      const tokenizer = new Tokenizer({ model, ...rest }, { unk_token: model?.unk_token })
-      return { tokenizer, ...surroundings(tokenizer) }
-    } catch (error) {
-      throw new FormatError(
-        `${path}: not a tokenizer.json: ${String((error as Error).message ?? error).split('\n')[0]}`,
-      )
-    }
-  }
-  const { tokenizer, before, behind } = load()
+  const { tokenizer: path, length, truncate = 'right', special = true } = text
+  const tokenizer = await loadTokenizer(text)
+  const { before, behind } = understand(path, () => surroundings(tokenizer))
   const [front, back] = special ? [before, behind] : [[], []]
   const room = length - front.length - back.length
   if (room < 1)
@@ -54,6 +36,42 @@ export async function openTokenizer(text: TextPreprocess & { tokenizer: string }
     const kept = ids.length <= room ? ids : truncate === 'right' ? ids.slice(0, room) : ids.slice(-room)
     into.fill(-1)
     into.set([...front, ...kept, ...back])
+  }
+}
+
+/** Makes the function that turns token ids back into text, special tokens left out. @throws as {@link openTokenizer} does */
+export async function openDetokenizer(
+  text: Pick<TextPreprocess, 'sha256'> & { tokenizer: string },
+): Promise<(ids: number[]) => string> {
+  const tokenizer = await loadTokenizer(text)
+  return (ids) => (ids.length > 0 ? tokenizer.decode(ids, { skip_special_tokens: true }) : '')
+}
+
+async function loadTokenizer({
+  tokenizer: path,
+  sha256,
+}: Pick<TextPreprocess, 'sha256'> & { tokenizer: string }): Promise<Tokenizer> {
+  const bytes = await readTokenizer(path)
+  const found = createHash('sha256').update(bytes).digest('hex')
+  if (sha256 === undefined)
+    throw new DecantError(`preprocess: text.sha256 is missing; readPreprocess fills it in (${path} has ${found})`)
+  if (found !== sha256) throw new DecantError(`${path}: its SHA-256 is ${found}, the preprocessing declares ${sha256}`)
+  const { Tokenizer } = await import('@huggingface/tokenizers')
+  return understand(path, () => {
+    const { model, ...rest } = JSON.parse(bytes.toString('utf8')) as { model?: { type?: string; unk_token?: string } }
+    if (!MODELS.includes(model?.type ?? ''))
+      throw new Error(`a model of type ${model?.type}, expected ${MODELS.join(', ')}`)
+    // the library takes the unknown token of whole words from a second file
+    return new Tokenizer({ model, ...rest }, { unk_token: model?.unk_token })
+  })
+}
+
+/** Does what throws where the file is no tokenizer. */
+function understand<T>(path: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw new FormatError(`${path}: not a tokenizer.json: ${String((error as Error).message ?? error).split('\n')[0]}`)
   }
 }
 

@@ -59,7 +59,7 @@ export function createAnswers(subject: Subject, closed: AbortSignal) {
     if (row === undefined) throw new Refused(404, `there is no ${path.slice(0, 200)} here`)
     if (image) {
       readQuery(query, {})
-      const png = await readImage(samples, Number(row), signal)
+      const png = await readImage(samples, Number(row), { signal })
       if (!png) throw new Refused(404, `row ${row} has no picture here`)
       return { png }
     }

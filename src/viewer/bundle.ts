@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -46,12 +47,20 @@ export async function buildBundle(): Promise<PageBundle> {
   return { html, js: built.outputFiles[0]!.text, css: css.code }
 }
 
-/** The page with all it asks for inside: one file that needs no server. `answers` is by path, as in api.ts. */
+/**
+ * The page with all it asks for inside: one file that needs no server, and may ask none. `answers` is by path, as in api.ts.
+ */
 export function writeAsOneFile({ html, js, css }: PageBundle, answers: Record<string, unknown>): string {
   // No answer may end the element it lies in, and no string of the script either.
   const data = JSON.stringify(answers).replaceAll('<', '\\u003c')
   const script = js.replaceAll('</script', '<\\/script').replaceAll('<!--', '<\\!--')
+  const hash = createHash('sha256').update(script).digest('base64')
+  const policy = `default-src 'none'; script-src 'sha256-${hash}'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'`
   return html
+    .replace(
+      '<meta charset="utf-8">',
+      (meta) => `${meta}\n<meta http-equiv="Content-Security-Policy" content="${policy}">`,
+    )
     .replace('<link rel="stylesheet" href="page.css">', () => `<style>${css.replaceAll('</', '<\\/')}</style>`)
     .replace(
       '<script type="module" src="page.js"></script>',

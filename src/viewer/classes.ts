@@ -5,7 +5,7 @@ import { bytesOf, validTargets, valuesOf } from './overview.js'
 import { pickRows, readStretches } from './pick-rows.js'
 import { readTeacher } from './teacher-rows.js'
 
-const MAX_CLASSES = 1000
+export const MAX_CLASSES = 1000
 const MAX_PER_CLASS = 100
 /** Logits that are kept in memory: 64 MB. */
 const KEPT = 2 ** 24
@@ -37,6 +37,8 @@ export function createClasses(options: {
   targets: Targets
   /** by label, else by the teacher's first class */
   labelled: boolean
+  /** classes shown */
+  most: number
   signal: AbortSignal
 }): (temperature: number) => Promise<Classes> {
   const { classes } = options.targets
@@ -64,7 +66,12 @@ export function createClasses(options: {
   }
 }
 
-async function readSample(options: { targets: Targets; labelled: boolean; signal: AbortSignal }): Promise<Sample> {
+async function readSample(options: {
+  targets: Targets
+  labelled: boolean
+  most: number
+  signal: AbortSignal
+}): Promise<Sample> {
   const { targets, labelled, signal } = options
   const { classes, manifest } = targets
   const { positions = 1 } = manifest
@@ -100,7 +107,7 @@ async function readSample(options: { targets: Targets; labelled: boolean; signal
   const shown = Array.from(count.keys())
     .filter((c) => count[c]! > 0)
     .sort((a, b) => count[b]! - count[a]! || a - b)
-    .slice(0, MAX_CLASSES)
+    .slice(0, options.most)
     .sort((a, b) => a - b)
   const place = new Int32Array(classes).fill(-1)
   shown.forEach((c, i) => {

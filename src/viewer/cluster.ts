@@ -1,27 +1,21 @@
 /**
  * The order of n things in which those that are alike stand side by side: the leaves of average-linkage clustering (UPGMA, Sokal and Michener
- * 1958) by chains of nearest neighbours (Murtagh 1983), O(n²). Where two clusters are joined, the one or the other is turned so that the
- * ends that meet are the most alike.
+ * 1958) by nearest neighbours. Where two clusters are
+ * joined, the one or the other is turned so that the ends that meet are the most alike.
  * @param alike [n × n], symmetric; the larger, the more alike. The diagonal is not looked at.
  */
 export function orderByLikeness(alike: ArrayLike<number>, n: number): number[] {
   const link = Float64Array.from(alike) // of clusters, each under its first member's number
   const leaves = new Map<number, number[]>(Array.from({ length: n }, (_, i) => [i, [i]]))
-  const chain: number[] = []
   while (leaves.size > 1) {
-    if (chain.length === 0) chain.push(leaves.keys().next().value!)
-    const a = chain.at(-1)!
-    const before = chain.at(-2)
-    // Of equals the one before it in the chain, or chains would run in circles.
-    let b = before ?? -1
-    for (const other of leaves.keys()) {
-      if (other !== a && (b < 0 || link[a * n + other]! > link[a * n + b]!)) b = other
+    // Nearest neighbours lead to two that are each other's. Each step must be nearer than the last, or equals would lead round in circles.
+    let a: number = leaves.keys().next().value!
+    let b = nearest(link, a, { n, leaves })
+    for (;;) {
+      const c = nearest(link, b, { n, leaves })
+      if (!(link[b * n + c]! > link[b * n + a]!)) break
+      ;[a, b] = [b, c]
     }
-    if (b !== before) {
-      chain.push(b)
-      continue
-    }
-    chain.length -= 2
     const [own, others] = [leaves.get(a)!, leaves.get(b)!]
     const [low, high] = [Math.min(a, b), Math.max(a, b)]
     for (const other of leaves.keys()) {
@@ -36,6 +30,13 @@ export function orderByLikeness(alike: ArrayLike<number>, n: number): number[] {
     leaves.set(low, joined)
   }
   return [...leaves.values()][0] ?? []
+}
+
+function nearest(link: Float64Array, to: number, { n, leaves }: { n: number; leaves: Map<number, unknown> }): number {
+  let best = -1
+  for (const other of leaves.keys())
+    if (other !== to && (best < 0 || link[to * n + other]! > link[to * n + best]!)) best = other
+  return best
 }
 
 function join(a: number[], b: number[], alike: (x: number, y: number) => number): number[] {

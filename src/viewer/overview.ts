@@ -6,7 +6,7 @@ import { pickRows, readStretches } from './pick-rows.js'
 import { readTeacher } from './teacher-rows.js'
 
 /** Exponentials that are computed for an answer: about a second. */
-const EXPONENTIALS = 6e7
+const EXPONENTIALS = 3e7
 /** Bytes read for it, where not all rows are. */
 const BYTES = 64 * 2 ** 20
 

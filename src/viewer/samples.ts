@@ -141,11 +141,11 @@ export async function readSample(
   }
 }
 
-/** PNG of a row's picture; null where there is none. */
+/** PNG of a row's picture, of at most `most` pixels in width and height; null where there is none. */
 export async function readImage(
   { targets, inputs }: SampleSources,
   row: number,
-  signal: AbortSignal,
+  { most, signal }: { most?: number; signal: AbortSignal },
 ): Promise<Uint8Array | null> {
   if (!inputs || !isPicture(inputs) || row >= targets.rows) return null
   const chunk = await readOne(targets, row, signal)
@@ -153,9 +153,9 @@ export async function readImage(
   if (!values) return null
   const [height, width, channels] = inputs.input.shape as [number, number, 1 | 3]
   const { default: sharp } = await import('sharp')
-  return sharp(values as Uint8Array, { raw: { width, height, channels } })
-    .png({ compressionLevel: 3 })
-    .toBuffer()
+  const picture = sharp(values as Uint8Array, { raw: { width, height, channels } })
+  if (most !== undefined) picture.resize(most, most, { fit: 'inside', withoutEnlargement: true })
+  return picture.png({ compressionLevel: 6 }).toBuffer()
 }
 
 async function readOne(targets: Targets, row: number, signal: AbortSignal): Promise<Chunk> {

@@ -36,15 +36,18 @@ export async function serveViewer(options: ViewerOptions): Promise<Viewer> {
     const subject = await openSubject(options, closed)
     return { subject, answer: createAnswers(subject, closed) }
   }
-  let shown = await open()
+  let shown = open()
   /** What is shown now: an export that has ended meanwhile is opened as what it has become. */
   const current = async () => {
-    if (!(await shown.subject.stale())) return shown
     const before = shown
-    shown = await open()
-    await before.subject.close()
+    const { subject } = await before
+    if ((await subject.stale()) && shown === before) {
+      shown = open()
+      await subject.close()
+    }
     return shown
   }
+  await shown
 
   let port = 0
   const app = new Hono()
@@ -94,7 +97,7 @@ export async function serveViewer(options: ViewerOptions): Promise<Viewer> {
       server.listen(options.port ?? 0, '127.0.0.1', resolve)
     })
   } catch (error) {
-    await shown.subject.close()
+    await (await shown).subject.close()
     throw error
   }
   port = (server.address() as AddressInfo).port
@@ -104,7 +107,7 @@ export async function serveViewer(options: ViewerOptions): Promise<Viewer> {
       closing.abort()
       server.close()
       if ('closeAllConnections' in server) server.closeAllConnections()
-      await shown.subject.close()
+      await (await shown).subject.close()
     },
   }
 }

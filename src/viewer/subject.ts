@@ -1,16 +1,20 @@
 import { basename, join } from 'node:path'
-import { codecOf, openTargets, type Targets, viewsOf } from '../cache/index.js'
+import { MANIFEST } from '../cache/folder.js'
+import { codecOf, type Targets, viewsOf } from '../cache/index.js'
 import { JOURNAL } from '../cache/journal.js'
 import { DecantError } from '../errors.js'
-import { openSource, parsePreprocess, parseSourceOptions, type Source } from '../source/index.js'
+import { openDataset } from '../share/open-dataset.js'
+import { formatPlace, isRemote, nameOf, parsePlace } from '../share/uri.js'
+import { openDetokenizer, openSource, parsePreprocess, parseSourceOptions, type Source } from '../source/index.js'
 import type { Classes, Live, Section, TargetsFacts, What } from './api.js'
-import { createClasses } from './classes.js'
+import { createClasses, MAX_CLASSES } from './classes.js'
 import { followExport, followStudents } from './live.js'
 import { pickRows, readStretches } from './pick-rows.js'
 import { isPicture, type RowInputs, sourceRowInputs, storedRowInputs } from './row-inputs.js'
 import type { SampleSources } from './samples.js'
 import { openStudent } from './student.js'
 import { exists, findStudents, type StudentsFolder } from './students.js'
+import type { ToText } from './text.js'
 
 export interface SubjectOptions {
   /** A soft-target dataset (folder or URI), an unfinished export, a sweep's folder, a student's. */
@@ -21,6 +25,8 @@ export interface SubjectOptions {
   student?: string | undefined
   /** Where the samples are; false: they are not opened. Default: the manifest's own path, of datasets in a folder. */
   source?: string | false | undefined
+  /** Classes that the similarity map has at most; default 1000. */
+  mostClasses?: number
   /** A remark: what is at hand and what isn't. */
   onNote?: (text: string) => void
 }
@@ -40,18 +46,13 @@ export interface Subject {
 /** @throws DecantError where there is nothing that can be looked at */
 export async function openSubject(options: SubjectOptions, signal: AbortSignal): Promise<Subject> {
   const { place, onNote = () => {} } = options
-  const students = isRemote(place) ? undefined : await findStudents(place)
-  if (
-    !students &&
-    !isRemote(place) &&
-    !(await exists(join(place, 'manifest.json'))) &&
-    (await exists(join(place, JOURNAL)))
-  )
-    return openExport(place)
+  const folder = folderOf(place)
+  const students = folder === undefined ? undefined : await findStudents(folder)
+  if (folder !== undefined && !students && (await isUnfinished(folder))) return openExport(folder)
   const dataset = students ? options.targets : place
   if (students && dataset === undefined) return openAlone(students)
   if (dataset === undefined) throw new DecantError(`${place}: nothing to look at`)
-  const targets = await openTargets(dataset)
+  const targets = await openDataset(dataset, { signal })
   try {
     const inputs = await openRowInputs({ targets, place: dataset, source: options.source, onNote })
     const dir = students ? (students.kind === 'student' ? students.dir : undefined) : options.student
@@ -70,15 +71,20 @@ export async function openSubject(options: SubjectOptions, signal: AbortSignal):
     ]
     return {
       what: {
-        title: titleOf(place),
-        place: withoutCredentials(place),
+        title: nameOf(parsePlace(place)),
+        place: formatPlace(parsePlace(place)),
         sections,
         targets: factsOf(targets, { labelled, inputs: inputs?.rows ?? null }),
         student: student?.name ?? null,
         live: live !== null && !(await live()).done,
       },
-      samples: { targets, inputs: inputs?.rows ?? null, student, toText: null },
-      classes: createClasses({ targets, labelled, signal }),
+      samples: {
+        targets,
+        inputs: inputs?.rows ?? null,
+        student,
+        toText: await openText(targets, { inputs: inputs?.rows ?? null, place: dataset, onNote }),
+      },
+      classes: createClasses({ targets, labelled, most: options.mostClasses ?? MAX_CLASSES, signal }),
       students: shown ?? null,
       live,
       stale: async () => false,
@@ -94,6 +100,15 @@ export async function openSubject(options: SubjectOptions, signal: AbortSignal):
   }
 }
 
+/** The folder that a place is; undefined for one elsewhere. */
+const folderOf = (text: string): string | undefined => {
+  const place = parsePlace(text)
+  return place.kind === 'folder' ? place.path : undefined
+}
+
+const isUnfinished = async (dir: string): Promise<boolean> =>
+  !(await exists(join(dir, MANIFEST))) && (await exists(join(dir, JOURNAL)))
+
 const nothing = { samples: null, classes: null, close: async () => {} }
 
 async function openAlone(students: StudentsFolder): Promise<Subject> {
@@ -102,7 +117,7 @@ async function openAlone(students: StudentsFolder): Promise<Subject> {
   return {
     ...nothing,
     what: {
-      title: titleOf(students.dir),
+      title: nameOf(parsePlace(students.dir)),
       place: students.dir,
       sections: ['students', ...(running ? ['live' as const] : [])],
       targets: null,
@@ -118,10 +133,10 @@ async function openAlone(students: StudentsFolder): Promise<Subject> {
 function openExport(dir: string): Subject {
   return {
     ...nothing,
-    what: { title: titleOf(dir), place: dir, sections: ['live'], targets: null, student: null, live: true },
+    what: { title: nameOf(parsePlace(dir)), place: dir, sections: ['live'], targets: null, student: null, live: true },
     students: null,
     live: followExport(dir),
-    stale: () => exists(join(dir, 'manifest.json')),
+    stale: () => exists(join(dir, MANIFEST)),
   }
 }
 
@@ -137,7 +152,7 @@ async function openRowInputs(options: {
   if (uri === undefined && manifest.inputs) return { rows: storedRowInputs(manifest.inputs), close: async () => {} }
   // A manifest that comes from elsewhere must not say which files of this machine are opened.
   if (uri === undefined && isRemote(place)) {
-    onNote(`the samples of ${withoutCredentials(place)} are not stored in it: say with --source where they are`)
+    onNote(`the samples of ${formatPlace(parsePlace(place))} are not stored in it: say with --source where they are`)
     return null
   }
   let source: Source | undefined
@@ -157,6 +172,26 @@ async function openRowInputs(options: {
     await source?.close()
     if (uri !== undefined || !(error instanceof DecantError)) throw error
     onNote(`the samples cannot be shown: ${error.message}; say with --source where they are`)
+    return null
+  }
+}
+
+/** What turns tokens into text: the tokenizer that the manifest names, which is the one if its hash is. */
+async function openText(
+  targets: Targets,
+  { inputs, place, onNote }: { inputs: RowInputs | null; place: string; onNote: (text: string) => void },
+): Promise<ToText | null> {
+  if (inputs?.input.kind !== 'tokens' || isRemote(place)) return null
+  const { text } = parsePreprocess(
+    targets.manifest.preprocess ?? { version: 1 },
+    `${targets.dir}/manifest.json: preprocess`,
+  )
+  if (text?.tokenizer === undefined) return null
+  try {
+    return await openDetokenizer({ ...text, tokenizer: text.tokenizer })
+  } catch (error) {
+    if (!(error instanceof DecantError)) throw error
+    onNote(`tokens are shown by their numbers: ${error.message}`)
     return null
   }
 }
@@ -197,17 +232,3 @@ function shownAs(inputs: RowInputs): TargetsFacts['input'] {
   if (kind === 'image') return isPicture(inputs) ? 'image' : null
   return kind === 'tokens' ? 'text' : 'features'
 }
-
-export const isRemote = (place: string): boolean => /^[a-z][a-z0-9+.-]+:\/\//i.test(place)
-
-/** Neither a URI's user nor its query, which may be signed, is shown. */
-export function withoutCredentials(place: string): string {
-  return isRemote(place) ? place.replace(/^([^/]+:\/\/)[^/@]*@/, '$1').replace(/\?[^#]*/, '') : place
-}
-
-const titleOf = (place: string): string =>
-  withoutCredentials(place)
-    .replace(/[#].*$/, '')
-    .split(/[\\/]/)
-    .filter((part) => part !== '' && part !== '.')
-    .at(-1) ?? place

@@ -1,8 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { Command } from 'commander'
+import { DecantError } from '../../errors.js'
+import type { WritePageOptions } from '../../viewer/write-page.js'
+import { bytes, count } from '../format.js'
+import { interruptible } from '../interrupt.js'
 import { integer } from '../parse.js'
-import { openTerminal } from '../terminal.js'
+import { openTerminal, type Terminal } from '../terminal.js'
 
 interface Flags {
   targets?: string
@@ -10,6 +14,8 @@ interface Flags {
   source?: string | false
   port?: number
   open?: boolean
+  export?: string
+  samples?: number
   json?: boolean
 }
 
@@ -19,6 +25,7 @@ Examples:
   $ decant view targets --student student          (where the student disagrees)
   $ decant view runs/sweep                         (also while it trains)
   $ decant view student --targets test-targets
+  $ decant view targets --export page.html         (for a model card)
   $ decant view targets                            (also while decant export writes it)
 
 The page is served to this machine only. Temperatures go from 0.5 to 20. Ctrl-C ends it.`
@@ -36,21 +43,28 @@ export function viewCommand(): Command {
     .option('--no-source', 'show no samples: large sources take long to open')
     .option('--port <n>', 'port of 127.0.0.1 (default: a free one)', integer(1, 65_535))
     .option('--open', 'open the browser')
+    .option('--export <file>', 'write the page as one file with its answers inside, as page.html, and end')
+    .option('--samples <n>', 'of --export: samples in it (default 60)', integer(0, 10_000))
     .option('--json', 'the URL as JSON on stdout')
     .addHelpText('after', examples)
     .action(run)
 }
 
 async function run(place: string, flags: Flags): Promise<void> {
-  const { serveViewer } = await import('../../viewer/serve-viewer.js')
   const terminal = openTerminal({ json: flags.json === true })
+  const { targets, student, source, export: path } = flags
+  const subject = { place, targets, student, source, onNote: (text: string) => terminal.note(text) }
+  if (flags.samples !== undefined && path === undefined) throw new DecantError('--samples goes with --export')
+  if (path !== undefined) {
+    for (const name of ['open', 'port'] as const)
+      if (flags[name] !== undefined)
+        throw new DecantError(`--${name} is for a page that is served, --export writes a file`)
+    return write({ ...subject, path, samples: flags.samples }, terminal)
+  }
+  const { serveViewer } = await import('../../viewer/serve-viewer.js')
   const viewer = await serveViewer({
-    place,
-    targets: flags.targets,
-    student: flags.student,
-    source: flags.source,
+    ...subject,
     port: flags.port,
-    onNote: (text) => terminal.note(text),
     onError: (error) =>
       terminal.note(`a bug, please report it: ${error instanceof Error ? error.stack : String(error)}`),
   })
@@ -59,6 +73,19 @@ async function run(place: string, flags: Flags): Promise<void> {
   if (flags.open) openBrowser(viewer.url, (text) => terminal.note(text))
   await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')])
   await viewer.close()
+}
+
+async function write(options: WritePageOptions, terminal: Terminal): Promise<void> {
+  const { writePage } = await import('../../viewer/write-page.js')
+  const written = await interruptible(
+    (signal) => writePage(options, signal),
+    () => terminal.note('stopping'),
+  )
+  terminal.event({ type: 'page', path: options.path, ...written } as { type: string })
+  const map = written.temperatures.map((temperature) => Number(temperature.toFixed(2))).join(', ')
+  terminal.print(
+    `wrote ${options.path}: ${bytes(written.bytes)}, ${count(written.samples)} samples${map && `, the similarity map at T = ${map}`}`,
+  )
 }
 
 /** By the system's own way to open a URL. */
