@@ -1,4 +1,4 @@
-import { BLOCK_BYTES, type Block, type Table } from './table.js'
+import type { Block, Table } from './table.js'
 
 /** Bytes of blocks kept, and at least so many blocks: the one in use and the one read ahead. */
 const KEPT = { bytes: 2 ** 28, blocks: 2 }
@@ -26,6 +26,8 @@ export class BlockCache {
   private readonly firsts = [0]
   private readonly kept = new Map<string, { block: Promise<Block>; bytes: number }>()
   private bytes = 0
+  /** All blocks can be kept: then each is read once, and whole. */
+  private readonly fits: boolean
 
   constructor(
     private readonly tables: Table[],
@@ -33,6 +35,11 @@ export class BlockCache {
   ) {
     for (const { starts } of tables) this.firsts.push(this.firsts.at(-1)! + starts.at(-1)!)
     this.rows = this.firsts.at(-1)!
+    let room = KEPT.bytes
+    for (const table of tables)
+      for (let index = 0; index + 1 < table.starts.length && room >= 0; index++)
+        room -= table.blockBytes(index, columns)
+    this.fits = room >= 0
   }
 
   locate(index: number): Place {
@@ -42,7 +49,8 @@ export class BlockCache {
   }
 
   /**
-   * Cells of rows, in the order given. Each block is read once; or where few of its rows are `scattered`, and the format can, without the rest of it.
+   * Cells of rows, in the order given. Each block is read once; or where few of its rows are `scattered`, not all blocks can be kept,
+   * and the format can, those without the rest.
    * @throws FormatError
    */
   async read(places: Place[], { scattered }: { scattered: boolean }): Promise<Row[]> {
@@ -58,7 +66,7 @@ export class BlockCache {
       const { table, block } = place
       const { starts, pick } = this.tables[table]!
       const [first, end] = [starts[block]!, starts[block + 1]!]
-      if (scattered && pick && !this.kept.has(key) && at.length < (end - first) * FEW) {
+      if (scattered && pick && !this.fits && !this.kept.has(key) && at.length < (end - first) * FEW) {
         const picked = await pick(
           block,
           at.map((i) => places[i]!.row),
@@ -85,7 +93,7 @@ export class BlockCache {
     const source = this.tables[table]!
     const entry = known ?? {
       block: source.block(index, this.columns),
-      bytes: source.blockBytes?.(index) ?? BLOCK_BYTES,
+      bytes: source.blockBytes(index, this.columns),
     }
     if (!known) entry.block.catch(() => this.forget(key))
     this.kept.set(key, entry)

@@ -1,12 +1,15 @@
 import { createHash } from 'node:crypto'
-import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdtemp, open, rm, stat } from 'node:fs/promises'
+import { createReadStream, type Stats } from 'node:fs'
+import { type FileHandle, open, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { DecantError, FormatError } from '../errors.js'
+import { makeScratch } from './scratch.js'
+
+/** Exactly `length` bytes, in a buffer of their own. @throws FormatError where the file ends before, or has changed since it was opened */
+type Read = (position: number, length: number) => Promise<Uint8Array>
 
 /** A file that can be read at any place. No handle stays open between reads: a source may have more files than a process may open. */
 export interface Bytes {
@@ -15,8 +18,9 @@ export interface Bytes {
   size: number
   /** SHA-256 of those bytes, hex. */
   sha256: string
-  /** Exactly `length` bytes. @throws FormatError where the file ends before, or has changed since it was opened */
-  read(position: number, length: number): Promise<Uint8Array>
+  read: Read
+  /** The same for many reads: the file stays open until `done`. */
+  open(): Promise<{ read: Read; done(): Promise<void> }>
   close(): Promise<void>
 }
 
@@ -27,7 +31,10 @@ export interface Bytes {
  */
 export async function openBytes(path: string): Promise<Bytes> {
   const gz = (await head(path, 2)).equals(Buffer.from([0x1f, 0x8b]))
-  if (!gz) return readable(path, path, await hashOf(createReadStream(path), path))
+  if (!gz) {
+    const sha256 = await hashOf(createReadStream(path), path)
+    return readable(path, { found: await stat(path), sha256, place: path })
+  }
   return spill(path, [createReadStream(path), createGunzip()])
 }
 
@@ -37,17 +44,17 @@ export async function spill(
   [packed, unpack]: [Readable, Transform],
   check: (blocks: AsyncIterable<Buffer>) => AsyncIterable<Uint8Array> = (blocks) => blocks,
 ): Promise<Bytes> {
-  const folder = await mkdtemp(join(tmpdir(), 'decant-inflated-'))
-  const place = join(folder, 'data')
+  const scratch = await makeScratch(`to decompress ${path}`)
+  const { handle, place } = scratch
   try {
     const hash = createHash('sha256')
-    const hashing = async function* (blocks: AsyncIterable<Buffer>) {
+    const write = async (blocks: AsyncIterable<Buffer>) => {
       for await (const block of check(blocks)) {
         hash.update(block)
-        yield block
+        await handle.appendFile(block)
       }
     }
-    await pipeline(packed, unpack, hashing, createWriteStream(place)).catch((error: NodeJS.ErrnoException) => {
+    await pipeline(packed, unpack, write).catch((error: NodeJS.ErrnoException) => {
       if (error instanceof DecantError) throw error
       if (error.code?.startsWith('Z_'))
         throw new FormatError(
@@ -55,14 +62,17 @@ export async function spill(
         )
       if (error.code === 'ENOSPC')
         throw new DecantError(
-          `${folder}: no space left to decompress ${path}; set TMPDIR to a larger disk, or decompress the file yourself`,
+          `${tmpdir()}: no space left to decompress ${path}; set TMPDIR to a larger disk, or decompress the file yourself`,
         )
       throw unreadable(path, error)
     })
-    const bytes = await readable(path, place, hash.digest('hex'))
-    return { ...bytes, close: () => rm(folder, { recursive: true, force: true }) }
+    const sha256 = hash.digest('hex')
+    const found = await handle.stat()
+    if (place === undefined) return { ...readable(path, { found, sha256, held: handle }), close: scratch.remove }
+    await handle.close()
+    return { ...readable(path, { found, sha256, place }), close: scratch.remove }
   } catch (error) {
-    await rm(folder, { recursive: true, force: true })
+    await scratch.remove()
     throw error
   }
 }
@@ -92,31 +102,56 @@ async function hashOf(stream: Readable, path: string): Promise<string> {
   return hash.digest('hex')
 }
 
-async function readable(path: string, place: string, sha256: string): Promise<Bytes> {
-  const { size, mtimeMs } = await stat(place)
+/** The bytes of a file that is opened for each read, or stays open. `found`: what it is now. */
+function readable(
+  path: string,
+  {
+    found: { size, mtimeMs },
+    sha256,
+    ...file
+  }: { found: Stats; sha256: string } & ({ place: string; held?: undefined } | { held: FileHandle; place?: undefined }),
+): Bytes {
+  async function take(): Promise<FileHandle> {
+    if (file.held) return file.held
+    const handle = await open(file.place, 'r').catch((error) => {
+      throw unreadable(path, error)
+    })
+    const now = await handle.stat()
+    if (now.size === size && now.mtimeMs === mtimeMs) return handle
+    await handle.close()
+    throw new FormatError(`${path}: changed while it was in use`)
+  }
+  const leave = async (handle: FileHandle) => {
+    if (handle !== file.held) await handle.close()
+  }
+  async function readFrom(handle: FileHandle, position: number, length: number): Promise<Uint8Array> {
+    if (!(position >= 0 && length >= 0 && position + length <= size))
+      throw new FormatError(`${path}: bytes ${position} to ${position + length} are asked for, the file has ${size}`)
+    const target = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
+    for (let done = 0; done < length; ) {
+      const { bytesRead } = await handle.read(target, done, length - done, position + done)
+      if (bytesRead === 0) throw new FormatError(`${path}: became shorter while it was in use`)
+      done += bytesRead
+    }
+    return target
+  }
   return {
     path,
     size,
     sha256,
     async read(position, length) {
-      if (!(position >= 0 && length >= 0 && position + length <= size))
-        throw new FormatError(`${path}: bytes ${position} to ${position + length} are asked for, the file has ${size}`)
-      const file = await open(place, 'r').catch((error) => {
-        throw unreadable(path, error)
-      })
+      const handle = await take()
       try {
-        const found = await file.stat()
-        if (found.size !== size || found.mtimeMs !== mtimeMs)
-          throw new FormatError(`${path}: changed while it was in use`)
-        const target = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
-        for (let done = 0; done < length; ) {
-          const { bytesRead } = await file.read(target, done, length - done, position + done)
-          if (bytesRead === 0) throw new FormatError(`${path}: became shorter while it was in use`)
-          done += bytesRead
-        }
-        return target
+        return await readFrom(handle, position, length)
       } finally {
-        await file.close()
+        await leave(handle)
+      }
+    },
+    async open() {
+      const handle = await take()
+      return {
+        read: (position, length) => readFrom(handle, position, length),
+        done: () => leave(handle),
       }
     },
     close: async () => {},

@@ -180,11 +180,15 @@ function readFeatures(first: unknown[], columns: string[]): CellReader {
   }
 }
 
+/** As numpy's arrays. */
+const MAX_RANK = 32
+
 /** [] for a number, the lengths of nested lists for those. */
-function shapeOf(cell: unknown, column: string): number[] {
+function shapeOf(cell: unknown, column: string, depth = 0): number[] {
   if (isList(cell)) {
+    if (depth === MAX_RANK) throw new FormatError(`column '${column}': lists in more than ${MAX_RANK} lists`)
     if (cell.length === 0) throw new FormatError(`column '${column}': an empty list`)
-    return [cell.length, ...shapeOf(cell[0], column)]
+    return [cell.length, ...shapeOf(cell[0], column, depth + 1)]
   }
   toNumber(cell, column)
   return []

@@ -1,7 +1,7 @@
 import { FormatError } from '../errors.js'
 import type { Bytes } from './bytes.js'
 import { findRecords, startsOf } from './lines.js'
-import type { Table } from './table.js'
+import { CELL_BYTES, type Table } from './table.js'
 
 const HEAD = 2 ** 20
 
@@ -43,6 +43,7 @@ export async function openCsv(bytes: Bytes): Promise<Table> {
     starts: startsOf(blocks),
     sha256: bytes.sha256,
     size: bytes.size,
+    blockBytes: (index, wanted) => blocks[index]!.bytes + CELL_BYTES * wanted.length * blocks[index]!.rows,
     async block(index, wanted) {
       const { offset, bytes: length, line, rows } = blocks[index]!
       const data = await bytes.read(offset, length)

@@ -1,7 +1,11 @@
 import { FormatError } from '../errors.js'
 import type { Bytes } from './bytes.js'
+import { show } from './labels.js'
 import { findRecords, startsOf } from './lines.js'
 import type { Table } from './table.js'
+
+/** Values parsed take more than their text: lists of small integers most. */
+const GROWTH = 4
 
 /** JSON Lines: an object a line, UTF-8. Columns are the keys of the first; one that a later line lacks is null there. A block is about a megabyte of lines. */
 export async function openJsonLines(bytes: Bytes): Promise<Table> {
@@ -30,6 +34,7 @@ export async function openJsonLines(bytes: Bytes): Promise<Table> {
     starts: startsOf(blocks),
     sha256: bytes.sha256,
     size: bytes.size,
+    blockBytes: (index) => GROWTH * blocks[index]!.bytes,
     async block(index, wanted) {
       const { records, lines } = await read(index)
       const columns = wanted.map((name) => records.map((record) => (Object.hasOwn(record, name) ? record[name] : null)))
@@ -47,6 +52,6 @@ function parseRecord(text: string, where: string): Record<string, unknown> {
     throw new FormatError(`${where}: not JSON: ${(error as Error).message.split('\n')[0]}`)
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new FormatError(`${where}: expected a JSON object, found ${JSON.stringify(value).slice(0, 60)}`)
+    throw new FormatError(`${where}: expected a JSON object, found ${show(value)}`)
   return value as Record<string, unknown>
 }

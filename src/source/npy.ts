@@ -1,6 +1,6 @@
 import { FormatError } from '../errors.js'
 import type { Bytes } from './bytes.js'
-import { type ArrayType, type Block, evenStarts, type Table } from './table.js'
+import { type ArrayType, type Block, CELL_BYTES, evenStarts, type Table } from './table.js'
 
 /** An NPY file's header (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html). */
 export interface NpyHeader {
@@ -85,9 +85,11 @@ export async function openNpyColumn(bytes: Bytes, name: string): Promise<NpyColu
 /** Arrays as the columns of a table; they need not have the same length until a block of them is read. `rows` are those of the first. */
 export function tableOfArrays(arrays: NpyColumn[], file: Pick<Bytes, 'path' | 'size' | 'sha256' | 'close'>): Table {
   const find = (name: string) => arrays.find((array) => array.name === name)!
-  const lengths = new Map(arrays.map(({ name, dims }) => [name, dims[0]!]))
-  const rowBytes = Math.max(...arrays.map(({ dims, type }) => dims.slice(1).reduce((a, b) => a * b, type.size)))
-  const rows = Math.max(...lengths.values())
+  const bytesOf = ({ dims, type }: NpyColumn) => dims.slice(1).reduce((a, b) => a * b, type.size)
+  const rowBytes = Math.max(...arrays.map(bytesOf))
+  const rows = Math.max(...arrays.map(({ dims }) => dims[0]!))
+  const readColumn = (name: string, range: { from: number; to: number }) =>
+    readRows(find(name), { ...range, rows, path: file.path })
   const starts = evenStarts(rows, rowBytes)
   return {
     path: file.path,
@@ -96,14 +98,22 @@ export function tableOfArrays(arrays: NpyColumn[], file: Pick<Bytes, 'path' | 's
     sha256: file.sha256,
     size: file.size,
     arrayOf(name) {
-      const { type, dims } = find(name)
-      return { ...type, shape: dims.slice(1) }
+      const array = arrays.find((array) => array.name === name)
+      return array && { ...array.type, shape: array.dims.slice(1) }
     },
+    blockBytes: (index, wanted) =>
+      (starts[index + 1]! - starts[index]!) * wanted.reduce((sum, name) => sum + CELL_BYTES + bytesOf(find(name)), 0),
     async block(index, wanted): Promise<Block> {
-      const [from, to] = [starts[index]!, starts[index + 1]!]
-      return {
-        columns: await Promise.all(wanted.map((name) => readRows(find(name), { from, to, rows, path: file.path }))),
+      const range = { from: starts[index]!, to: starts[index + 1]! }
+      return { columns: await Promise.all(wanted.map((name) => readColumn(name, range))) }
+    },
+    async pick(_, picked, wanted): Promise<Block> {
+      const column = async (name: string) => {
+        const cells: unknown[] = []
+        for (const row of picked) cells.push((await readColumn(name, { from: row, to: row + 1 }))[0])
+        return cells
       }
+      return { columns: await Promise.all(wanted.map(column)) }
     },
     close: () => file.close(),
   }

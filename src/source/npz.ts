@@ -26,7 +26,7 @@ export async function openNpz(bytes: Bytes, wanted: string[]): Promise<Table> {
       opened.push(member)
       arrays.push(await openNpyColumn(member, name))
     }
-    if (arrays.length === 0) return { ...empty(bytes), columns: names, close }
+    if (arrays.length === 0) return { ...empty(bytes), columns: names, arrayOf: () => undefined, close }
     const table = tableOfArrays(arrays, { path: bytes.path, size: bytes.size, sha256: bytes.sha256, close })
     return { ...table, columns: names }
   } catch (error) {
@@ -40,5 +40,6 @@ const empty = ({ path, size, sha256 }: Bytes) => ({
   size,
   sha256,
   starts: [0],
+  blockBytes: () => 0,
   block: async () => ({ columns: [] }),
 })

@@ -34,9 +34,8 @@ export async function openTable(path: string, kind: TableKind, wanted: string[])
 export function findColumns(table: Table, names: string[]): { column: string; keys: string[] }[] {
   return names.map((name) => {
     if (table.columns.includes(name)) return { column: name, keys: [] }
-    const dot = [...name.matchAll(/\./g)]
-      .map(({ index }) => index)
-      .find((at) => table.columns.includes(name.slice(0, at)))
+    const dots = table.arrayOf ? [] : [...name.matchAll(/\./g)].map(({ index }) => index) // arrays hold no objects
+    const dot = dots.find((at) => table.columns.includes(name.slice(0, at)))
     if (dot !== undefined) return { column: name.slice(0, dot), keys: name.slice(dot + 1).split('.') }
     throw new DecantError(
       `${table.path}: no column '${name}'; it has ${table.columns.map((column) => `'${column}'`).join(', ') || 'none'}`,
@@ -44,8 +43,9 @@ export function findColumns(table: Table, names: string[]): { column: string; ke
   })
 }
 
-/** The value under `keys` in a cell; null where it has none. */
+/** The value under `keys` in a cell; null where it has none. Why a cell cannot be read is so for all that is in it. */
 export function dig(cell: unknown, keys: string[]): unknown {
+  if (cell instanceof DecantError) return cell
   let value = cell
   for (const key of keys) {
     if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return null

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { DecantError, FormatError } from '../errors.js'
+import { show } from './labels.js'
 
 /**
  * What happens to an image between its file and the teacher, declared and guessed from nothing. Order: decode (EXIF rotation, alpha onto
@@ -82,7 +83,7 @@ export function parsePreprocess(value: unknown, where: string): Preprocess {
   if (issue.code === 'unrecognized_keys')
     throw new FormatError(`${where}: ${key}unknown key ${issue.keys.map((k) => `'${k}'`).join(', ')}`)
   const message = issue.code === 'invalid_union' ? 'expected {shorter} or {width, height} in pixels' : issue.message
-  throw new FormatError(`${where}: ${key}${message}, found ${JSON.stringify(issue.input) ?? 'nothing'}`)
+  throw new FormatError(`${where}: ${key}${message}, found ${show(issue.input)}`)
 }
 
 /** Reads a preprocessing file (JSON), and hashes the tokenizer that it names. @throws DecantError if it cannot be read; FormatError if it is not JSON or not a Preprocess of version 1 */

@@ -89,6 +89,8 @@ export interface Source {
 
 export interface OpenOptions extends Omit<SourceOptions, 'files'> {
   preprocess?: Preprocess
+  /** A label that cannot be read is an error (default), or its row counts as unreadable: see BatchOptions. */
+  onError?: 'fail' | 'skip'
 }
 
 /** Files whose first bytes are read at once. */
@@ -107,7 +109,7 @@ export async function openSource(uri: string | string[], options: OpenOptions = 
   const uris = typeof uri === 'string' ? [uri] : uri
   const [first] = uris
   if (first === undefined) throw new DecantError('no source is given: expected the path of a file or a folder')
-  const { preprocess: declared, ...columns } = options
+  const { preprocess: declared, onError, ...columns } = options
   const preprocess = declared ? parsePreprocess(declared, 'preprocess') : { version: 1 as const }
   const folder = uris.length === 1 && (await stat(first).catch(() => undefined))?.isDirectory()
   if (folder && (await dataFiles(first)).length === 0) {
@@ -134,7 +136,7 @@ export async function openSource(uri: string | string[], options: OpenOptions = 
     return openIdx(files[0]!, { preprocess, labels: options.labels })
   }
   const name = uris.length > 1 ? `${first} and ${uris.length - 1} more` : first
-  return openTables(name, files, { preprocess, kind, ...columns })
+  return openTables(name, files, { preprocess, kind, skip: onError === 'skip', ...columns })
 }
 
 function refuseColumns(uri: string, columns: SourceOptions): void {

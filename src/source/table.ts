@@ -10,8 +10,8 @@ export interface Table {
   /** SHA-256 of the file's bytes (after gzip), and how many. */
   sha256: string
   size: number
-  /** About what a block takes in memory. Default: BLOCK_BYTES. */
-  blockBytes?(index: number): number
+  /** About what those columns of a block take in memory. */
+  blockBytes(index: number, columns: string[]): number
   /** What each row of a column of arrays is, where the format says it (NPY). Its cells are typed arrays. */
   arrayOf?(column: string): ArrayType | undefined
   /** Names by label, where the format says them (the ClassLabel of Hugging Face's schema metadata). */
@@ -31,7 +31,7 @@ export interface ArrayType {
   shape: number[]
 }
 
-/** Cells by column: string, number, bigint, boolean, Uint8Array, typed array, list, object or null. */
+/** Cells by column: string, number, bigint, boolean, Uint8Array, typed array, list, object or null; one that cannot be read is a DecantError that says why, but not where. */
 export interface Block {
   columns: ArrayLike<unknown>[]
   /** 1-based line of row i in the file, where it has lines. */
@@ -40,6 +40,9 @@ export interface Block {
 
 /** Bytes of decoded cells that a block may hold, where the format leaves it to us. */
 export const BLOCK_BYTES = 8 * 2 ** 20
+
+/** What a cell takes beside its content: a string's head, a place in a list. */
+export const CELL_BYTES = 32
 
 /** Blocks of equal rows: `starts` for tables whose rows are of one size. */
 export function evenStarts(rows: number, rowBytes: number): number[] {

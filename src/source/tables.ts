@@ -13,7 +13,7 @@ import type { SourceOptions } from './options.js'
 import { IN_FLIGHT } from './pixels.js'
 import type { Preprocess } from './preprocess.js'
 import type { Batch, Inputs, Source } from './source.js'
-import type { Table } from './table.js'
+import type { Block, Table } from './table.js'
 import { KEY, usualColumns } from './webdataset.js'
 
 type Run = (work: () => Promise<void>) => Promise<void>
@@ -23,6 +23,8 @@ type Chosen = { input: string[]; label: string | undefined; id: string | undefin
 const MAX_ID_BYTES = 1024
 /** Files opened (read and hashed) at once. */
 const OPENING = 2
+/** As many rows as a dataset may have skipped; so many without a label that can be read are another column. */
+const MAX_UNREAD = 1_000_000
 /** Rows looked at for one that has an input, from which the kind of the source is taken. */
 const LOOKED_AT = 1000
 
@@ -34,7 +36,7 @@ const LOOKED_AT = 1000
 export async function openTables(
   uri: string,
   files: string[],
-  { preprocess, kind, ...options }: { preprocess: Preprocess; kind: TableKind } & SourceOptions,
+  { preprocess, kind, skip, ...options }: { preprocess: Preprocess; kind: TableKind; skip: boolean } & SourceOptions,
 ): Promise<Source> {
   const declared = typeof options.input === 'string' ? [options.input] : (options.input ?? [])
   const named = [...declared, options.label, options.id].filter((name) => name !== undefined)
@@ -63,6 +65,7 @@ export async function openTables(
       tables,
       chosen,
       preprocess,
+      skip,
       options: { ...options, ...(files.length > 1 && { files }) },
       close,
     })
@@ -107,16 +110,28 @@ function withLabels(table: Table, labels: Table, path: string): Table {
     columns: [...table.columns, LABELS],
     sha256: createHash('sha256').update(table.sha256).update(labels.sha256).digest('hex'),
     arrayOf: (column) => (column === LABELS ? undefined : table.arrayOf?.(column)),
-    async block(index, wanted) {
-      const [from, to] = [table.starts[index]!, table.starts[index + 1]!]
-      const own = await table.block(
-        index,
-        wanted.filter((column) => column !== LABELS),
-      )
-      let at = 0
-      const column = async () => readSpan(labels, from, to)
-      return { columns: await Promise.all(wanted.map((name) => (name === LABELS ? column() : own.columns[at++]!))) }
-    },
+    blockBytes: (index, wanted) => table.blockBytes(index, others(wanted)),
+    block: (index, wanted) =>
+      join(wanted, table.block(index, others(wanted)), () =>
+        readSpan(labels, table.starts[index]!, table.starts[index + 1]!),
+      ),
+    ...(table.pick && {
+      pick: (index, picked, wanted) =>
+        join(wanted, table.pick!(index, picked, others(wanted)), async () =>
+          (await Promise.all(picked.map((row) => readSpan(labels, row, row + 1)))).flat(),
+        ),
+    }),
+  }
+}
+
+const others = (columns: string[]) => columns.filter((column) => column !== LABELS)
+
+/** The columns of a block, labels among them where they are wanted. */
+async function join(wanted: string[], block: Promise<Block>, labels: () => Promise<unknown[]>): Promise<Block> {
+  const own = await block
+  let at = 0
+  return {
+    columns: await Promise.all(wanted.map((name) => (name === LABELS ? labels() : own.columns[at++]!))),
   }
 }
 
@@ -148,10 +163,12 @@ async function assemble(setting: {
   tables: Table[]
   chosen: Chosen
   preprocess: Preprocess
+  /** Labels that cannot be read are no error before their rows are read. */
+  skip: boolean
   options: SourceOptions
   close: () => Promise<void>
 }): Promise<Source> {
-  const { uri, kind, tables, chosen, preprocess, options, close } = setting
+  const { uri, kind, tables, chosen, preprocess, skip, options, close } = setting
   const names = [...chosen.input, ...(chosen.id === undefined ? (kind === 'webdataset' ? [KEY] : []) : [chosen.id])]
   const paths = columnsIn(tables, names)
   const cache = new BlockCache(
@@ -176,18 +193,21 @@ async function assemble(setting: {
   }
   const reader = await firstReader()
   const width = reader.input.shape.reduce((product, n) => product * n, 1)
-  const { labels, classes } = await readLabels(tables, chosen.label, kind)
+  const { labels, classes, unread } = await readLabels(tables, chosen.label, { kind, skip })
 
   async function firstReader(): Promise<CellReader> {
     const arrays = chosen.input.map((name) => tables[0]!.arrayOf?.(name))
     const places = Array.from({ length: Math.min(rows, LOOKED_AT) }, (_, i) => cache.locate(i))
     const common = { preprocess, columns: chosen.input, arrays }
     let place = places[0]!
+    let why: DecantError | undefined
     try {
       for (place of places) {
         const [row] = await cache.read([place], { scattered: false })
         const first = cellsOf(row!).slice(0, inputs)
-        if (first.every((cell) => cell !== null && cell !== undefined)) return await chooseReader({ ...common, first })
+        why ??= first.find((cell) => cell instanceof DecantError)
+        if (first.every((cell) => cell !== null && cell !== undefined && !(cell instanceof DecantError)))
+          return await chooseReader({ ...common, first })
       }
     } catch (error) {
       if (
@@ -198,7 +218,9 @@ async function assemble(setting: {
         throw new FormatError(`${where(place)}: ${error.message}`, { cause: error })
       throw error
     }
-    throw new FormatError(`${uri}: the first ${places.length} rows have no input in column '${chosen.input[0]}'`)
+    throw new FormatError(
+      `${uri}: the first ${places.length} rows have no input in column '${chosen.input[0]}'${why ? `: ${why.message}` : ''}`,
+    )
   }
 
   function idOf(place: Place, cells: unknown[]): Uint8Array {
@@ -207,6 +229,7 @@ async function assemble(setting: {
       const behind = kind === 'webdataset' ? `/${own}` : `:${place.row}`
       return checkId(Buffer.concat([files[place.table]!, Buffer.from(behind)]), 'the row')
     }
+    if (own instanceof DecantError) throw own
     if (!['string', 'number', 'bigint'].includes(typeof own))
       throw new FormatError(`column '${chosen.id}': expected an id, found ${show(own)}`)
     return checkId(Buffer.from(String(own)), `column '${chosen.id}'`)
@@ -228,6 +251,8 @@ async function assemble(setting: {
       ids[i] = Buffer.concat([files[places[i]!.table]!, Buffer.from(`:${places[i]!.row}`)])
       try {
         ids[i] = idOf(places[i]!, cells)
+        const unreadable = cells.find((cell) => cell instanceof DecantError) ?? unread.get(at(i))
+        if (unreadable) throw unreadable
         await reader.read(cells.slice(0, inputs), data.subarray(i * width, (i + 1) * width))
       } catch (error) {
         if (!(error instanceof DecantError)) throw error
@@ -303,30 +328,43 @@ function columnsIn(tables: Table[], names: string[]): { column: string; keys: st
   return first!
 }
 
+interface Labels {
+  labels: Int32Array | undefined
+  classes: string[] | undefined
+  /** Why a row has no label that can be read. */
+  unread: Map<number, DecantError>
+}
+
 /** Labels of all rows, by a pass over their column. */
 async function readLabels(
   tables: Table[],
   label: string | undefined,
-  kind: TableKind,
-): Promise<{ labels: Int32Array | undefined; classes: string[] | undefined }> {
-  if (label === undefined) return { labels: undefined, classes: undefined }
+  { kind, skip }: { kind: TableKind; skip: boolean },
+): Promise<Labels> {
+  const unread: Labels['unread'] = new Map()
+  if (label === undefined) return { labels: undefined, classes: undefined, unread }
   const [path] = columnsIn(tables, [label])
   const rows = tables.reduce((sum, { starts }) => sum + starts.at(-1)!, 0)
   const column = new LabelColumn(rows, {
     names: tables[0]!.classNames?.(label),
     text: kind === 'csv' ? 'digits are numbers' : 'names',
   })
+  let row = 0
   for (const table of tables)
     for (let index = 0; index + 1 < table.starts.length; index++) {
       const block = await table.block(index, [path!.column])
       const start = table.starts[index]!
-      for (let i = 0; i < table.starts[index + 1]! - start; i++)
-        column.add(dig(block.columns[0]![i], path!.keys), () => {
-          const line = block.line ? ` (line ${block.line(i)})` : ''
-          return `${table.path}: row ${start + i}${line}: label '${label}'`
-        })
+      for (let i = 0; i < table.starts[index + 1]! - start; i++, row++) {
+        const problem = column.add(dig(block.columns[0]![i], path!.keys))
+        if (problem === undefined) continue
+        const line = block.line ? ` (line ${block.line(i)})` : ''
+        const what = `label '${label}': ${problem}`
+        if (!skip) throw new FormatError(`${table.path}: row ${start + i}${line}: ${what}`)
+        if (unread.size === MAX_UNREAD) throw new FormatError(`${table.path}: more than ${MAX_UNREAD} rows: ${what}`)
+        unread.set(row, new FormatError(what))
+      }
     }
-  return column.finish(`${tables[0]!.path}: label '${label}'`)
+  return { ...column.finish(`${tables[0]!.path}: label '${label}'`), unread }
 }
 
 /** SHA-256 over one line of JSON a file, `[name, size, sha256]`, and one of the columns that make the rows. */

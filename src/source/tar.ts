@@ -1,5 +1,6 @@
 import { FormatError } from '../errors.js'
 import type { Bytes } from './bytes.js'
+import { readWindows } from './window.js'
 
 /** A regular file in a tar archive, its place checked against the archive. */
 export interface TarMember {
@@ -19,10 +20,23 @@ const FILE = new Set(['0', '\0', '7'])
  * @throws FormatError: damaged header (its checksum), a member that ends behind the archive
  */
 export async function* walkTar(bytes: Bytes): AsyncGenerator<TarMember> {
+  const { read, done } = await bytes.open()
+  try {
+    yield* walk(bytes, readWindows(read, bytes.size))
+  } finally {
+    await done()
+  }
+}
+
+async function* walk(bytes: Bytes, read: Bytes['read']): AsyncGenerator<TarMember> {
   const { path } = bytes
+  const readBuffer = async (position: number, length: number) => {
+    const { buffer, byteOffset } = await read(position, length)
+    return Buffer.from(buffer, byteOffset, length)
+  }
   let [longName, pax, zeros] = [undefined as string | undefined, new Map<string, string>(), 0]
   for (let at = 0; at + RECORD <= bytes.size; ) {
-    const header = Buffer.from((await bytes.read(at, RECORD)).buffer)
+    const header = await readBuffer(at, RECORD)
     if (header.every((byte) => byte === 0)) {
       if (++zeros === 2) return
       at += RECORD
@@ -39,7 +53,7 @@ export async function* walkTar(bytes: Bytes): AsyncGenerator<TarMember> {
       )
     if (type === 'L' || type === 'x') {
       if (size > MAX_HEADER_BYTES) throw new FormatError(`${path}: a header of ${size} bytes at byte ${at}`)
-      const data = Buffer.from((await bytes.read(offset, size)).buffer)
+      const data = await readBuffer(offset, size)
       if (type === 'L') longName = text(data)
       else pax = readPax(data, { path, at })
     } else {

@@ -1,7 +1,8 @@
 import { FormatError } from '../errors.js'
 import type { Bytes } from './bytes.js'
-import { BLOCK_BYTES, type Block, type Table } from './table.js'
+import { BLOCK_BYTES, type Block, CELL_BYTES, type Table } from './table.js'
 import { walkTar } from './tar.js'
+import { readWindows } from './window.js'
 
 /** The column of a sample's name. */
 export const KEY = '__key__'
@@ -49,25 +50,27 @@ export async function openWebDataset(bytes: Bytes): Promise<Table> {
   if (samples.length === 0)
     throw new FormatError(`${path}: no samples in the archive: expected members like 000001.jpg and 000001.cls`)
 
-  const cell = async (sample: Sample, column: string): Promise<unknown> => {
+  const cell = async (sample: Sample, column: string, read: Bytes['read']): Promise<unknown> => {
     if (column === KEY) return sample.key
     const member = sample.members[places.get(column) ?? -1]
     if (!member) return null
+    const name = `'${sample.key}.${column}'`
     if (member[1] > MAX_CELL_BYTES)
-      throw new FormatError(
-        `${path}: '${sample.key}.${column}' has ${member[1]} bytes, at most ${MAX_CELL_BYTES} are read`,
-      )
-    return decode(await bytes.read(...member), { column, where: `${path}: '${sample.key}.${column}'` })
+      return new FormatError(`${name} has ${member[1]} bytes, at most ${MAX_CELL_BYTES} are read`)
+    return decode(await read(...member), { column, name })
   }
-  const cells = async (some: Sample[], wanted: string[]): Promise<Block> => ({
-    columns: await Promise.all(
-      wanted.map(async (column) => {
-        const found: unknown[] = []
-        for (const sample of some) found.push(await cell(sample, column))
-        return found
-      }),
-    ),
-  })
+  const cells = async (some: Sample[], wanted: string[]): Promise<Block> => {
+    const columns: unknown[][] = wanted.map(() => [])
+    const { read, done } = await bytes.open()
+    try {
+      const near = readWindows(read, bytes.size)
+      for (const sample of some)
+        for (const [i, column] of wanted.entries()) columns[i]!.push(await cell(sample, column, near))
+    } finally {
+      await done()
+    }
+    return { columns }
+  }
   const starts = startsOf(samples)
   return {
     path,
@@ -75,6 +78,13 @@ export async function openWebDataset(bytes: Bytes): Promise<Table> {
     starts,
     sha256: bytes.sha256,
     size: bytes.size,
+    blockBytes(index, wanted) {
+      const held = wanted.map((column) => places.get(column)).filter((place) => place !== undefined)
+      let sum = 0
+      for (let i = starts[index]!; i < starts[index + 1]!; i++)
+        for (const place of held) sum += samples[i]!.members[place]?.[1] ?? 0
+      return sum + CELL_BYTES * wanted.length * (starts[index + 1]! - starts[index]!)
+    },
     block: (index, wanted) => cells(samples.slice(starts[index], starts[index + 1]), wanted),
     pick: (_, rows, wanted) =>
       cells(
@@ -93,20 +103,20 @@ export function usualColumns(columns: string[]): { input: string | undefined; la
   }
 }
 
-function decode(data: Uint8Array, { column, where }: { column: string; where: string }): unknown {
-  if (!['cls', 'json', 'txt'].includes(column)) return data
-  const text = Buffer.from(data.buffer).toString('utf8')
+/** The value of a member, or why it has none. */
+function decode(data: Uint8Array, { column, name }: { column: string; name: string }): unknown {
+  if (!['cls', 'json', 'txt'].includes(column)) return data.length < data.buffer.byteLength ? data.slice() : data
+  const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('utf8')
   if (column === 'txt') return text
-  const value = column === 'cls' ? text.trim() : text
   if (column === 'cls') {
-    if (!/^-?\d{1,10}$/.test(value))
-      throw new FormatError(`${where}: expected a class number, found ${JSON.stringify(value.slice(0, 40))}`)
-    return Number(value)
+    const value = text.trim()
+    if (/^-?\d{1,10}$/.test(value)) return Number(value)
+    return new FormatError(`${name}: expected a class number, found ${JSON.stringify(value.slice(0, 40))}`)
   }
   try {
-    return JSON.parse(value)
+    return JSON.parse(text)
   } catch (error) {
-    throw new FormatError(`${where}: not JSON: ${(error as Error).message.split('\n')[0]}`)
+    return new FormatError(`${name}: not JSON: ${(error as Error).message.split('\n')[0]}`)
   }
 }
 

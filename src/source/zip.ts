@@ -96,16 +96,22 @@ export async function openMember(bytes: Bytes, member: ZipMember): Promise<Bytes
     if (member.size !== member.compressed)
       throw new FormatError(`${path}: stored ${member.compressed} bytes as ${member.size}`)
     for await (const _ of checked(blocks(bytes, start, member.size), member, path)); // only to check it
-    const read = (position: number, length: number) => {
-      if (position + length > member.size)
-        throw new FormatError(`${path}: bytes to ${position + length} are asked for, it has ${member.size}`)
-      return bytes.read(start + position, length)
-    }
+    const within =
+      (read: Bytes['read']): Bytes['read'] =>
+      async (position, length) => {
+        if (position + length > member.size)
+          throw new FormatError(`${path}: bytes to ${position + length} are asked for, it has ${member.size}`)
+        return read(start + position, length)
+      }
     return {
       path,
       size: member.size,
       sha256: bytes.sha256,
-      read: async (position, length) => read(position, length),
+      read: within(bytes.read),
+      async open() {
+        const { read, done } = await bytes.open()
+        return { read: within(read), done }
+      },
       close: async () => {},
     }
   }

@@ -14,20 +14,25 @@ import {
   Utf8,
   vectorFromArray,
 } from 'apache-arrow'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { idAt } from '../../src/source/ids.js'
 import { type Batch, openSource } from '../../src/source/index.js'
+import { openTable } from '../../src/source/open-table.js'
 import type { OpenOptions } from '../../src/source/source.js'
+import { CELL_BYTES } from '../../src/source/table.js'
+import { walkTar } from '../../src/source/tar.js'
 import { npy, tar, zip } from './files-of-rows.js'
 import { collect, pattern, plain, temporaryFolder } from './fixtures.js'
 
 async function open(files: Record<string, string | Uint8Array>, options: OpenOptions = {}) {
   const folder = await temporaryFolder()
   for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content)
-  return openSource(
+  const source = await openSource(
     Object.keys(files).map((name) => join(folder, name)),
     options,
   )
+  onTestFinished(() => source.close())
+  return source
 }
 const seen = ({ rows, ids, labels, inputs }: Batch) => ({
   ids: Array.from({ length: rows }, (_, i) => idAt(ids, i)),
@@ -77,6 +82,7 @@ describe('CSV', () => {
     ['x,x\n1,2\n', {}, /the header names 'x' twice/],
     ['', {}, /empty/],
     ['x,y\n1,2\nz,3\n', {}, /r.csv: row 1 \(line 3\): column 'x': expected a number, found "z"; text becomes tokens/],
+    ['x,y\n1,2\n1,-5\n', {}, /r.csv: label 'y': expected class numbers, -1 or nothing .*, or names; found '-5'/],
     ['x,y\n1,2\n', { input: 'z' }, /r.csv: no column 'z'; it has 'x', 'y'/],
     ['x,y\n1,2\n', { input: undefined }, /say which column is the input \(--input\); it has 'x', 'y'/],
   ])('%j is refused', async (text, options, message) => {
@@ -122,6 +128,19 @@ describe('JSON Lines', () => {
     ['{"v":1}\n[1]\n', /r.jsonl: line 2: expected a JSON object, found \[1\]/],
   ])('%j is refused', async (text, message) => {
     await expect(read({ 'r.jsonl': text }, { input: 'v' })).rejects.toThrow(message)
+  })
+
+  test('nested without end is refused in one line', async () => {
+    const deep = `${'['.repeat(20_000)}1${']'.repeat(20_000)}`
+    await expect(read({ 'r.jsonl': `{"v":${deep}}` }, { input: 'v' })).rejects.toThrow(
+      /r.jsonl: row 0: column 'v': lists in more than 32 lists$/,
+    )
+    await expect(read({ 'r.jsonl': deep }, { input: 'v' })).rejects.toThrow(
+      'r.jsonl: line 1: expected a JSON object, found a list nested too deeply to show',
+    )
+    await expect(read({ 'r.jsonl': `{"v":1,"y":${deep}}` }, { input: 'v', label: 'y' })).rejects.toThrow(
+      /r.jsonl: row 0 \(line 1\): label 'y': expected a class number or a name, found a list nested too deeply/,
+    )
   })
 
   test('labels are of one kind', async () => {
@@ -182,6 +201,34 @@ describe('NPY and NPZ', () => {
     await expect(read({ 'a.npz': flipped }, { input: 'x', label: 'y' }).then((r) => r.inputs)).rejects.toThrow(/a\.npz/)
   })
 
+  test('have no keys', async () => {
+    const x = npy('<f4', [3, 1], Float32Array.of(1, 2, 3))
+    const files: Record<string, Buffer>[] = [
+      { 'x.npy': x },
+      { 'x.npz': zip({ 'x.npy': x }) },
+      { 'x.npz': zip({ 'x.npy': x, 'y.npy': x }) },
+    ]
+    for (const one of files) await expect(read(one, { input: 'x.y' })).rejects.toThrow(/: no column 'x.y'; it has 'x'/)
+  })
+
+  test('are read row by row, too', async () => {
+    const folder = await temporaryFolder()
+    const [x, y] = [
+      npy('<f4', [4, 2], Float32Array.of(0, 1, 2, 3, 4, 5, 6, 7)),
+      npy('<i8', [4], BigInt64Array.of(3n, 2n, 1n, 0n)),
+    ]
+    await writeFile(join(folder, 'a.npz'), zip({ 'x.npy': x, 'y.npy': y }))
+    const table = await openTable(join(folder, 'a.npz'), 'npz', ['x', 'y'])
+    expect(await table.pick!(0, [3, 1], ['y', 'x'])).toEqual({
+      columns: [
+        [0n, 2n],
+        [Float32Array.of(6, 7), Float32Array.of(2, 3)],
+      ],
+    })
+    expect(table.blockBytes(0, ['x'])).toBe(4 * (8 + CELL_BYTES))
+    await table.close()
+  })
+
   test.each([
     [npy('>f4', [2], new Float32Array(2)), /big-endian type '>f4'; save array.astype\('<f4'\)/],
     [npy('|O', [2], new Uint8Array(2)), /numpy type '\|O'/],
@@ -225,6 +272,45 @@ describe('WebDataset', () => {
     expect(await read({ 's.tar': archive }, { id: 'json.who' }).catch((error) => error.message)).toMatch(
       /row 1: column 'json.who': expected an id, found nothing/,
     )
+  })
+
+  test('a member that cannot be read costs its row only, where that is wanted', async () => {
+    const member = (i: number) => (i === 1 ? '{"x":' : `{"x":${i},"y":"${'ab'[i % 2]}"}`)
+    const archive = tar(Object.fromEntries(Array.from({ length: 4 }, (_, i) => [`${i}.json`, member(i)])))
+    const columns = { input: 'json.x', label: 'json.y' }
+    await expect(read({ 's.tar': archive }, columns)).rejects.toThrow(
+      /s.tar: row 1: label 'json.y': '1.json': not JSON: /,
+    )
+    await expect(read({ 's.tar': archive }, { input: 'json.x' })).rejects.toThrow(/s.tar: row 1: '1.json': not JSON: /)
+    const source = await open({ 's.tar': archive }, { ...columns, onError: 'skip' })
+    expect(source.classes).toEqual(['a', 'b'])
+    const [batch] = await collect(source.batches({ size: 10, onError: 'skip' }))
+    expect(seen(batch!)).toEqual({ ids: ['s.tar/0', 's.tar/2', 's.tar/3'], labels: [0, 0, 1], inputs: [0, 2, 3] })
+    expect(batch!.skipped).toEqual([{ id: 's.tar/1', reason: expect.stringMatching(/^'1.json': not JSON/) }])
+    await expect(source.read([1])).rejects.toThrow(/s.tar: row 1: '1.json': not JSON: /)
+    expect(source.options).toEqual(columns)
+  })
+
+  test('a label that cannot be read costs its row only, where that is wanted', async () => {
+    const archive = tar({ 'a.txt': '1', 'a.cls': 'dog', 'b.txt': '2', 'b.cls': '3' })
+    const source = await open({ 's.tar': archive }, { input: 'txt', label: 'cls', onError: 'skip' })
+    const [batch] = await collect(source.batches({ size: 10, onError: 'skip' }))
+    expect(seen(batch!)).toEqual({ ids: ['s.tar/b'], labels: [3], inputs: [2] })
+    expect(batch!.skipped[0]!.reason).toMatch(/^label 'cls': 'a.cls': expected a class number, found "dog"/)
+  })
+
+  test('many small members are found in few reads', async () => {
+    const archive = tar(Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`${i}.cls`, String(i)])))
+    let reads = 0
+    const read = async (at: number, length: number) => {
+      reads++
+      return new Uint8Array(archive.subarray(at, at + length))
+    }
+    const bytes = { path: 'a.tar', size: archive.length, sha256: '', read, close: async () => {} }
+    const members = await collect(walkTar({ ...bytes, open: async () => ({ read, done: async () => {} }) }))
+    expect(members.length).toBe(2000)
+    expect(members[1234]).toEqual({ name: '1234.cls', offset: 1234 * 1024 + 512, size: 4 })
+    expect(reads).toBeLessThan(200)
   })
 
   test.each([

@@ -129,6 +129,7 @@ async function run(uris: string[], flags: Flags): Promise<void> {
   const preprocess = flags.preprocess === undefined ? undefined : await readPreprocess(flags.preprocess)
   const names = flags.classes === undefined ? undefined : await readNames(flags.classes)
   const source = await openSource(uris, {
+    onError: flags.onError,
     ...(preprocess && { preprocess }),
     ...(flags.input && { input: flags.input }),
     ...(flags.label !== undefined && { label: flags.label }),

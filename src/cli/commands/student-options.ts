@@ -178,12 +178,14 @@ export async function openData(dir: string, uri?: string, flag = '--source'): Pr
       targets.manifest.source.options,
       `${dir}/manifest.json: source.options`,
     )
-    const source = await openSource(uri ?? files ?? place, { ...options, preprocess: declared }).catch(
-      (error: unknown) => {
-        if (uri !== undefined || !(error instanceof DecantError)) throw error
-        throw new DecantError(`${error.message}; say with ${flag} where the samples of ${dir} are`)
-      },
-    )
+    const source = await openSource(uri ?? files ?? place, {
+      ...options,
+      preprocess: declared,
+      onError: 'skip', // what cannot be read is not among the targets
+    }).catch((error: unknown) => {
+      if (uri !== undefined || !(error instanceof DecantError)) throw error
+      throw new DecantError(`${error.message}; say with ${flag} where the samples of ${dir} are`)
+    })
     return {
       targets,
       source,
