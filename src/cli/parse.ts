@@ -3,6 +3,17 @@ import { CODECS, type CodecName, isCodecName } from '../cache/codecs/codec.js'
 
 /** Option parsers: each refuses what it does not understand, in the words of the option. */
 
+/** The same parser, with values that a shell may complete; others may be right, too. */
+export function suggesting<A extends unknown[], T>(
+  suggestions: readonly string[] | undefined,
+  parse: (...args: A) => T,
+): ((...args: A) => T) & { suggestions: readonly string[] | undefined } {
+  return Object.assign((...args: A) => parse(...args), { suggestions })
+}
+
+export const suggestionsOf = (parse: unknown): readonly string[] | undefined =>
+  (parse as { suggestions?: readonly string[] } | undefined)?.suggestions
+
 export function integer(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = Number(text)
@@ -24,10 +35,10 @@ export function number(least: number, most = Number.POSITIVE_INFINITY): (text: s
 }
 
 /** A codec's name, such as topk:16. */
-export function codec(text: string): CodecName {
+export const codec = suggesting(CODECS.replaceAll(':k', ':16').split(', '), (text: string): CodecName => {
   if (isCodecName(text)) return text
   throw new InvalidArgumentError(`expected one of ${CODECS}, such as topk:16, found '${text}'.`)
-}
+})
 
 /** A temperature: a positive number. */
 export function temperature(text: string): number {
@@ -40,7 +51,8 @@ export function temperature(text: string): number {
 
 /** A comma list, and an option given several times: `-T 1,2 -T 4` is [1, 2, 4]. */
 export function list<T>(parse: (text: string) => T): (text: string, before?: T[]) => T[] {
-  return (text, before = []) => [...before, ...text.split(',').map((part) => parse(part.trim()))]
+  const parseAll = (text: string, before: T[] = []) => [...before, ...text.split(',').map((part) => parse(part.trim()))]
+  return suggesting(suggestionsOf(parse), parseAll)
 }
 
 /** Settings `name=value`, the option given once for each: by name. */
@@ -64,12 +76,12 @@ export function range(text: string): { from: number; to: number } {
 }
 
 export function oneOf<T extends string>(choices: readonly T[]): (text: string) => T {
-  return (text) => {
+  return suggesting(choices, (text: string) => {
     if (!(choices as readonly string[]).includes(text)) {
       throw new InvalidArgumentError(`expected ${choices.join(', ')}; found '${text}'.`)
     }
     return text as T
-  }
+  })
 }
 
 function between(least: number, most: number): string {

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { version } from '../version.js'
 import { chainCommand } from './commands/chain.js'
+import { completionCommand } from './commands/completion.js'
 import { convertCommand } from './commands/convert.js'
 import { doctorCommand } from './commands/doctor.js'
 import { ensembleCommand } from './commands/ensemble.js'
@@ -47,6 +48,7 @@ export function buildProgram(): Command {
     pullCommand(),
     doctorCommand(),
     viewCommand(),
+    completionCommand(),
   ]
   for (const command of commands) {
     command.exitOverride().showHelpAfterError('(add --help for the options and examples)')

@@ -4,15 +4,17 @@ import { openEngine } from '../../engine/engine.js'
 import { DecantError } from '../../errors.js'
 import { count, percent } from '../format.js'
 import { interruptible } from '../interrupt.js'
-import { integer, number, settings, temperature } from '../parse.js'
+import { collect, integer, number, settings, suggesting, temperature } from '../parse.js'
 import { openTerminal, type Terminal } from '../terminal.js'
 import {
   addStudentOptions,
   engineOf,
+  methodName,
   methodNames,
   openData,
   openStudentData,
   type StudentFlags,
+  studentForms,
   trainingOf,
 } from './student-options.js'
 
@@ -43,11 +45,15 @@ export function chainCommand(): Command {
     .requiredOption(
       '--student <form>',
       'a student, as of train; give the flag again for the next one',
-      (form: string, before: string[] = []) => [...before, form],
+      suggesting(studentForms, collect),
     )
     .option('--generations <n>', 'so many of the one student, each learning from the one before', integer(1, 100))
-    .option('--method <name>', `of every student: ${methodNames}, or a module`, 'kd')
-    .option('--first <name>', 'the method of the first student, where it is another: ce learns from labels alone')
+    .option('--method <name>', `of every student: ${methodNames}, or a module`, methodName, 'kd')
+    .option(
+      '--first <name>',
+      'the method of the first student, where it is another: ce learns from labels alone',
+      methodName,
+    )
     .option('-T, --temperature <T>', "temperature of the soft targets (default: the method's)", temperature)
     .option(
       '--alpha <share>',

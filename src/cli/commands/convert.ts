@@ -15,7 +15,7 @@ export function convertCommand(): Command {
     .requiredOption('--codec <codec>', CODECS, codec)
     .option('--shard-mb <n>', 'size of a shard in MiB, about', number(0.01, 1900), 128)
   return addDeriveOptions(command)
-    .addHelpText('after', '\nExample:\n  $ decant convert targets --codec topk:16 --out smaller')
+    .addHelpText('after', '\nExamples:\n  $ decant convert targets --codec topk:16 --out smaller')
     .action(async (dir: string, flags: Flags) => {
       const { convertTargets } = await import('../../cache/index.js')
       const { datasetFiles } = await import('../../share/open-dataset.js')

@@ -8,7 +8,7 @@ import { providers } from '../../teacher/provider.js'
 import { askLicences } from '../ask-licences.js'
 import { bytes, count, duration } from '../format.js'
 import { interruptible } from '../interrupt.js'
-import { codec, collect, integer, list, number, oneOf, range } from '../parse.js'
+import { codec, collect, integer, list, number, oneOf, range, suggesting, suggestionsOf } from '../parse.js'
 import { readNames } from '../read-names.js'
 import { openTerminal, type Terminal } from '../terminal.js'
 
@@ -78,7 +78,7 @@ export function exportCommand(): Command {
     .option(
       '--codec <codec>',
       `${CODECS}, or auto: the smallest that --max-kl allows (f16 is exact to 1e-6 in KL)`,
-      (text) => (text === 'auto' ? text : codec(text)),
+      suggesting(['auto', ...suggestionsOf(codec)!], (text: string) => (text === 'auto' ? text : codec(text))),
       'f16' as const,
     )
     .option(
@@ -96,7 +96,7 @@ export function exportCommand(): Command {
     .option(
       '--batch <rows>',
       'rows a call, or auto: measured',
-      (text) => (text === 'auto' ? text : integer(1, 2 ** 20)(text)),
+      suggesting(['auto'], (text: string) => (text === 'auto' ? text : integer(1, 2 ** 20)(text))),
       'auto',
     )
     .option('--shard-mb <n>', 'size of a shard in MiB, about', number(0.01, 1900), 128)

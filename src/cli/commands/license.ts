@@ -18,7 +18,7 @@ export function licenseCommand(): Command {
     .addHelpText(
       'after',
       `
-Example:
+Examples:
   $ decant license targets --license cc-by-4.0 --teacher-license apache-2.0
 
 The shards stay as they are. The manifest changes, and so its SHA-256: state licences before others pin it; a signature is removed.`,

@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { addDeriveOptions, type DeriveFlags, runDerive } from './derive.js'
 
 const examples = `
-Example:
+Examples:
   $ decant export photos/ --teacher resnet.onnx --batch 64 --rows 0:500000 --out part0       # on one machine
   $ decant export photos/ --teacher resnet.onnx --batch 64 --rows 500000:1000000 --out part1 # on another
   $ decant merge part0 part1 --out targets`

@@ -4,7 +4,7 @@ import { DecantError } from '../../errors.js'
 import type { Preprocess, Source } from '../../source/index.js'
 import type { OptimizerConfig } from '../../student/optimizer.js'
 import type { Schedule } from '../../student/schedule.js'
-import { integer, list, number, oneOf } from '../parse.js'
+import { integer, list, number, oneOf, suggesting } from '../parse.js'
 
 /** What `train` and `sweep` have in common: how any student of theirs is trained. */
 export interface StudentFlags {
@@ -35,6 +35,18 @@ export interface StudentFlags {
 /** For the help; to ask the library would load it. */
 export const methodNames =
   'kd, ce, ls, logit-mse, rkl, jsd, tvd, dkd, dist, std-kd, mlkd, cwtm, dkpp, tf-kd, ps-kd, cs-kd, ddgsd, byot, dks, teskd'
+
+export const methodName = suggesting(methodNames.split(', '), (text: string) => text)
+/** Of train, sweep and chain: a few of the forms that a student is written in. */
+export const studentForms = [
+  'linear',
+  'mlp:128',
+  'cnn:32,64',
+  'resnet:20,16',
+  'mobilenet:16',
+  'bag:64',
+  'transformer:64,2',
+]
 
 export function addStudentOptions(command: Command): Command {
   return command

@@ -6,15 +6,17 @@ import { DecantError } from '../../errors.js'
 import type { SweepEvent } from '../../student/index.js'
 import { duration, percent } from '../format.js'
 import { interruptible } from '../interrupt.js'
-import { integer, list, number, settings, temperature } from '../parse.js'
+import { collect, integer, list, number, settings, suggesting, temperature } from '../parse.js'
 import { openTerminal, type Terminal } from '../terminal.js'
 import {
   addStudentOptions,
   engineOf,
   isLabelled,
+  methodName,
   methodNames,
   openStudentData,
   type StudentFlags,
+  studentForms,
   trainingOf,
 } from './student-options.js'
 
@@ -43,17 +45,14 @@ export function sweepCommand(): Command {
   const command = new Command('sweep')
     .description('train a grid of students from one dataset and compare them with the control')
     .argument('<dir>', 'folder of a soft-target dataset')
-    .option('--student <form>', 'a student; give the flag again for more', (form, before: string[] = []) => [
-      ...before,
-      form,
-    ])
+    .option('--student <form>', 'a student; give the flag again for more', suggesting(studentForms, collect))
     .option('-T, --temperature <T...>', 'temperatures', list(temperature))
     .option(
       '--alpha <share...>',
       "the teacher's weights in the loss; 0 is the control (default: the control, where there are labels, and the method's)",
       list(number(0)),
     )
-    .option('--method <name...>', `methods: ${methodNames}, or modules`, list(String))
+    .option('--method <name...>', `methods: ${methodNames}, or modules`, list(methodName))
     .option(
       '--set <name=values>',
       'values of a parameter of the methods, as nckd=1,4,8; give the flag again for more',

@@ -4,14 +4,16 @@ import { openEngine } from '../../engine/engine.js'
 import type { TrainEvent, TrainedStudent } from '../../student/index.js'
 import { count, duration } from '../format.js'
 import { interruptible } from '../interrupt.js'
-import { integer, list, number, settings, temperature } from '../parse.js'
+import { integer, list, number, settings, suggesting, temperature } from '../parse.js'
 import { openTerminal, type Terminal } from '../terminal.js'
 import {
   addStudentOptions,
   engineOf,
+  methodName,
   methodNames,
   openStudentData,
   type StudentFlags,
+  studentForms,
   trainingOf,
 } from './student-options.js'
 
@@ -47,6 +49,7 @@ export function trainCommand(): Command {
     .option(
       '--student <form>',
       'linear, mlp:<units>,…, cnn:<filters>,…, resnet:<depth>,<width>, mobilenet:<width>, of tokens bag:<dim>, transformer:<dim>,<layers>, or a module ./my-student.ts',
+      suggesting(studentForms, (form: string) => form),
       'mlp:128',
     )
     .option('-T, --temperature <T>', "temperature of the soft targets (default: the method's; kd 4)", temperature)
@@ -55,7 +58,7 @@ export function trainCommand(): Command {
       "the teacher's weight in the loss beside the cross-entropy on labels; 0 is the control (default: the method's; kd 0.9)",
       number(0),
     )
-    .option('--method <name>', `${methodNames}, or a module ./my-method.ts`, 'kd')
+    .option('--method <name>', `${methodNames}, or a module ./my-method.ts`, methodName, 'kd')
     .option(
       '--set <name=value>',
       "a parameter of the method's own; give the flag again for more",
