@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { DecantError, UnavailableError } from '../errors.js'
+import { DecantError } from '../errors.js'
 import type { RetryOptions } from './retry.js'
 import type { Store } from './store.js'
 
@@ -60,8 +60,14 @@ export async function openStore(place: Place, options: OpenStoreOptions = {}): P
       const { openHttpStore } = await import('./stores/http.js')
       return openHttpStore(place.url, options)
     }
-    default:
-      throw new UnavailableError(`${formatPlace(place)}: this kind of place is not there yet`)
+    case 's3': {
+      const { openS3Store } = await import('./stores/s3.js')
+      return openS3Store(place, options)
+    }
+    case 'hub': {
+      const { openHubStore } = await import('./stores/hub.js')
+      return openHubStore(place, options)
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import { DecantError, MismatchError, UnavailableError } from '../../errors.js'
-import { createHttpClient, type HttpResponse } from '../http-client.js'
+import { createHttpClient, type HttpClient, type HttpResponse } from '../http-client.js'
 import { isPassing, type RetryOptions, retry } from '../retry.js'
 import { checkName, type Store, type StoredFile } from '../store.js'
 
@@ -8,11 +8,14 @@ export interface HttpStoreOptions {
   idleMs?: number
   /** The value of the header Authorization, for this server alone. */
   authorization?: string
+  /** whose connections are used */
+  client?: HttpClient
 }
 
 /** A folder of a web server: read by Range, written by PUT where the server takes that. `url` ends in '/'. */
-export function openHttpStore(url: string, { retry: again = {}, idleMs, authorization }: HttpStoreOptions = {}): Store {
-  const client = createHttpClient(idleMs === undefined ? {} : { idleMs })
+export function openHttpStore(url: string, options: HttpStoreOptions = {}): Store {
+  const { retry: again = {}, idleMs, authorization } = options
+  const client = options.client ?? createHttpClient(idleMs === undefined ? {} : { idleMs })
   const urlOf = (name: string) => new URL(checkName(name), url).href
   const repeat = <T>(work: () => Promise<T>, signal?: AbortSignal) => retry(work, signal ? { ...again, signal } : again)
   const common = (signal?: AbortSignal) => ({ authorization, signal })
