@@ -27,6 +27,8 @@ export interface DatasetFiles {
 
 export interface InputFile {
   readonly size: number
+  /** Says that the bytes [from, to) will be read, and soon. */
+  expect?(from: number, to: number): void
   /** Fills `into` with the bytes from `position` on. Safe to call many times at once. @throws Error where the file ends before */
   read(into: Uint8Array, position: number): Promise<void>
   close(): Promise<void>

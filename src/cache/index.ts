@@ -44,7 +44,15 @@ export { bytesPerRow, chooseRows } from './layout.js'
 export { checkLicences } from './licences.js'
 export { type Licences, licenseTargets } from './license-targets.js'
 export { codecsOf, type Lineage, lineageOf } from './lineage.js'
-export { type Fidelity, type Manifest, type Plan, parseManifest, type ShardEntry, type Skipped } from './manifest.js'
+export {
+  type Fidelity,
+  MAX_MANIFEST_BYTES,
+  type Manifest,
+  type Plan,
+  parseManifest,
+  type ShardEntry,
+  type Skipped,
+} from './manifest.js'
 export { poorFidelity } from './poor-fidelity.js'
 export { type Chunk, type ChunkOptions, type DatasetPlace, openTargets, type Row, type Targets } from './reader.js'
 export { softTargets } from './soften.js'

@@ -52,6 +52,7 @@ export class ShardFile {
   async read(options: { from: number; to: number; labels: Int32Array; columns: Stored[] }): Promise<IdColumn[]> {
     const { from, to, labels, columns } = options
     const ids: IdColumn[] = []
+    this.expect(from, to)
     for await (const { batch, first, last, at } of this.parts(from, to)) {
       const end = at + last - first
       const [column] = await checked(this.path, () =>
@@ -94,6 +95,15 @@ export class ShardFile {
       yield { batch, first, last, at: row - from }
       row += last - first
     }
+  }
+
+  /** Of batches that are read whole, or nearly, all bytes are in demand; of others what is read will show. */
+  private expect(from: number, to: number): void {
+    const { rowsPerBatch } = this.shape
+    if (to - from < rowsPerBatch / 2) return
+    const first = this.blocks[Math.floor(from / rowsPerBatch)]!
+    const last = this.blocks[Math.floor((to - 1) / rowsPerBatch)]!
+    this.file.expect?.(first.offset, last.offset + last.metadataBytes + last.bodyBytes)
   }
 
   private async batch(index: number): Promise<BatchLayout> {
@@ -171,6 +181,7 @@ export async function checkHash(
 ): Promise<void> {
   const hash = createHash('sha256')
   const piece = new Uint8Array(Math.min(file.size, HASHED_BYTES))
+  file.expect?.(0, file.size)
   await checked(path, async () => {
     for (let at = 0; at < file.size; at += piece.length) {
       signal?.throwIfAborted()

@@ -41,7 +41,7 @@ Stopped, the same command goes on.`
 export function chainCommand(): Command {
   const command = new Command('chain')
     .description('train students one after another, each from the targets of the one before')
-    .argument('<dir>', 'folder of a soft-target dataset, which the first student learns from')
+    .argument('<dir>', 'folder or URI of a soft-target dataset, which the first student learns from')
     .requiredOption(
       '--student <form>',
       'a student, as of train; give the flag again for the next one',

@@ -11,7 +11,7 @@ interface Flags extends DeriveFlags {
 export function convertCommand(): Command {
   const command = new Command('convert')
     .description('write a soft-target dataset in another codec')
-    .argument('<dir>', 'folder of a soft-target dataset that keeps all classes')
+    .argument('<dir>', 'folder or URI of a soft-target dataset that keeps all classes')
     .requiredOption('--codec <codec>', CODECS, codec)
     .option('--shard-mb <n>', 'size of a shard in MiB, about', number(0.01, 1900), 128)
   return addDeriveOptions(command)

@@ -20,7 +20,7 @@ In the space of logits z = Σ w·z_i; of probabilities z = log Σ w·softmax(z_i
 export function ensembleCommand(): Command {
   const command = new Command('ensemble')
     .description('average what several teachers said of the same rows')
-    .argument('<dirs...>', 'folders of soft-target datasets')
+    .argument('<dirs...>', 'folders or URIs of soft-target datasets')
     .option('--weights <w...>', 'one a dataset (default: equal)', list(number(0)))
     .option(
       '--space <what>',

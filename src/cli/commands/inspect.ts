@@ -9,7 +9,7 @@ import { openTerminal } from '../terminal.js'
 export function inspectCommand(): Command {
   return new Command('inspect')
     .description('show what a soft-target dataset is and what its teacher knows')
-    .argument('<dir>', 'folder of a soft-target dataset')
+    .argument('<dir>', 'folder or URI of a soft-target dataset')
     .option('--json', 'one JSON object')
     .addHelpText(
       'after',

@@ -17,21 +17,25 @@ export function lineageCommand(): Command {
     .description(
       'print how a student or a soft-target dataset came to be: source → preprocessing → views → teacher → codec → student',
     )
-    .argument('<path>', 'student.onnx, or the folder of a soft-target dataset')
+    .argument('<path>', 'student.onnx, or the folder or URI of a soft-target dataset')
     .option('--json', 'one JSON object')
     .addHelpText('after', '\nExamples:\n  $ decant lineage student/student.onnx\n  $ decant lineage targets --json')
     .action(async (path: string, options: { json?: boolean }) => {
       const terminal = openTerminal({ json: options.json === true })
-      const folder = await stat(path).then(
-        (found) => found.isDirectory(),
-        (error: NodeJS.ErrnoException) => {
-          throw new DecantError(`${path}: cannot be read: ${error.code ?? error.message}`)
-        },
-      )
-      const { lineage, student } = folder ? await ofDataset(path) : await ofStudent(path)
+      const { lineage, student } = (await isStudent(path)) ? await ofStudent(path) : await ofDataset(path)
       terminal.event({ type: 'lineage', ...lineage, ...(student && { student }) } as { type: string })
       terminal.print(render(lineage, student))
     })
+}
+
+async function isStudent(path: string): Promise<boolean> {
+  const { parsePlace } = await import('../../share/uri.js')
+  const place = parsePlace(path)
+  if (place.kind !== 'folder') return false
+  const found = await stat(place.path).catch((error: NodeJS.ErrnoException) => {
+    throw new DecantError(`${path}: cannot be read: ${error.code ?? error.message}`)
+  })
+  return found.isFile()
 }
 
 type Found = { lineage: Lineage; student?: StudentPart }

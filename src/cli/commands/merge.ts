@@ -10,7 +10,7 @@ Examples:
 export function mergeCommand(): Command {
   const command = new Command('merge')
     .description('join parts of one export, made with --rows, into one soft-target dataset')
-    .argument('<dirs...>', 'folders of the parts, in any order')
+    .argument('<dirs...>', 'folders or URIs of the parts, in any order')
   return addDeriveOptions(command)
     .addHelpText('after', examples)
     .action(async (dirs: string[], flags: DeriveFlags) => {

@@ -20,7 +20,7 @@ Rows for which all that is given holds. The confidence is the teacher's largest 
 export function selectCommand(): Command {
   const command = new Command('select')
     .description('keep some rows of a soft-target dataset')
-    .argument('<dir>', 'folder of a soft-target dataset')
+    .argument('<dir>', 'folder or URI of a soft-target dataset')
     .option('--ids <file>', 'ids, one a line')
     .option('--label <n...>', 'labels', list(integer(0)))
     .option('--confidence <from:to>', 'from 0 to 1, both ends included', shares)

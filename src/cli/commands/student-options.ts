@@ -161,12 +161,9 @@ export interface StudentData extends Omit<OpenData, 'source'> {
 }
 
 export async function openStudentData(dir: string, uri?: string, flag?: string): Promise<StudentData> {
-  if (uri !== undefined) return openData(dir, uri, flag)
-  const { openDataset } = await import('../../share/open-dataset.js')
-  const targets = await openDataset(dir)
-  if (targets.manifest.inputs) return { targets, close: () => targets.close() }
-  await targets.close()
-  return openData(dir, uri, flag)
+  const targets = await openTargets(dir)
+  if (uri === undefined && targets.manifest.inputs) return { targets, close: () => targets.close() }
+  return withSource(targets, uri, flag)
 }
 
 /** Whether there are labels to learn from. */
@@ -178,19 +175,31 @@ export async function isLabelled({ targets, source }: StudentData): Promise<bool
 }
 
 /** Opens targets and the source that they were exported from, with the manifest's own preprocessing. */
-export async function openData(dir: string, uri?: string, flag = '--source'): Promise<OpenData> {
+export async function openData(dir: string, uri?: string, flag?: string): Promise<OpenData> {
+  return withSource(await openTargets(dir), uri, flag)
+}
+
+async function openTargets(place: string): Promise<Targets> {
   const { openDataset } = await import('../../share/open-dataset.js')
+  return openDataset(place)
+}
+
+async function withSource(targets: Targets, uri?: string, flag = '--source'): Promise<OpenData> {
   const { openSource, parsePreprocess, parseSourceOptions } = await import('../../source/index.js')
-  const targets = await openDataset(dir)
+  const { isRemote } = await import('../../share/uri.js')
+  const { dir, manifest } = targets
   try {
-    const { preprocess } = targets.manifest
-    const declared: Preprocess = parsePreprocess(preprocess ?? { version: 1 }, `${dir}/manifest.json: preprocess`)
-    const place = uri ?? targets.manifest.source.uri
-    const { files, ...options } = parseSourceOptions(
-      targets.manifest.source.options,
-      `${dir}/manifest.json: source.options`,
+    const declared: Preprocess = parsePreprocess(
+      manifest.preprocess ?? { version: 1 },
+      `${dir}/manifest.json: preprocess`,
     )
-    const source = await openSource(uri ?? files ?? place, {
+    const { files, ...options } = parseSourceOptions(manifest.source.options, `${dir}/manifest.json: source.options`)
+    // What comes from elsewhere must not say which files of this machine are opened.
+    if (uri === undefined && isRemote(dir))
+      throw new DecantError(
+        `${dir}: the samples are not stored in it: say with ${flag} where they are here (at the export: '${manifest.source.uri}')`,
+      )
+    const source = await openSource(uri ?? files ?? manifest.source.uri, {
       ...options,
       preprocess: declared,
       onError: 'skip', // what cannot be read is not among the targets

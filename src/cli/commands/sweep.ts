@@ -44,7 +44,7 @@ alpha 0 is the control, trained once a seed whatever the temperatures are. Comma
 export function sweepCommand(): Command {
   const command = new Command('sweep')
     .description('train a grid of students from one dataset and compare them with the control')
-    .argument('<dir>', 'folder of a soft-target dataset')
+    .argument('<dir>', 'folder or URI of a soft-target dataset')
     .option('--student <form>', 'a student; give the flag again for more', suggesting(studentForms, collect))
     .option('-T, --temperature <T...>', 'temperatures', list(temperature))
     .option(

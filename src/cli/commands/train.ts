@@ -45,7 +45,7 @@ input.vocabulary). Stopped, the same command goes on.`
 export function trainCommand(): Command {
   const command = new Command('train')
     .description('stage 2: train a student on the soft targets of a dataset')
-    .argument('<dir>', 'folder of a soft-target dataset')
+    .argument('<dir>', 'folder or URI of a soft-target dataset')
     .option(
       '--student <form>',
       'linear, mlp:<units>,…, cnn:<filters>,…, resnet:<depth>,<width>, mobilenet:<width>, of tokens bag:<dim>, transformer:<dim>,<layers>, or a module ./my-student.ts',

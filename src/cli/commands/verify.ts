@@ -30,7 +30,7 @@ the top class must agree on 99 % of the rows (float16: 97 %).`
 export function verifyCommand(): Command {
   return new Command('verify')
     .description('check every byte of a soft-target dataset; with --teacher, that the teacher still says the same')
-    .argument('<dir>', 'folder of a soft-target dataset')
+    .argument('<dir>', 'folder or URI of a soft-target dataset')
     .option('--teacher <file>', 'run this ONNX teacher again on random rows')
     .option('--source <uri>', "the data, where they are not at the manifest's path any more")
     .option('--rows <n>', 'how many rows to run again', integer(1, 1_000_000), 256)
