@@ -2,13 +2,14 @@ import { mkdir, readdir, readFile, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { diskError, ignoreOn, replaceFile } from '../cache/files.js'
-import { CARD, DATA, MANIFEST, PULL, readManifestBytes, removeMade } from '../cache/folder.js'
+import { DATA, MANIFEST, PULL, readManifestBytes, removeMade } from '../cache/folder.js'
 import { JOURNAL } from '../cache/journal.js'
-import { takeLock } from '../cache/lock.js'
+import { LOCK, takeLock } from '../cache/lock.js'
 import { parseJson, validate } from '../cache/manifest.js'
 import { DecantError } from '../errors.js'
 import { isPart } from './fetch-file.js'
 import { hashOf } from './file-content.js'
+import { BESIDE } from './push.js'
 
 // The folder that a pull writes: `pull.json` says what it will be from the first moment on, shards lie as `*.part` until their hash is
 // right, and manifest.json, which makes it a dataset, comes last.
@@ -56,7 +57,7 @@ export async function openPullFolder(
       finished,
       async finish(text) {
         if (!finished) await replaceFile(join(dir, MANIFEST), text)
-        await removeParts(dir)
+        await removeLeftovers(dir)
         await rm(join(dir, PULL), { force: true })
       },
       close: release,
@@ -89,18 +90,22 @@ async function checkFolder(dir: string, manifest: string): Promise<boolean> {
       `${dir}: holds an unfinished pull of another dataset, or of another version of it (${state.uri}, manifest ${short(state.manifest)}); delete the folder, or pull that one with #sha256=${state.manifest}`,
     )
   }
-  const foreign = names.find((name) => name !== 'lock' && !/^lock\.\d+\.stale$|^pull\.json\.tmp$/.test(name))
+  const foreign = names.find((name) => name !== LOCK && !isLeftover(name))
   if (foreign !== undefined)
     throw new DecantError(`${dir}: expected an empty folder, or a pull to continue; found '${foreign}'`)
   return false
 }
 
+const isLeftover = (name: string) =>
+  /^lock\.\d+\.stale$/.test(name) || [PULL, MANIFEST, ...BESIDE].some((own) => name === `${own}.tmp`)
+
 const short = (sha256: string) => `${sha256.slice(0, 12)}…`
 
-async function removeParts(dir: string): Promise<void> {
+/** What pulls that were killed have left. */
+async function removeLeftovers(dir: string): Promise<void> {
   for (const folder of [dir, join(dir, DATA)])
     for (const name of (await readdir(folder).catch((error) => ignoreOn(error, 'ENOENT'))) ?? [])
-      if (isPart(name) || name === `${CARD}.tmp`) await rm(join(folder, name), { force: true })
+      if (isPart(name) || isLeftover(name)) await rm(join(folder, name), { force: true })
 }
 
 /** @throws DecantError where the disk has not the room: before the first byte, so that what is declared is never begun in vain */
