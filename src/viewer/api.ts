@@ -160,7 +160,7 @@ export interface StudentRow {
   temperature: number | null
   alpha: number | null
   seed: number
-  /** null while it trains */
+  /** null while it trains, and where it failed */
   metrics: {
     accuracy: number | null
     nll: number | null
@@ -168,6 +168,8 @@ export interface StudentRow {
     agreement: number | null
     kl: number | null
   } | null
+  /** why there is no student: its training failed */
+  failed?: string
   epochs: { epoch: number; loss: number; accuracy: number | null }[]
 }
 

@@ -46,7 +46,8 @@ export function followExport(dir: string): () => Promise<Live> {
     const whole = lines.reduce((sum, { shard, skipped }) => sum + shard.rows + skipped.length * viewsOf(plan), 0)
     const name = `data/${String(lines.length).padStart(5, '0')}.arrow.tmp`
     const { size } = await stat(join(dir, name)).catch(() => ({ size: 0 }))
-    const rows = Math.min(of, whole + Math.floor(size / bytesPerRow(plan)))
+    const inHand = Math.min(plan.rowsPerShard * viewsOf(plan), Math.floor(size / bytesPerRow(plan)))
+    const rows = Math.min(of, whole + inHand)
     const now = performance.now()
     if (before >= 0 && rows !== before) {
       const current = (1000 * (rows - before)) / Math.max(1, now - seen)

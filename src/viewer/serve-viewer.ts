@@ -12,6 +12,8 @@ import { openSubject, type SubjectOptions } from './subject.js'
 export interface ViewerOptions extends SubjectOptions {
   /** Of 127.0.0.1; default: a free one. */
   port?: number | undefined
+  /** How often a folder that something runs in is looked at, in ms; default 1000. */
+  every?: number
   /** The page's files; default: the package's own. */
   bundle?: PageBundle
   /** A bug in answering: its page is told that there was one, and no more. */
@@ -66,7 +68,8 @@ export async function serveViewer(options: ViewerOptions): Promise<Viewer> {
     if (!live) throw new Refused(404, 'nothing runs here')
     const signal = AbortSignal.any([closed, context.req.raw.signal])
     return streamSSE(context, async (stream) => {
-      for await (const event of follow(live, signal)) await stream.writeSSE({ data: JSON.stringify(event) })
+      for await (const event of follow(live, signal, options.every))
+        await stream.writeSSE({ data: JSON.stringify(event) })
     })
   })
   app.get('/api/*', async ({ req, json, body }) => {

@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import * as ort from 'onnxruntime-node'
 import { z } from 'zod'
 import type { Chunk } from '../cache/index.js'
 import { FormatError, MismatchError } from '../errors.js'
@@ -41,6 +40,7 @@ export async function openStudent(dir: string, classes: number): Promise<AskedSt
       `classes: ${classes}, found ${parsed.data.classes}`,
     ])
   const prepare = input.kind === 'image' ? await normalisation(dir, input.shape) : undefined
+  const ort = await import('onnxruntime-node') // not where there is no student: it takes long to load
   const session = await ort.InferenceSession.create(join(dir, 'student.onnx'), {
     intraOpNumThreads: 1,
     logSeverityLevel: 3,

@@ -1,10 +1,9 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { readSweep } from '../report/read-sweep.js'
 import { readProgress } from '../student/checkpoint.js'
 import { CHECKPOINT, SUMMARY } from '../student/folder.js'
-import { readSummary, type SweepStudent } from '../student/index.js'
+import type { SweepStudent } from '../student/index.js'
 import type { StudentRow, Students } from './api.js'
 
 /** Where students are: one folder each. A sweep that has ended says all in one file. */
@@ -42,9 +41,14 @@ const isSeed = (name: string) => /^seed-\d+$/.test(name)
 /** The students as they are now, and whether all of them that are there have been trained. */
 export async function readStudents({ dir, kind }: StudentsFolder): Promise<{ students: Students; done: boolean }> {
   if (kind === 'sweep' && (await exists(join(dir, 'sweep.json')))) {
+    const { readSweep } = await import('../report/read-sweep.js') // loads tfjs
     const { students } = await readSweep(dir)
     return {
-      students: together(students.map((student) => rowOf(student, student.metrics, student.history))),
+      students: together(
+        students.map(({ metrics, history, failed, ...point }) =>
+          rowOf(point, failed === undefined ? (metrics ?? nothing) : null, { history, failed }),
+        ),
+      ),
       done: true,
     }
   }
@@ -66,11 +70,12 @@ async function foldersOf({ dir, kind }: StudentsFolder): Promise<string[]> {
 /** A student's folder while it is trained, or after; undefined where nothing of it is on disk yet. */
 async function readFolder(dir: string): Promise<StudentRow | undefined> {
   if (await exists(join(dir, SUMMARY))) {
+    const { readSummary } = await import('../student/save.js')
     const { provenance, metrics, history } = await readSummary(dir)
-    return rowOf(pointOf(provenance), metrics ?? nothing, history)
+    return rowOf(pointOf(provenance), metrics ?? nothing, { history })
   }
   const found = await readProgress(join(dir, CHECKPOINT))
-  return found && rowOf(pointOf(found.provenance), null, found.progress.history)
+  return found && rowOf(pointOf(found.provenance), null, found.progress)
 }
 
 /** Of a student that is trained, but was measured on no rows. */
@@ -82,7 +87,11 @@ function pointOf(value: unknown): Point {
   return { student: '?', method: '?', temperature: 1, alpha: 0, parameters: {}, seed: 0 }
 }
 
-function rowOf(point: Point, metrics: StudentRow['metrics'], history: SweepStudent['history']): StudentRow {
+function rowOf(
+  point: Point,
+  metrics: StudentRow['metrics'],
+  { history, failed }: Pick<SweepStudent, 'history'> & { failed?: string | undefined },
+): StudentRow {
   const { student, method, temperature, alpha, parameters, seed } = point
   const control = method === 'ce'
   const { accuracy, nll, ece, agreement, kl } = metrics ?? nothing
@@ -94,6 +103,7 @@ function rowOf(point: Point, metrics: StudentRow['metrics'], history: SweepStude
     alpha: control ? null : alpha,
     seed,
     metrics: metrics && { accuracy, nll, ece, agreement, kl },
+    ...(failed !== undefined && { failed }),
     epochs: history.map(({ epoch, loss, accuracy = null }) => ({ epoch, loss, accuracy })),
   }
 }

@@ -51,7 +51,10 @@ export async function openSubject(options: SubjectOptions, signal: AbortSignal):
   if (folder !== undefined && !students && (await isUnfinished(folder))) return openExport(folder)
   const dataset = students ? options.targets : place
   if (students && dataset === undefined) return openAlone(students)
-  if (dataset === undefined) throw new DecantError(`${place}: nothing to look at`)
+  if (dataset === undefined || (folder !== undefined && !students && !(await exists(join(folder, MANIFEST)))))
+    throw new DecantError(
+      `${place}: expected a soft-target dataset, an export, a sweep or a student, found ${(await exists(folder ?? place)) ? 'none of them; a student that is trained is seen from its first checkpoint on, after an epoch' : 'no such folder'}`,
+    )
   const targets = await openDataset(dataset, { signal })
   try {
     const inputs = await openRowInputs({ targets, place: dataset, source: options.source, onNote })
