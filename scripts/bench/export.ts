@@ -1,6 +1,6 @@
 /**
- * Speed of an export against a bare `session.run` loop over ready batches of the same fused model, in a worker thread as the
- * export has it. Runs take turns; medians and their ratio are printed.
+ * Speed of an export against bare `session.run` loops over ready batches of the same fused model, in worker threads as the export has
+ * them: one loop with all cores, and a loop a core, as the export shares them out. Runs take turns; medians and ratios are printed.
  *
  *     npx tsx scripts/bench/export.ts [rounds]
  */
@@ -18,10 +18,18 @@ import { startThread } from '../../src/thread.js'
 
 const rounds = Number(process.argv[2] ?? 5)
 const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!
+const whole = (value: number) => Math.round(value).toLocaleString('en-US')
 const folder = mkdtempSync(join(tmpdir(), 'decant-bench-'))
 
+interface Run {
+  source: Source
+  teacher: string
+  preprocess: Preprocess
+  batch: number
+}
+
 /** Rows a second between the plan and the manifest: hashing, syncing and renaming included, loading the teacher not. */
-async function exported(source: Source, teacher: string, preprocess: Preprocess, batch: number): Promise<number> {
+async function exported({ source, teacher, preprocess, batch }: Run): Promise<number> {
   const out = join(folder, 'targets')
   let began = 0
   const onEvent = (event: ExportEvent) => {
@@ -33,34 +41,40 @@ async function exported(source: Source, teacher: string, preprocess: Preprocess,
   return manifest.rows / seconds
 }
 
-async function bare(source: Source, teacher: string, preprocess: Preprocess, batch: number): Promise<number> {
+/** A loop with all cores, or loops of a thread each. */
+async function bare({ source, teacher, preprocess, batch }: Run, loops: number): Promise<number> {
   const loaded = await loadTeacher({ teacher, source, preprocess })
   const workerData = {
     model: loaded.fuse({ codec: 'f16', classes: 0 }).model,
-    options: sessionOptions('cpu', 0),
+    options: { ...sessionOptions('cpu', 0), ...(loops > 1 && { intraOpNumThreads: 1 }) },
     shape: source.input.shape,
     batch,
-    rows: source.rows,
+    rows: Math.ceil(source.rows / loops),
   }
-  const worker = startThread('./bare-worker', import.meta.url, workerData)
-  const { rowsPerSecond } = await new Promise<{ rowsPerSecond: number }>((resolve, reject) => {
-    worker.once('message', resolve)
-    worker.once('error', reject)
+  const rates = Array.from({ length: loops }, async () => {
+    const worker = startThread('./bare-worker', import.meta.url, workerData)
+    const { rowsPerSecond } = await new Promise<{ rowsPerSecond: number }>((resolve, reject) => {
+      worker.once('message', resolve)
+      worker.once('error', reject)
+    })
+    await worker.terminate()
+    return rowsPerSecond
   })
-  await worker.terminate()
-  return rowsPerSecond
+  return (await Promise.all(rates)).reduce((sum, rate) => sum + rate, 0)
 }
 
 async function compare(name: string, source: Source, teacher: string, preprocess: Preprocess, batch: number) {
-  const ours: number[] = []
-  const peer: number[] = []
+  const run = { source, teacher, preprocess, batch }
+  const [ours, one, each]: [number[], number[], number[]] = [[], [], []]
   for (let round = 0; round < rounds; round++) {
-    peer.push(await bare(source, teacher, preprocess, batch))
-    ours.push(await exported(source, teacher, preprocess, batch))
+    one.push(await bare(run, 1))
+    each.push(await bare(run, cpus().length))
+    ours.push(await exported(run))
   }
-  const [a, b] = [median(ours), median(peer)]
+  const rate = median(ours)
+  const against = (peer: number[]) => `${whole(median(peer))} (ratio ${(rate / median(peer)).toFixed(3)})`
   console.log(
-    `${name}: export ${Math.round(a).toLocaleString('en-US')} rows/s, bare session.run ${Math.round(b).toLocaleString('en-US')} rows/s, ratio ${(a / b).toFixed(3)} (batch ${batch}, ${source.rows} rows, medians of ${rounds})`,
+    `${name}: export ${whole(rate)} rows/s; bare session.run, one loop with all cores ${against(one)}, a loop a core ${against(each)}; batch ${batch}, ${source.rows} rows, medians of ${rounds}`,
   )
 }
 

@@ -1,21 +1,20 @@
 import { type Buckets, codecOf } from './codecs/codec.js'
-import type { Chunk, Row, Targets } from './reader.js'
+import type { Chunk, Targets } from './reader.js'
 
 /** What the card shows: T from 1/2 to 16 by doubling. */
 export const TEMPERATURES = [0.5, 1, 2, 4, 8, 16]
 /** Of the reliability diagram, as in Guo et al. 2017 (1706.04599). */
 export const BINS = 15
 
-/**
- * Logits that are looked at: what this costs, a quarter of a second, is small beside any export. Larger datasets are sampled: rows evenly
- * spread, as a source may be sorted by class.
- */
+/** What is looked at costs a quarter of a second, which is small beside any export. Larger datasets are sampled. */
 const MOST_VALUES = 2 ** 22
-const MOST_ROWS = 2 ** 19
+const MOST_ROWS = 2 ** 16
+/** A sample is of stretches of rows, evenly spread, as a source may be sorted by class; reading single rows would take a minute. */
+const STRETCHES = 256
 
 /** What the card says of the targets. */
 export interface Figures {
-  /** Rows of the dataset that were looked at, evenly spread. */
+  /** Rows of the dataset that were looked at, in stretches evenly spread. */
   rows: number
   /** Targets in them: the same, of sequences their valid positions. */
   targets: number
@@ -47,33 +46,15 @@ export async function measureFigures(targets: Targets): Promise<Figures | undefi
   return tally.result(rows)
 }
 
-type Looked = Pick<Chunk, 'labels' | 'columns' | 'logits' | 'buckets'>
-
-async function* look(targets: Targets, most: number): AsyncGenerator<Looked> {
+async function* look(targets: Targets, most: number): AsyncGenerator<Chunk> {
   const rows = Math.min(targets.rows, MOST_ROWS, Math.max(1, most))
-  if (rows === targets.rows) {
-    yield* targets.chunks({ reuse: true })
-    return
-  }
-  const together = 64
-  for (let i = 0; i < rows; i += together) {
-    const indices = Array.from({ length: Math.min(together, rows - i) }, (_, j) =>
-      Math.floor(((i + j) * targets.rows) / rows),
-    )
-    for (const row of await Promise.all(indices.map((index) => targets.row(index)))) yield asChunk(row)
+  const stretches = rows === targets.rows ? 1 : Math.min(STRETCHES, rows)
+  const length = Math.floor(rows / stretches)
+  for (let i = 0; i < stretches; i++) {
+    const from = Math.floor((i * targets.rows) / stretches)
+    yield* targets.chunks({ from, to: from + length, reuse: true })
   }
 }
-
-const asChunk = (row: Row): Looked => ({
-  labels: Int32Array.of(row.label ?? -1),
-  columns: row.columns,
-  get logits() {
-    return row.logits
-  },
-  get buckets() {
-    return row.buckets
-  },
-})
 
 /** One target: entropy at each temperature, the likeliest class and what it is given at T = 1. */
 interface Softness {

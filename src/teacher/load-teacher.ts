@@ -23,6 +23,8 @@ export interface LoadedTeacher {
   /** L, where it gives logits for each of L positions of a sequence. */
   positions: number | undefined
   precision: 'float32' | 'float16'
+  /** of the model's file and of those that its weights lie in */
+  bytes: number
   /** As the manifest records it. */
   origin: { file: string; sha256: string; opset: number; output: string; logits: TeacherLogits; producer: string }
 }
@@ -71,6 +73,7 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
     // one position is an ordinary row
     positions: found.positions && input.shape[0]! > 1 ? input.shape[0] : undefined,
     precision: description.inputs.some(({ dtype }) => dtype === 'float16') ? 'float16' : 'float32',
+    bytes: model.bytes,
     origin: {
       file: basename(options.teacher),
       sha256: model.sha256,

@@ -16,10 +16,10 @@ import { type Batch, BufferPool, type Inputs, type Source } from '../source/inde
 import { version } from '../version.js'
 import { checkRows } from './check-rows.js'
 import { chooseCodec, finiteTargets, rowsToSample, sampleRows } from './choose-codec.js'
-import { type Device, openDevice } from './device.js'
+import { type Device, type FusedTeacher, openDevice } from './device.js'
 import { type FusedModel, loadTeacher } from './load-teacher.js'
 import { type ExportEvent, type ExportOptions, rangeIn } from './options.js'
-import { chooseProvider } from './provider.js'
+import { chooseProvider, shareCores } from './provider.js'
 import type { Feeds, TeacherOutput } from './run-rows.js'
 import { tuneBatch } from './tune-batch.js'
 
@@ -73,7 +73,7 @@ export async function prepareExport(
   const close = async () => {
     await Promise.all(devices.splice(0).map((device) => device.close()))
   }
-  const open = async (device: number, fused: FusedModel) => {
+  const open = async (device: number, fused: FusedTeacher) => {
     const onHalved = (batch: number) => onEvent({ type: 'out-of-memory', device, batch })
     const { provider } = choice
     devices.push(await openDevice({ ...fused, teacher: options.teacher, provider, device, buffers, onHalved }))
@@ -97,7 +97,10 @@ export async function prepareExport(
       ...(options.storeInputs && { inputs: { kind: source.input.kind, shape: source.input.shape } }),
     }
     const random = await sampleRows(source, first, rangeIn(source, range))
-    const targets = finiteTargets(await sampleLogits(devices[0]!, random, raw), classes)
+    const began = performance.now()
+    const sampled = await sampleLogits(devices[0]!, random, raw)
+    const seconds = (((performance.now() - began) / 1000) * source.rows) / sampled.rows
+    const targets = finiteTargets(sampled, classes)
     const codec = await codecFor(options, { logits: targets, kind: columns })
     const kind = { ...columns, codec }
     const fidelity = targets.length > 0 ? measureFidelity({ logits: targets, classes, codec }) : undefined
@@ -105,8 +108,14 @@ export async function prepareExport(
     // Not every WebGPU device has the operators and types that a codec takes in the graph: there the worker encodes.
     const fused = teacher.fuse(kind, { inGraph: choice.provider !== 'webgpu' })
     const feed = (batch: Batch) => feedOf(batch, fused, kind)
-    if (codec !== 'f32') await devices[0]!.load(fused)
-    for (const device of choice.devices.slice(1)) await open(device, fused)
+    const { sessions, threads } = shareCores(choice.provider, { weightBytes: teacher.bytes, seconds })
+    const each = {
+      ...fused,
+      sessionOptions: { ...fused.sessionOptions, ...(threads && { intraOpNumThreads: threads }) },
+    }
+    if (codec !== 'f32' || threads) await devices[0]!.load(each)
+    const others = [...choice.devices.slice(1), ...Array<number>(sessions - 1).fill(choice.devices[0]!)]
+    await Promise.all(others.map((device) => open(device, each)))
 
     const batch = await chooseBatch({ options, kind, device: devices[0]!, first, feed, onEvent })
     const rows = chooseRows({ ...kind, shardBytes: (options.shardMb ?? 128) * 2 ** 20 })

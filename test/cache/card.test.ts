@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { formatCard, writeCard } from '../../src/cache/card.js'
 import { measureFigures, TEMPERATURES } from '../../src/cache/figures.js'
-import { licenseTargets, type Manifest, openTargets } from '../../src/cache/index.js'
+import { type ChunkOptions, licenseTargets, type Manifest, openTargets } from '../../src/cache/index.js'
 import { checkLicences, hubLicence } from '../../src/cache/licences.js'
 import { formatManifest } from '../../src/cache/manifest.js'
 import { temporaryFolder } from '../helpers/folder.js'
@@ -55,20 +55,25 @@ describe('figures', () => {
     const dir = temporaryFolder()
     await writeTargets(dir, makePlan({ rows: 30, classes: 3 }))
     const targets = await openTargets(dir)
-    const asked: number[] = []
+    const asked: [number, number][] = []
     const wide = {
       ...targets,
       classes: 3,
       manifest: { ...targets.manifest, positions: 2 ** 20 / 3 }, // counts as 2^20 logits a row: 4 rows
       rows: 30,
-      row: async (index: number) => {
-        asked.push(index)
-        const row = await targets.row(index)
-        return { ...row, logits: row.logits, buckets: undefined as never, columns: { length: Int32Array.of(1) } }
+      async *chunks({ from = 0, to = 0 }: ChunkOptions = {}) {
+        asked.push([from, to])
+        for await (const chunk of targets.chunks({ from, to }))
+          yield { ...chunk, logits: chunk.logits, buckets: undefined as never, columns: { length: Int32Array.of(1) } }
       },
     }
     expect(await measureFigures(wide)).toMatchObject({ rows: 4, targets: 4, teacher: null })
-    expect(asked).toEqual([0, 7, 15, 22])
+    expect(asked).toEqual([
+      [0, 1],
+      [7, 8],
+      [15, 16],
+      [22, 23],
+    ])
     await targets.close()
   })
 })

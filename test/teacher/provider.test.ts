@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { chooseProvider, missingFor, sessionOptions } from '../../src/teacher/provider.js'
+import { chooseProvider, missingFor, sessionOptions, shareCores } from '../../src/teacher/provider.js'
 
 const hasCuda = missingFor('cuda') === undefined
 
@@ -19,4 +19,14 @@ describe('choosing a provider', () => {
 it('a session runs on the provider alone, so that what it cannot run is an error and no detour', () => {
   expect(sessionOptions('cuda', 3).executionProviders).toEqual([{ name: 'cuda', deviceId: 3 }])
   expect(sessionOptions('cpu', 0).executionProviders).toEqual(['cpu'])
+})
+
+it('gives each core a session of a small teacher, a large teacher all cores together, a GPU one session', () => {
+  const long = { seconds: 60 }
+  expect(shareCores('cpu', { ...long, weightBytes: 5e6 }, 16)).toEqual({ sessions: 16, threads: 1 })
+  expect(shareCores('cpu', { ...long, weightBytes: 3e8 }, 16)).toEqual({ sessions: 3, threads: 5 })
+  expect(shareCores('cpu', { ...long, weightBytes: 4e9 }, 16)).toEqual({ sessions: 1, threads: 16 })
+  expect(shareCores('cpu', { ...long, weightBytes: 5e6 }, 1)).toEqual({ sessions: 1, threads: 1 })
+  expect(shareCores('cpu', { seconds: 0.5, weightBytes: 5e6 }, 16)).toEqual({ sessions: 1 })
+  expect(shareCores('cuda', { ...long, weightBytes: 5e6 }, 16)).toEqual({ sessions: 1 })
 })
