@@ -18,6 +18,7 @@ export {
   type Row,
   type SelectOptions,
   selectTargets,
+  signTargets,
   softTargets,
   type Targets,
   type Verification,

@@ -2,7 +2,7 @@ import { type FileHandle, open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DecantError, FormatError } from '../errors.js'
 import { diskError, ignoreOn } from './files.js'
-import { DATA, MANIFEST, PULL, readManifestBytes } from './folder.js'
+import { DATA, MANIFEST, PULL, readManifestBytes, SIGNATURE } from './folder.js'
 import { JOURNAL } from './journal.js'
 import type { ShardEntry } from './manifest.js'
 
@@ -14,6 +14,8 @@ export interface DatasetFiles {
   path(name: string): string
   /** All bytes of manifest.json. @throws DecantError where there is no dataset; FormatError where they are too many */
   manifest(): Promise<Uint8Array>
+  /** All bytes of manifest.json.sig; undefined where there is none. */
+  signature(): Promise<Uint8Array | undefined>
   /** @throws FormatError where the file is not there */
   open(shard: ShardEntry): Promise<InputFile>
   /** Names under data/; undefined where the place cannot tell. */
@@ -45,6 +47,7 @@ export function folderFiles(dir: string): DatasetFiles {
       if (!bytes) throw await explainMissing(dir)
       return bytes
     },
+    signature: () => readSignature(path(SIGNATURE)),
     open: ({ file }) => openInput(path(file)),
     async list() {
       const names = (await readdir(path(DATA)).catch((error) => ignoreOn(error, 'ENOENT', 'ENOTDIR'))) ?? []
@@ -63,6 +66,18 @@ async function explainMissing(dir: string): Promise<DecantError> {
   return new DecantError(
     `${dir}: expected a soft-target dataset, found ${(await has('.')) ? `a folder without ${MANIFEST}` : 'no such folder'}`,
   )
+}
+
+/** A signature is 64 bytes: of a longer file so many that it is seen to be none. */
+async function readSignature(path: string): Promise<Uint8Array | undefined> {
+  const file = await open(path, 'r').catch((error) => ignoreOn(error, 'ENOENT', 'ENOTDIR'))
+  if (!file) return undefined
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(1024), 0, 1024, 0)
+    return buffer.subarray(0, bytesRead)
+  } finally {
+    await file.close()
+  }
 }
 
 async function openInput(path: string): Promise<InputFile> {

@@ -55,6 +55,7 @@ export {
 } from './manifest.js'
 export { poorFidelity } from './poor-fidelity.js'
 export { type Chunk, type ChunkOptions, type DatasetPlace, openTargets, type Row, type Targets } from './reader.js'
+export { checkSignature, readKey, signTargets } from './signature.js'
 export { softTargets } from './soften.js'
 export { type Verification, type VerifyOptions, verifyTargets } from './verify.js'
 export { createTargets, type Rows, readPlan, type TargetsWriter } from './writer.js'

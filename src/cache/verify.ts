@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { createHash } from 'node:crypto'
 import { FormatError } from '../errors.js'
 import { halfValues } from './codecs/half.js'
 import { type Column, columnsOf, type Stored } from './columns.js'
@@ -8,6 +9,7 @@ import { idAt } from './ids.js'
 import type { ShardEntry } from './manifest.js'
 import { type Chunk, type DatasetPlace, filesOf, openTargets, type Targets } from './reader.js'
 import { checkHash } from './shard-file.js'
+import { checkSignature } from './signature.js'
 
 /** What `verifyTargets` found. The dataset is sound where `problems` is empty. */
 export interface Verification {
@@ -24,6 +26,8 @@ export interface VerifyOptions {
   /** After each shard. */
   onProgress?: (done: { shards: number; rows: number; bytes: number; totalRows: number; problem?: string }) => void
   signal?: AbortSignal
+  /** A public Ed25519 key, PEM: the manifest must be signed by it. */
+  key?: string | Uint8Array
 }
 
 /**
@@ -43,6 +47,7 @@ export async function verifyTargets(place: DatasetPlace, options: VerifyOptions 
   if (sha256 === undefined)
     found.unchecked.push(`${files.path(MANIFEST)}: it has no sha256 of its own: a change that still makes sense passes`)
   try {
+    if (options.key !== undefined) found.problems.push(...(await findForgery(files, targets, options.key)))
     const strangers = await findStrangers(files, shards)
     if (!strangers) found.unchecked.push(`${files.place}: whether it holds shards that the manifest does not list`)
     else found.problems.push(...strangers)
@@ -60,6 +65,23 @@ export async function verifyTargets(place: DatasetPlace, options: VerifyOptions 
     await targets.close()
   }
   return found
+}
+
+/** What is wrong with the signature of the very manifest that was read. */
+async function findForgery(
+  files: DatasetFiles,
+  { manifestSha256 }: Targets,
+  key: string | Uint8Array,
+): Promise<string[]> {
+  const path = files.path(MANIFEST)
+  const bytes = await files.manifest()
+  if (createHash('sha256').update(bytes).digest('hex') !== manifestSha256) return [`${path}: changed while it was read`]
+  try {
+    checkSignature(bytes, await files.signature(), { key, path })
+    return []
+  } catch (error) {
+    return [asProblem(error)]
+  }
 }
 
 /** Shards that the manifest does not list: whoever reads `data/*.arrow` would take them for rows of it. */

@@ -14,6 +14,7 @@ import { pullCommand } from './commands/pull.js'
 import { pushCommand } from './commands/push.js'
 import { reportCommand } from './commands/report.js'
 import { selectCommand } from './commands/select.js'
+import { signCommand } from './commands/sign.js'
 import { softenCommand } from './commands/soften.js'
 import { sweepCommand } from './commands/sweep.js'
 import { trainCommand } from './commands/train.js'
@@ -34,6 +35,7 @@ export function buildProgram(): Command {
     inspectCommand(),
     verifyCommand(),
     licenseCommand(),
+    signCommand(),
     lineageCommand(),
     mergeCommand(),
     convertCommand(),

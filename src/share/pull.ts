@@ -2,8 +2,9 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeCard } from '../cache/card.js'
 import { ignoreOn, replaceFile, syncFolder } from '../cache/files.js'
-import { DATA, MANIFEST } from '../cache/folder.js'
+import { DATA, MANIFEST, SIGNATURE } from '../cache/folder.js'
 import { formatManifest, MAX_MANIFEST_BYTES, parseManifest } from '../cache/manifest.js'
+import { checkSignature } from '../cache/signature.js'
 import { DecantError, InterruptedError, MismatchError } from '../errors.js'
 import { fetchFile, isWhole, partOf } from './fetch-file.js'
 import { hashOf } from './file-content.js'
@@ -25,6 +26,8 @@ export interface PullOptions extends OpenStoreOptions {
   rows?: { from: number; to: number }
   /** of a hub's repository: a branch, tag or commit */
   revision?: string
+  /** a public Ed25519 key, PEM: only a dataset whose manifest is signed by it is fetched */
+  key?: string | Uint8Array
   /** files on their way at once; default 4 */
   jobs?: number
   onProgress?: (progress: TransferProgress) => void
@@ -68,6 +71,7 @@ export async function pullTargets(uri: string, options: PullOptions = {}): Promi
   const store = await openStore(place, options)
   try {
     const whole = await readWhole(store, place, signal)
+    if (options.key !== undefined) await checkSigned(store, whole, { key: options.key, signal })
     if (options.rows) return await pullRows(store, whole, { ...options, dir, rows: options.rows })
     return await pullShards(store, whole, { ...options, dir })
   } catch (error) {
@@ -88,6 +92,15 @@ async function readWhole(store: Store, place: Place, signal?: AbortSignal): Prom
       [],
     )
   return { uri: store.uri, manifest: parseManifest(found.bytes.toString(), path), sha256, text: found.bytes }
+}
+
+async function checkSigned(
+  store: Store,
+  { text }: { text: Buffer },
+  { key, signal }: { key: string | Uint8Array; signal: AbortSignal | undefined },
+): Promise<void> {
+  const found = await readSmall(store, SIGNATURE, { most: MAX_BESIDE_BYTES, ...(signal && { signal }) })
+  checkSignature(text, found?.bytes, { key, path: `${store.uri}/${MANIFEST}` })
 }
 
 async function pullShards(

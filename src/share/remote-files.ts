@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import pLimit from 'p-limit'
-import { type DatasetFiles, MANIFEST, MAX_MANIFEST_BYTES, type ShardEntry } from '../cache/index.js'
+import { type DatasetFiles, MANIFEST, MAX_MANIFEST_BYTES, type ShardEntry, SIGNATURE } from '../cache/index.js'
 import { DecantError, FormatError, UnavailableError } from '../errors.js'
 import { type BlockCache, openBlockCache } from './block-cache.js'
 import { readSmall } from './read-range.js'
@@ -83,6 +83,10 @@ export function remoteFiles(
       if (!found) throw new DecantError(`${store.uri}: expected a soft-target dataset, found no ${MANIFEST}`)
       manifest = createHash('sha256').update(found.bytes).digest('hex')
       return found.bytes
+    },
+    async signature() {
+      const found = await readSmall(store, SIGNATURE, { most: 1024, signal: ended, ...(retry && { retry }) })
+      return found?.bytes
     },
     async open(shard) {
       const { file, release } = share(shard)

@@ -10,6 +10,7 @@ interface Flags {
   shards?: number[]
   rows?: { from: number; to: number }
   revision?: string
+  key?: string
   jobs: number
   json?: boolean
 }
@@ -36,20 +37,24 @@ export function pullCommand(): Command {
     .option('--shards <list>', 'only these, counted from 0, as 0-3,7', numbers)
     .option('--rows <from:to>', 'only these, counted from 0', range)
     .option('--revision <name>', "a branch, tag or commit of the hub's repository (default: main)")
+    .option('--key <file>', 'public Ed25519 key, PEM: fetch nothing that is not signed by it')
     .option('--jobs <n>', 'files on their way at once', integer(1, 64), 4)
     .option('--json', 'events as JSON lines on stdout')
     .addHelpText('after', examples)
     .action(run)
 }
 
-async function run(uri: string, dir: string | undefined, { json, ...flags }: Flags): Promise<void> {
+async function run(uri: string, dir: string | undefined, { json, key, ...flags }: Flags): Promise<void> {
   const { pullTargets } = await import('../../share/index.js')
+  const { readKey } = await import('../../cache/index.js')
   const terminal = openTerminal({ json: json === true })
+  const signedBy = key === undefined ? undefined : await readKey(key)
   try {
     const result = await interruptible(
       (signal) =>
         pullTargets(uri, {
           ...flags,
+          ...(signedBy && { key: signedBy }),
           ...(dir !== undefined && { dir }),
           signal,
           onProgress: showTransfer(terminal, 'pull'),

@@ -10,6 +10,7 @@ import { openTerminal, type Terminal } from '../terminal.js'
 import { openData } from './student-options.js'
 
 interface Flags {
+  key?: string
   teacher?: string
   source?: string
   rows: number
@@ -21,6 +22,7 @@ interface Flags {
 const examples = `
 Examples:
   $ decant verify targets
+  $ decant verify targets --key public.pem
   $ decant verify targets --teacher teacher.onnx --source data/train-images-idx3-ubyte.gz --rows 256
 
 Exit code 0: sound; 1: something is wrong, a line each. With --teacher, mean |Δz| over the rows may be a share of the mean gap to a row's
@@ -31,6 +33,7 @@ export function verifyCommand(): Command {
   return new Command('verify')
     .description('check every byte of a soft-target dataset; with --teacher, that the teacher still says the same')
     .argument('<dir>', 'folder or URI of a soft-target dataset')
+    .option('--key <file>', 'public Ed25519 key, PEM: the manifest must be signed by it (decant sign)')
     .option('--teacher <file>', 'run this ONNX teacher again on random rows')
     .option('--source <uri>', "the data, where they are not at the manifest's path any more")
     .option('--rows <n>', 'how many rows to run again', integer(1, 1_000_000), 256)
@@ -47,16 +50,18 @@ export function verifyCommand(): Command {
 }
 
 async function run(dir: string, flags: Flags): Promise<void> {
-  const { verifyTargets } = await import('../../cache/index.js')
+  const { readKey, verifyTargets } = await import('../../cache/index.js')
   const { datasetFiles } = await import('../../share/open-dataset.js')
   const terminal = openTerminal({ json: flags.json === true })
   if (flags.source !== undefined && flags.teacher === undefined)
     throw new DecantError('--source goes with --teacher: the rows are run again')
   try {
+    const key = flags.key === undefined ? undefined : await readKey(flags.key)
     const found = await interruptible(
       async (signal) =>
         verifyTargets(await datasetFiles(dir, { signal }), {
           signal,
+          ...(key && { key }),
           onProgress: ({ problem, ...done }) => {
             terminal.event({ type: 'progress', ...done } as { type: string })
             terminal.progress('verify', done.rows, done.totalRows)
@@ -67,7 +72,7 @@ async function run(dir: string, flags: Flags): Promise<void> {
     )
     terminal.settle()
     terminal.event({ type: 'verified', ...found } as { type: string })
-    terminal.print(render(dir, found))
+    terminal.print(render(dir, found, key !== undefined))
     if (found.problems.length > 0) process.exitCode = 1
     else if (flags.teacher !== undefined) await rerun(dir, flags, terminal)
   } finally {
@@ -75,9 +80,16 @@ async function run(dir: string, flags: Flags): Promise<void> {
   }
 }
 
-function render(dir: string, { shards, rows, bytes: size, problems, unchecked }: Verification): string[] {
+function render(
+  dir: string,
+  { shards, rows, bytes: size, problems, unchecked }: Verification,
+  signed: boolean,
+): string[] {
   const read = `${count(rows)} rows, ${bytes(size)} in ${shards} shard${shards === 1 ? '' : 's'}`
-  const lines = problems.length === 0 ? [`${dir}: sound: ${read}`] : [...problems, `${dir}: not sound: ${read}`]
+  const lines =
+    problems.length === 0
+      ? [`${dir}: sound${signed ? ', signed by this key' : ''}: ${read}`]
+      : [...problems, `${dir}: not sound: ${read}`]
   return [...lines, ...unchecked.map((line) => `not checked: ${line}`)]
 }
 
