@@ -30,6 +30,8 @@ export { type Engine, type EngineName, type EngineOptions, openEngine } from './
 export { DecantError, FormatError, InterruptedError, MismatchError, UnavailableError } from './errors.js'
 export { describeTargets, type TargetsDescription } from './report/describe-targets.js'
 export {
+  type OpenOptions,
+  openDataset,
   type PullOptions,
   type PullResult,
   type PushOptions,

@@ -10,6 +10,8 @@ import type { ShardEntry } from './manifest.js'
 export interface DatasetFiles {
   /** For messages: the folder, or the URI without credentials. */
   readonly place: string
+  /** The place of files that are elsewhere. */
+  readonly uri?: string
   /** For messages: the place of one file. */
   path(name: string): string
   /** All bytes of manifest.json. @throws DecantError where there is no dataset; FormatError where they are too many */

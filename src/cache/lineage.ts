@@ -1,9 +1,12 @@
 import type { Manifest } from './manifest.js'
+import type { Targets } from './reader.js'
 
 /** How a dataset came to be, from the source to the codec: what its manifest says, shards and sizes aside. Students carry it on. */
 export interface Lineage {
   /** SHA-256 of manifest.json */
   manifest: string
+  /** where a remote dataset was read from, without credentials */
+  uri?: string
   rows: number
   classes: number
   codec: string
@@ -15,11 +18,16 @@ export interface Lineage {
   derived: Manifest['derived'] | null
 }
 
-export function lineageOf(manifest: Manifest, sha256: string): Lineage {
+export function lineageOf({
+  manifest,
+  manifestSha256,
+  uri,
+}: Pick<Targets, 'manifest' | 'manifestSha256' | 'uri'>): Lineage {
   const { rows, classes, codec, source, preprocess, views, teacher, runtime, derived } = manifest
   const { skipped, options: _, ...origin } = source
   return {
-    manifest: sha256,
+    manifest: manifestSha256,
+    ...(uri !== undefined && { uri }),
     rows,
     classes,
     codec,

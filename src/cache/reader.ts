@@ -69,6 +69,8 @@ export interface ChunkOptions {
 export interface Targets {
   /** For messages: the folder, or the URI that it was opened by. */
   dir: string
+  /** Where a remote dataset lies, without credentials; absent of a folder, whose path says nothing elsewhere. */
+  uri?: string
   manifest: Manifest
   /** SHA-256 of manifest.json as it was read: the dataset's name in lineages, and what pins it. */
   manifestSha256: string
@@ -131,6 +133,7 @@ interface Verified {
 
 class OpenTargets implements Targets {
   readonly dir: string
+  readonly uri?: string
   readonly classes: number
   readonly names: string[] | null
   readonly rows: number
@@ -146,6 +149,7 @@ class OpenTargets implements Targets {
     readonly manifestSha256: string,
   ) {
     this.dir = files.place
+    if (files.uri !== undefined) this.uri = files.uri
     this.classes = manifest.classes
     this.names = manifest.names
     this.rows = manifest.rows

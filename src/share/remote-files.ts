@@ -73,6 +73,7 @@ export function remoteFiles(
 
   return {
     place: store.uri,
+    uri: store.uri,
     path,
     async manifest() {
       const found = await readSmall(store, MANIFEST, {

@@ -113,7 +113,7 @@ export async function loadDataset(options: {
     hashes,
     preprocess,
     manifest: targets.manifestSha256,
-    lineage: lineageOf(manifest, targets.manifestSha256),
+    lineage: lineageOf(targets),
     teacher: manifest.teacher.sha256,
   }
 }

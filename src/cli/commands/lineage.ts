@@ -45,7 +45,7 @@ async function ofDataset(dir: string): Promise<Found> {
   const { openDataset } = await import('../../share/open-dataset.js')
   const targets = await openDataset(dir)
   await targets.close()
-  return { lineage: lineageOf(targets.manifest, targets.manifestSha256) }
+  return { lineage: lineageOf(targets) }
 }
 
 async function ofStudent(path: string): Promise<Found> {
@@ -85,7 +85,7 @@ function render(lineage: Lineage, student: StudentPart | undefined): string[] {
     ],
     ...operations(derived),
     ['codec', `${lineage.codec}, ${count(lineage.rows)} rows of ${lineage.classes} classes`],
-    ['dataset', lineage.manifest],
+    ['dataset', `${lineage.manifest}${lineage.uri === undefined ? '' : `, ${lineage.uri}`}`],
     ...(student
       ? [
           [
