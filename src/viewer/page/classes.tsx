@@ -93,7 +93,7 @@ function Pairs({ classes, names, labelled }: { classes: Classes; names: string[]
   const most = pairs[0]?.mass || 1
   return (
     <section class="panel" aria-labelledby="alike">
-      <h3 id="alike">Most alike</h3>
+      <h2 id="alike">Most alike</h2>
       <p class="note">Mean soft target of both ways at T = {temperature(classes.temperature)}.</p>
       <ol class="pairs">
         {shown.map(({ from, to, mass }) => (

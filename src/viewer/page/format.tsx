@@ -17,7 +17,7 @@ export function bytes(n: number): string {
     value /= 1000
     unit++
   }
-  return `${unit === 0 ? value : value.toPrecision(3)} ${units[unit]}`
+  return `${value < 100 ? Number(value.toPrecision(3)) : Math.round(value)} ${units[unit]}`
 }
 
 export function duration(seconds: number): string {

@@ -4,7 +4,7 @@ import type { Overview, TargetsFacts, What } from '../api.js'
 import { useAnswer } from './ask.js'
 import { Chart } from './chart.js'
 import { bytes, count, percent, plural, small, temperature } from './format.js'
-import { Answered, Empty, Facts, Legend, look, Name, Panel } from './parts.js'
+import { Answered, Empty, Facts, Legend, Name, Panel } from './parts.js'
 import { link } from './route.js'
 
 export function OverviewPage({ what }: { what: What }) {
@@ -28,8 +28,8 @@ function datasetFacts(targets: TargetsFacts): [string, string, string?][] {
     ['classes', count(classes)],
     ['codec', codec, kind === 'dense' ? 'every class is kept' : 'the likeliest classes and the tail'],
     ['size', bytes(targets.bytes), `${bytes(targets.bytes / Math.max(1, rows))} a row`],
-    ['teacher', teacher.file, `sha256 ${teacher.sha256.slice(0, 12)}…`],
-    ['licence', license ?? 'not given', `manifest ${targets.manifest.slice(0, 12)}…`],
+    ['teacher', teacher.file, `sha256 ${teacher.sha256.slice(0, 8)}…`],
+    ['licence', license ?? 'not given', `manifest ${targets.manifest.slice(0, 8)}…`],
   ]
 }
 
@@ -102,7 +102,7 @@ function ReliabilityPanel({ bins }: { bins: Overview['reliability'] }) {
     () => ({
       x: { ...axis, domain: [0, 1], ticks: 5, label: 'confidence' },
       y: { ...axis, domain: [0, 1], ticks: 5, label: 'accuracy' },
-      r: { type: 'sqrt' as const, domain: [0, most], range: [0, 11] },
+      r: { type: 'sqrt' as const, domain: [0, most], range: [2, 11] },
       marks: [
         lineY([0, 1], { x: [0, 1], stroke: 'var(--grey)', strokeDasharray: '2 4' }),
         lineY(filled, { x: 'confidence', y: 'accuracy', stroke: 'var(--s0)', strokeWidth: 2 }),
@@ -245,8 +245,8 @@ function ClassCounts({ overview, names }: { overview: Overview; names: string[] 
     <>
       <Legend
         entries={[
-          ...(labels ? [{ look: look(2), text: 'rows by label' }] : []),
-          { look: look(0), text: "rows by the teacher's first class" },
+          ...(labels ? [{ look: 'label-bar', text: 'rows by label' }] : []),
+          { look: 'teacher-bar', text: "rows by the teacher's first class" },
         ]}
       />
       <section class="scroll bars" aria-label="Rows by class">

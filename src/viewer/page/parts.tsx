@@ -76,14 +76,19 @@ export const look = (n: number): Look => ({
 })
 export const controlLook: Look = { colour: 'var(--grey)', symbol: 'square', dashes: '3 3' }
 
-export function Legend({ entries }: { entries: { look: Look; text: string }[] }) {
+/** What lines look like, or bars: those by their style's name. */
+export function Legend({ entries }: { entries: { look: Look | string; text: string }[] }) {
   return (
     <ul class="legend">
       {entries.map(({ look, text }) => (
         <li key={text}>
-          <svg aria-hidden="true" viewBox="0 0 24 12" width="24" height="12">
-            <path d="M0 6H24" stroke={look.colour} stroke-width="2" stroke-dasharray={look.dashes} fill="none" />
-          </svg>
+          {typeof look === 'string' ? (
+            <span class={`swatch ${look}`} />
+          ) : (
+            <svg aria-hidden="true" viewBox="0 0 24 12" width="24" height="12">
+              <path d="M0 6H24" stroke={look.colour} stroke-width="2" stroke-dasharray={look.dashes} fill="none" />
+            </svg>
+          )}
           <Name>{text}</Name>
         </li>
       ))}

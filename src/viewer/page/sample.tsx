@@ -2,9 +2,9 @@ import { useEffect, useMemo, useState } from 'preact/hooks'
 import type { Sample, SampleQuery, TargetsFacts } from '../api.js'
 import { type Distribution, type Slot, softenSample } from '../distribution.js'
 import { imageOf, useAnswer } from './ask.js'
-import { count, percent, plural, probability, small } from './format.js'
+import { count, plural, probability, small } from './format.js'
 import { isPlainKey } from './keys.js'
-import { Answered, Legend, look, Name } from './parts.js'
+import { Answered, Legend, Name } from './parts.js'
 import { go, link, sampleLink } from './route.js'
 import { clampStop, TemperatureSlider } from './temperature.js'
 import { stepRow } from './walk.js'
@@ -206,8 +206,8 @@ function Bars({ soft, sample, names }: { soft: Distribution; sample: Sample; nam
         {student ? (
           <Legend
             entries={[
-              { look: look(0), text: 'teacher' },
-              { look: look(1), text: 'student' },
+              { look: 'teacher-bar', text: 'teacher' },
+              { look: 'student-bar', text: 'student' },
             ]}
           />
         ) : (
@@ -217,7 +217,7 @@ function Bars({ soft, sample, names }: { soft: Distribution; sample: Sample; nam
           <input type="checkbox" checked={log} onChange={() => setLog(!log)} /> logarithmic
         </label>
       </div>
-      <section class="scroll bars" aria-label="Soft targets">
+      <section class="scroll bars shares" aria-label="Soft targets">
         <table>
           <colgroup>
             <col class="col-name" />
@@ -230,7 +230,13 @@ function Bars({ soft, sample, names }: { soft: Distribution; sample: Sample; nam
               <th scope="col" class="text">
                 class
               </th>
-              <td />
+              <td class="ends">
+                <span aria-hidden="true">
+                  <span>{log ? '10⁻⁶' : '0'}</span>
+                  <span>{log ? '10⁻³' : '½'}</span>
+                  <span>1</span>
+                </span>
+              </td>
               <th scope="col">p</th>
               <th scope="col">logit</th>
             </tr>
@@ -279,10 +285,6 @@ function Bars({ soft, sample, names }: { soft: Distribution; sample: Sample; nam
           </tbody>
         </table>
       </section>
-      <p class="note after">
-        {log ? `Bars from ${LOG_FROM} to 1, by powers of ten.` : 'Bars from 0 to 1.'} First class{' '}
-        {percent(soft.slots[0]?.p ?? 0)}.
-      </p>
       {soft.slots.length > FEW && (
         <button type="button" class="more" aria-expanded={all} onClick={() => setAll(!all)}>
           {all ? `Show the first ${FEW} only` : `Show all ${count(soft.slots.length)}`}
