@@ -5,7 +5,8 @@ const POINTED = 'input[type=range], input[type=radio], input[type=checkbox]'
 export function isPlainKey(event: KeyboardEvent): boolean {
   if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey) return false
   const target = event.target as Element | null
-  if (target?.closest('dialog[open], [role=application]')) return /^[0-9?]$/.test(event.key) && !target.closest('dialog')
+  if (target?.closest('dialog[open], [role=application]'))
+    return /^[0-9?]$/.test(event.key) && !target.closest('dialog')
   if (target?.matches(POINTED)) return !event.key.startsWith('Arrow')
   return !target?.matches('input, select, textarea') || (event.key === 'Escape' && !target.matches('select'))
 }
