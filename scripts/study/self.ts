@@ -33,7 +33,10 @@ const claims: Record<string, string> = {
   'cs-kd': 'accuracy up, ECE down',
   ddgsd: 'accuracy up',
   byot: 'accuracy up',
+  dks: 'accuracy up',
   teskd: 'accuracy up',
+  'sla-sd': 'accuracy up',
+  frskd: 'accuracy up',
   ban: 'accuracy up',
 }
 const measures = ['accuracy', 'nll', 'ece', 'aurc'] as const
@@ -78,7 +81,7 @@ const { students } = await sweep({
   evaluate: test,
   grid: {
     student: [student],
-    method: ['ce', 'ls', 'tf-kd', 'ps-kd', 'cs-kd', 'ddgsd', 'byot', 'teskd'],
+    method: ['ce', 'ls', 'tf-kd', 'ps-kd', 'cs-kd', 'ddgsd', 'byot', 'dks', 'teskd', 'sla-sd', 'frskd'],
     seed: seedList,
   },
   base,

@@ -13,6 +13,7 @@ import { dist } from './methods/dist.js'
 import { dkd } from './methods/dkd.js'
 import { dkpp } from './methods/dkpp.js'
 import { dks } from './methods/dks.js'
+import { frskd } from './methods/frskd.js'
 import { jsd } from './methods/jsd.js'
 import { kd } from './methods/kd.js'
 import { logitMse } from './methods/logit-mse.js'
@@ -20,6 +21,7 @@ import { ls } from './methods/ls.js'
 import { mlkd } from './methods/mlkd.js'
 import { psKd } from './methods/ps-kd.js'
 import { rkl } from './methods/rkl.js'
+import { slaSd } from './methods/sla-sd.js'
 import { stdKd } from './methods/std-kd.js'
 import { teskd } from './methods/teskd.js'
 import { tfKd } from './methods/tf-kd.js'
@@ -137,6 +139,8 @@ export const methods: readonly Method[] = [
   byot,
   dks,
   teskd,
+  slaSd,
+  frskd,
 ]
 
 /** @throws DecantError where there is no such method, or the module at the path has none */

@@ -35,10 +35,11 @@ describe('docs/methods.md', () => {
     )
     expect(row.split(/(?<!\\)\|/)[3]!.trim()).toBe(defaults.join(', '))
     const needs = { dense: ['all classes'], buckets: ['buckets'] }[String(method.needs.teacher)] ?? []
-    const { labels, student, partner } = method.needs
+    const { labels, student, partner, input } = method.needs
     if (labels) needs.push('labels')
     if (student === 'stages') needs.push('stages')
     if (partner === 'view') needs.push('views')
+    if (input) needs.push(input)
     expect(row.split(/(?<!\\)\|/)[4]!.trim()).toBe(needs.join(', '))
     expect(examples.some((example) => example.split(' ').slice(1, 3).join(' ') === `--method ${name}`)).toBe(true)
   })

@@ -26,9 +26,11 @@ const train = (options: Partial<TrainDataOptions>) =>
 const weightsOf = ({ model }: Awaited<ReturnType<typeof train>>) =>
   model.getWeights().map((w) => Array.from(w.dataSync()))
 
-describe.each(['ps-kd', 'cs-kd', 'ddgsd', 'byot', 'dks', 'teskd'])('%s', (method) => {
+describe.each(['ps-kd', 'cs-kd', 'ddgsd', 'byot', 'dks', 'teskd', 'sla-sd', 'frskd'])('%s', (method) => {
   it('has the losses of the eager engine, and its metrics', async () => {
-    const [found, expected] = [await train({ method }), await train({ method, engine: eager })]
+    // Adam makes steps of what rounding leaves of the many gradients that are 0 before a normalisation.
+    const options: Partial<TrainDataOptions> = { method, ...(method === 'frskd' && { optimizer: { name: 'sgd' } }) }
+    const [found, expected] = [await train(options), await train({ ...options, engine: eager })]
     found.history.forEach(({ loss }, i) => {
       expect(Math.abs(loss / expected.history[i]!.loss - 1)).toBeLessThan(1e-3)
     })

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { input, layers, model, type SymbolicTensor } from '@tensorflow/tfjs-layers'
+import { input, model, type SymbolicTensor } from '@tensorflow/tfjs-layers'
+import { Enlarge } from '../branch-layers.js'
 import { crossEntropy, divergence, logSoftmax, weightedMean, withoutGradient } from '../losses.js'
 import type { AttachOptions, Method } from '../method.js'
 import { layersOf } from '../zoo/layers.js'
@@ -55,7 +56,9 @@ function makeBranches({ shapes, dataset: { classes }, seed }: AttachOptions) {
   for (let i = last - 1; i >= 1; i--) {
     const stage = inputs[i - 1]!
     const [height, wide] = shapes.stages[i - 1]!
-    const larger = new Enlarge({ name: `enlarge${i}`, size: [height, wide] }).apply(above) as SymbolicTensor
+    const larger = new Enlarge({ name: `enlarge${i}`, size: [height, wide], by: 'bilinear' }).apply(
+      above,
+    ) as SymbolicTensor
     const u = point(larger, `up${i}`)
     above = point(concat(add(u, point(stage, `lateral${i}`), `sum${i}`), u, `both${i}`), `fuse${i}`)
     const kernelSize = 2 ** (last - i)
@@ -65,21 +68,4 @@ function makeBranches({ shapes, dataset: { classes }, seed }: AttachOptions) {
     outputs.push(dense(features, { name: `logits${i}`, units: classes }), features)
   }
   return model({ inputs, outputs })
-}
-
-/** Bilinear with the corners aligned, which tfjs's own layer has not. */
-class Enlarge extends layers.Layer {
-  static className = 'Enlarge'
-  readonly size: [number, number]
-  constructor({ name, size }: { name: string; size: [number, number] }) {
-    super({ name })
-    this.size = size
-  }
-  override computeOutputShape(shape: (number | null)[]) {
-    return [shape[0]!, ...this.size, shape[3]!]
-  }
-  override call(x: tf.Tensor | tf.Tensor[]) {
-    const [images] = [x].flat() as [tf.Tensor4D]
-    return tf.image.resizeBilinear(images, this.size, true)
-  }
 }

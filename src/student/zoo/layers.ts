@@ -47,6 +47,7 @@ export function layersOf(seed: number) {
     norm,
     relu,
     conv,
+    depthwise,
     /** Convolution, normalisation, ReLU. */
     block: (x: SymbolicTensor, options: ConvOptions) =>
       relu(norm(conv(x, options), `${options.name}_norm`), `${options.name}_relu`),

@@ -7,7 +7,9 @@ import { byot } from '../../../src/student/methods/byot.js'
 import { csKd } from '../../../src/student/methods/cs-kd.js'
 import { ddgsd } from '../../../src/student/methods/ddgsd.js'
 import { dks } from '../../../src/student/methods/dks.js'
+import { frskd } from '../../../src/student/methods/frskd.js'
 import { psKd } from '../../../src/student/methods/ps-kd.js'
+import { slaSd } from '../../../src/student/methods/sla-sd.js'
 import { teskd } from '../../../src/student/methods/teskd.js'
 import { createOptimizer } from '../../../src/student/optimizer.js'
 import { trainedVariables, trainInputs, trainStep } from '../../../src/student/program.js'
@@ -113,7 +115,45 @@ def teskd(i, x, x2, y):
         loss = loss + P["hint"] * (((f - g) ** 2) * ((f > 0) | (g > 0))).sum()
     return loss
 
-method = {"ps-kd": ps_kd, "cs-kd": cs_kd, "ddgsd": ddgsd, "byot": byot, "dks": dks, "teskd": teskd}[job["method"]]
+def sla_sd(i, x, x2, y):
+    turned = torch.cat([torch.rot90(x, k, (2, 3)) for k in range(4)])
+    z, f, _ = student(turned)
+    joint, z = dense(f, "branch_joint"), z[:B]
+    targets = torch.cat([y + k * C for k in range(4)])
+    together = sum(joint[k * B:(k + 1) * B, k * C:(k + 1) * C] for k in range(4)) / 4
+    return P["joint"] * ce(joint, targets) + ce(z, y) + T * T * kl(log(together.detach(), T), log(z, T))
+
+def frskd(i, x, x2, y):
+    z, _, stages = student(x)
+    def fuse(parts, name):
+        w = F.relu(W[name + "/shares"])
+        w = w / (w.sum() + 1e-6)
+        return sum(a * b for a, b in zip(w, parts))
+    def refine(h, name):
+        for part in "ab":
+            k = W[f"{name}{part}_depth/depthwise_kernel"].permute(2, 3, 0, 1)
+            h = block(F.conv2d(same(h, 3, 1), k, groups=h.shape[1]), name + part)
+        return h
+    def shrink(h):
+        n = h.shape[-1]
+        pad = max((-(-n // 2) - 1) * 2 + 3 - n, 0)
+        return F.max_pool2d(F.pad(h, (pad // 2, pad - pad // 2) * 2), 3, 2)
+    lateral = [block(s, f"lateral{j + 1}") for j, s in enumerate(stages)]
+    up = list(lateral)
+    for j in (1, 0):
+        above = block(F.interpolate(up[j + 1], scale_factor=2, mode="nearest"), f"above{j + 1}")
+        up[j] = refine(fuse([lateral[j], above], f"upsum{j + 1}"), f"up{j + 1}")
+    refined = [up[0]]
+    for j in (1, 2):
+        below = block(shrink(refined[-1]), f"below{j + 1}")
+        again = block(stages[j], f"again{j + 1}")
+        refined.append(refine(fuse([again, up[j], below] if j < 2 else [again, below], f"downsum{j + 1}"), f"down{j + 1}"))
+    zt = dense(pool(refined[-1]), "branch_logits")
+    attention = lambda f: F.normalize(f.pow(2).mean(1).flatten(1))
+    apart = sum(F.mse_loss(attention(s), attention(r.detach())) for s, r in zip(stages, refined))
+    return ce(z, y) + ce(zt, y) + P["kd"] * T * T * kl(log(zt, T).detach(), log(z, T)) + P["attention"] * apart
+
+method = {"sla-sd": sla_sd, "frskd": frskd, "ps-kd": ps_kd, "cs-kd": cs_kd, "ddgsd": ddgsd, "byot": byot, "dks": dks, "teskd": teskd}[job["method"]]
 optimizer = torch.optim.SGD(list(W.values()), lr=job["rate"], momentum=0.9)
 losses = []
 for i, (x, x2, y) in enumerate(zip(image("pixels"), image("partners"), labels)):
@@ -138,6 +178,8 @@ const cases: { method: Method; set?: Record<string, number> }[] = [
   { method: byot },
   { method: dks },
   { method: teskd, set: { hint: 0.01 } },
+  { method: slaSd, set: { joint: 2 } },
+  { method: frskd, set: { attention: 10 } },
 ]
 
 describe.skipIf(!hasPackage('torch'))(`${steps} whole steps have the losses of PyTorch from the formula`, () => {

@@ -9,7 +9,9 @@ import { byot } from '../../../src/student/methods/byot.js'
 import { csKd } from '../../../src/student/methods/cs-kd.js'
 import { ddgsd } from '../../../src/student/methods/ddgsd.js'
 import { dks } from '../../../src/student/methods/dks.js'
+import { frskd } from '../../../src/student/methods/frskd.js'
 import { psKd } from '../../../src/student/methods/ps-kd.js'
+import { slaSd } from '../../../src/student/methods/sla-sd.js'
 import { teskd } from '../../../src/student/methods/teskd.js'
 import { kl, logSoftmax, softmax } from './formulas.js'
 
@@ -44,6 +46,9 @@ const branch = (...outputs: tf.Tensor[]) =>
   ({ apply: () => (outputs.length > 1 ? outputs : outputs[0]) }) as unknown as LayersModel
 /** A stage of one pixel, so that pooling is the identity. */
 const stage = (features: tf.Tensor2D) => tf.expandDims(tf.expandDims(features, 1), 1) as tf.Tensor4D
+
+/** A stage of F pixels with two channels. */
+const map = (features: tf.Tensor2D) => tf.reshape(features, [-1, F, 1, 2]) as tf.Tensor4D
 
 const cases: Case[] = [
   {
@@ -148,6 +153,51 @@ const cases: Case[] = [
       return mean((i) => 0.2 * hard(i) + 0.8 * T * T * (soft(z1![i]!, i) + soft(z2![i]!, i))) + 0.05 * hint
     },
     constant: ['f'],
+  },
+  {
+    method: { ...slaSd, parameters: { temperature: 1, joint: 0.5 } },
+    // What the student says of the images as they are, and the second classifier of each rotation.
+    widths: { z: C, j0: 4 * C, j1: 4 * C, j2: 4 * C, j3: 4 * C },
+    temperatures: [1, 3],
+    inputs: ({ z, j0, j1, j2, j3 }) => ({
+      input: tf.zeros([B + PADDING, 1, 1, 1]),
+      run: () => ({ logits: tf.concat([z!, z!, z!, z!], 0), features: z!, stages: [] }),
+      attached: { branches: [branch(tf.concat([j0!, j1!, j2!, j3!], 0))], memory: [] },
+    }),
+    formula(given, T, fixed = given) {
+      const names = ['j0', 'j1', 'j2', 'j3']
+      return mean((i) => {
+        const z = given.z![i]!
+        const together = z.map((_, c) => sum(names.map((name, j) => fixed[name]![i]![j * C + c]!)) / 4)
+        const joint = names.map((name, j) =>
+          labels[i]! < 0 ? 0 : -logSoftmax(given[name]![i]!, 1)[j * C + labels[i]!]!,
+        )
+        return ce(z, i) + (0.5 * sum(joint)) / 4 + T * T * kl(logSoftmax(together, T), logSoftmax(z, T))
+      })
+    },
+    constant: [],
+  },
+  {
+    method: { ...frskd, parameters: { temperature: 4, kd: 0.7, attention: 20 } },
+    widths: { z: C, f: 2 * F, zt: C, ft: 2 * F },
+    temperatures: [1, 4],
+    inputs: ({ z, f, zt, ft }) => ({
+      student: { logits: z!, features: z!, stages: [map(f!)] },
+      attached: { branches: [branch(zt!, map(ft!))], memory: [] },
+    }),
+    formula({ z, f, zt, ft }, T, fixed = { zt: zt!, ft: ft! }) {
+      const attention = (x: number[]) => {
+        const a = Array.from({ length: F }, (_, i) => (x[2 * i]! ** 2 + x[2 * i + 1]! ** 2) / 2)
+        return a.map((v) => v / Math.sqrt(sum(a.map((w) => w * w))))
+      }
+      return mean((i) => {
+        const [own, other] = [attention(f![i]!), attention(fixed.ft![i]!)]
+        const apart = sum(own.map((v, p) => (v - other[p]!) ** 2)) / F
+        const soft = kl(logSoftmax(fixed.zt![i]!, T), logSoftmax(z![i]!, T))
+        return ce(z![i]!, i) + ce(zt![i]!, i) + 0.7 * T * T * soft + 20 * apart
+      })
+    },
+    constant: ['ft'],
   },
 ]
 
