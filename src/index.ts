@@ -71,3 +71,5 @@ export {
   type RerunOptions,
   rerunTeacher,
 } from './teacher/index.js'
+export { serveViewer, type Viewer, type ViewerOptions } from './viewer/serve-viewer.js'
+export { type WritePageOptions, type WrittenPage, writePage } from './viewer/write-page.js'

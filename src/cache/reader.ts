@@ -62,6 +62,8 @@ export interface ChunkOptions {
   verify?: boolean
   /** hand out arrays that are the reader's again once the next chunk is asked for: twice as fast or more, where a chunk is only looked at */
   reuse?: boolean
+  /** false: the inputs that are stored beside the targets are left unread, and `columns.input` is not there */
+  inputs?: boolean
   signal?: AbortSignal
 }
 
@@ -90,6 +92,9 @@ export interface Targets {
 
 /** Chunks that are read while one is used: two keep the disk busy. */
 const AHEAD = 2
+
+/** The column of stored inputs. */
+const INPUT = 'input'
 
 /** Rows read at once by `row`; more only wait for the disk in another place. */
 const ROWS_IN_FLIGHT = 8
@@ -162,18 +167,20 @@ class OpenTargets implements Targets {
   }
 
   async *chunks(options: ChunkOptions = {}): AsyncGenerator<Chunk> {
-    const { from = 0, to = this.rows, signal } = options
-    const { rows = rowsIn(BATCH_BYTES, this.manifest) } = options
+    const { from = 0, to = this.rows, inputs = true, signal } = options
+    const { rows = rowsIn(BATCH_BYTES, inputs ? this.manifest : { ...this.manifest, inputs: null }) } = options
     if (!isIndex(from) || !isIndex(to) || to > this.rows) throw this.outside(`rows ${from} to ${to}`)
     if (!isIndex(rows) || rows === 0) throw new DecantError(`chunks: expected at least 1 row per chunk, found ${rows}`)
     const verified = options.verify ? { shards: new Map<number, Promise<void>>(), to } : undefined
-    const spare = options.reuse ? Array.from({ length: AHEAD + 1 }, () => this.allocate(Math.min(rows, to - from))) : []
+    const spare = options.reuse
+      ? Array.from({ length: AHEAD + 1 }, () => this.allocate(Math.min(rows, to - from), inputs))
+      : []
     const ahead: Promise<Chunk>[] = []
     let first = from
     const readOn = () => {
       while (ahead.length < AHEAD && first < to) {
         const arrays = spare.shift()
-        const chunk = this.read(first, Math.min(to, first + rows), { verified, signal, arrays })
+        const chunk = this.read(first, Math.min(to, first + rows), { verified, signal, arrays, inputs })
         if (arrays) spare.push(arrays) // its turn comes again when those before it have been used
         chunk.catch(() => {}) // thrown where it is awaited; the consumer may have left by then
         ahead.push(chunk)
@@ -216,9 +223,10 @@ class OpenTargets implements Targets {
   private async read(
     from: number,
     to: number,
-    options: { verified?: Verified; signal?: AbortSignal; arrays?: Arrays } = {},
+    options: { verified?: Verified; signal?: AbortSignal; arrays?: Arrays; inputs?: boolean } = {},
   ): Promise<Chunk> {
-    const { labels, columns } = options.arrays ? this.shorten(options.arrays, to - from) : this.allocate(to - from)
+    const { arrays, inputs = true } = options
+    const { labels, columns } = arrays ? this.shorten(arrays, to - from) : this.allocate(to - from, inputs)
     const ids: IdColumn[] = []
     for (let row = from, shard = this.shardOf(from); row < to; shard++) {
       const start = this.starts[shard]!
@@ -238,7 +246,8 @@ class OpenTargets implements Targets {
       row = end
     }
     const named = Object.fromEntries(this.columns.map(({ name }, i) => [name, columns[i]!]))
-    return new ReadChunk(from, labels, concatIds(ids), named, this.manifest, options.arrays)
+    if (!inputs) delete named[INPUT]
+    return new ReadChunk(from, labels, concatIds(ids), named, this.manifest, arrays)
   }
 
   /** Once a shard, however many chunks of it are read at once. */
@@ -265,9 +274,14 @@ class OpenTargets implements Targets {
     }
   }
 
-  private allocate(rows: number): Arrays {
+  private allocate(rows: number, inputs: boolean): Arrays {
+    // a column without room is one that is not read
+    const room = ({ name }: Column) => (inputs || name !== INPUT ? rows : 0)
     try {
-      return { labels: new Int32Array(rows), columns: this.columns.map((column) => allocateColumn(column, rows)) }
+      return {
+        labels: new Int32Array(rows),
+        columns: this.columns.map((column) => allocateColumn(column, room(column))),
+      }
     } catch (error) {
       const gigabytes = (rows * columnBytes(this.columns)) / 1e9
       throw new DecantError(`${this.dir}: ${rows} rows need ${gigabytes.toFixed(1)} GB at once: read them in chunks`, {

@@ -48,20 +48,21 @@ export class ShardFile {
     return checkHash(this.path, this.file, { sha256, signal })
   }
 
-  /** Rows [from, to) of the shard into `labels` [to - from] and `columns`, behind id and label; gives their ids. */
+  /** Rows [from, to) of the shard into `labels` [to - from] and `columns`, behind id and label, those without room aside; gives their ids. */
   async read(options: { from: number; to: number; labels: Int32Array; columns: Stored[] }): Promise<IdColumn[]> {
     const { from, to, labels, columns } = options
     const ids: IdColumn[] = []
-    this.expect(from, to)
+    if (columns.every(({ length }) => length > 0)) this.expect(from, to)
     for await (const { batch, first, last, at } of this.parts(from, to)) {
       const end = at + last - first
       const [column] = await checked(this.path, () =>
         Promise.all([
           this.readIds(batch, first, last),
           this.readLabels(batch, first, labels.subarray(at, end)),
-          ...columns.map((values, column) => {
+          ...columns.map(async (values, column) => {
+            if (values.length === 0) return
             const { width } = this.shape.columns[column]!
-            return this.readColumn(batch, { column, first, into: values.subarray(at * width, end * width) })
+            await this.readColumn(batch, { column, first, into: values.subarray(at * width, end * width) })
           }),
         ]),
       )

@@ -1,17 +1,17 @@
-import { type Chunk, codecOf, type Targets, targetColumns } from '../cache/index.js'
+import { bytesPerRow, type Chunk, codecOf, type Targets, targetColumns } from '../cache/index.js'
 // not from its index, which loads tfjs
 import { createTally, type Tally } from '../student/tally.js'
 import { type Overview, TEMPERATURES } from './api.js'
 import { pickRows, readStretches } from './pick-rows.js'
 import { readTeacher } from './teacher-rows.js'
 
-/** Exponentials that are computed for an answer: about a second. */
+/** Exponentials that take a second, about. */
 const EXPONENTIALS = 3e7
 /** Bytes read for it, where not all rows are. */
 const BYTES = 64 * 2 ** 20
 
-/** What a dataset says as a whole, of as many of its rows as `pickRows` finds for the effort. */
-export async function summarize(targets: Targets, signal: AbortSignal): Promise<Overview> {
+/** What a dataset says as a whole, of as many of its rows as `pickRows` finds for the effort, in seconds, about. */
+export async function summarize(targets: Targets, signal: AbortSignal, seconds = 1): Promise<Overview> {
   const { classes, manifest } = targets
   const { positions = 1 } = manifest
   const bucketed = codecOf(manifest.codec).kind === 'bucketed'
@@ -20,11 +20,12 @@ export async function summarize(targets: Targets, signal: AbortSignal): Promise<
   const predictions = new Array<number>(classes).fill(0)
   const softness = TEMPERATURES.map((temperature) => ({ temperature, entropy: 0, top: 0, tail: 0 }))
   const values = valuesOf(targets)
-  const most = Math.max(16, Math.floor(Math.min(EXPONENTIALS / 2 / positions / classes, BYTES / bytesOf(targets))))
+  const effort = (seconds * EXPONENTIALS) / 2
+  const most = Math.max(16, Math.floor(Math.min(effort / positions / classes, BYTES / bytesOf(targets))))
   const picked = pickRows(targets.rows, most)
   const rows = picked.reduce((sum, { from, to }) => sum + to - from, 0)
   // Softening costs so much more that it may have to do with fewer.
-  const every = Math.ceil((rows * positions * values * TEMPERATURES.length) / (EXPONENTIALS / 2))
+  const every = Math.ceil((rows * positions * values * TEMPERATURES.length) / effort)
 
   let [count, softened, labelled] = [0, 0, 0]
   for await (const chunk of readStretches(targets, picked, signal)) {
@@ -102,7 +103,6 @@ export function valuesOf({ manifest }: Targets): number {
     .width
 }
 
-/** Bytes of a row on disk, about. */
-export function bytesOf({ manifest, rows }: Targets): number {
-  return Math.max(1, manifest.shards.reduce((sum, { bytes }) => sum + bytes, 0) / Math.max(1, rows))
-}
+/** Bytes of a row on disk, about; stored inputs are only read of rows that are shown. */
+export const bytesOf = ({ manifest }: Targets, { inputs = false } = {}): number =>
+  bytesPerRow({ ...manifest, ...(!inputs && { inputs: null }) })

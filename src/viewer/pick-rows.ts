@@ -36,7 +36,7 @@ export async function* readStretches(
   signal: AbortSignal,
 ): AsyncGenerator<Chunk> {
   if (stretches.length === 1) {
-    for await (const chunk of targets.chunks({ ...stretches[0]!, reuse: true, signal })) {
+    for await (const chunk of targets.chunks({ ...stretches[0]!, reuse: true, inputs: false, signal })) {
       yield chunk
       await turn()
       signal.throwIfAborted()
@@ -58,6 +58,6 @@ export async function* readStretches(
 
 async function readAll(targets: Targets, stretch: Stretch, signal: AbortSignal): Promise<Chunk[]> {
   const chunks: Chunk[] = []
-  for await (const chunk of targets.chunks({ ...stretch, signal })) chunks.push(chunk)
+  for await (const chunk of targets.chunks({ ...stretch, inputs: false, signal })) chunks.push(chunk)
   return chunks
 }

@@ -6,6 +6,8 @@ import { createApply, faultOf, openViews } from '../source/views/index.js'
 /** What the teacher was shown, at random: unlike in training, rows come in no order and only a few of them. */
 export interface RowInputs {
   input: StoredInputs
+  /** in the dataset itself */
+  stored: boolean
   /** Inputs of some rows of a chunk, by their number in it; null where a row's sample is not found. */
   read(chunk: Chunk, rows: number[]): Promise<(Inputs | null)[]>
 }
@@ -17,11 +19,14 @@ export const isPicture = ({ input: { kind, shape } }: RowInputs): boolean =>
 /** Rows of a source that are looked through for an id that is not where it should be. */
 const LOOKED_AT = 512
 
-/** The inputs that lie beside the targets. */
-export function storedRowInputs(input: StoredInputs): RowInputs {
+/** The inputs that lie beside the targets: those that came with the chunk, or read of these rows alone. */
+export function storedRowInputs(targets: Targets, input: StoredInputs): RowInputs {
   const width = input.shape.reduce((all, n) => all * n, 1)
-  const of = (chunk: Chunk, i: number) => chunk.columns.input!.slice(i * width, (i + 1) * width) as Inputs
-  return { input, read: async (chunk, rows) => rows.map((i) => of(chunk, i)) }
+  const readOne = async ({ first, columns }: Chunk, i: number) =>
+    (columns.input
+      ? columns.input.slice(i * width, (i + 1) * width)
+      : (await targets.row(first + i)).columns.input!) as Inputs
+  return { input, stored: true, read: (chunk, rows) => Promise.all(rows.map((i) => readOne(chunk, i))) }
 }
 
 /**
@@ -81,6 +86,7 @@ export function sourceRowInputs(targets: Targets, source: Source): RowInputs {
 
   return {
     input: { kind, shape },
+    stored: false,
     async read(chunk, rows) {
       const ids = rows.map((i) => chunk.idAt(i))
       const places = rows.map((i, n) => guess(chunk.first + i, ids[n]!))

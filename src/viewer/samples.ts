@@ -32,21 +32,24 @@ export interface SampleSources {
 
 /** The rows that a query asks for, in their order. Without a filter no more are read than are asked for. */
 export async function findSamples(sources: SampleSources, query: SampleQuery, signal: AbortSignal): Promise<Samples> {
-  const { targets, inputs } = sources
+  const { targets, inputs, student } = sources
   const { from = 0, limit = DEFAULT_LIMIT, label, predicted, only } = query
-  if (only === 'disagree' && !sources.student) throw new DecantError('there is no student here that could disagree')
+  if (only === 'disagree' && !student) throw new DecantError('there is no student here that could disagree')
   const began = performance.now()
   const all = label === undefined && predicted === undefined && only === undefined
-  const perRow = bytesOf(targets)
+  // Stored inputs may be a thousand times as large as the targets: they are read in one go only where nearly all are looked at.
+  const withInputs =
+    inputs?.stored === true && (only === 'disagree' || (all && (student !== null || !isPicture(inputs))))
+  const perRow = bytesOf(targets, { inputs: withInputs })
   const most = all ? limit : Math.min(MAX_SCANNED, Math.max(limit, Math.floor(MAX_BYTES / perRow)))
   const rows = all ? limit : Math.max(1, Math.min(CHUNK_ROWS, Math.floor(CHUNK_BYTES / perRow)))
   const to = Math.min(targets.rows, from + most)
   const samples: SampleHead[] = []
   let next = Math.min(from, to)
-  for await (const chunk of targets.chunks({ from: next, to, rows, signal })) {
+  for await (const chunk of targets.chunks({ from: next, to, rows, inputs: withInputs, signal })) {
     const heads = await readHeads(sources, { chunk, query, most: limit - samples.length })
     const own = heads.map(({ row }) => row - chunk.first)
-    const shown = (await inputs?.read(chunk, own)) ?? []
+    const shown = inputs && !isPicture(inputs) ? await inputs.read(chunk, own) : []
     heads.forEach((head, i) => {
       head.preview = preview(shown[i] ?? null, sources)
     })

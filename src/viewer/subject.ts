@@ -152,7 +152,8 @@ async function openRowInputs(options: {
   const { targets, place, source: uri, onNote } = options
   const { manifest } = targets
   if (uri === false) return null
-  if (uri === undefined && manifest.inputs) return { rows: storedRowInputs(manifest.inputs), close: async () => {} }
+  if (uri === undefined && manifest.inputs)
+    return { rows: storedRowInputs(targets, manifest.inputs), close: async () => {} }
   // A manifest that comes from elsewhere must not say which files of this machine are opened.
   if (uri === undefined && isRemote(place)) {
     onNote(`the samples of ${formatPlace(parsePlace(place))} are not stored in it: say with --source where they are`)

@@ -35,7 +35,7 @@ export async function writeDataset(
   dir: string,
   changes: Partial<Plan> & { rows: number } & Partial<Omit<Rows, 'rows'>>,
 ) {
-  const { rows, columns, labels, ids, logits, ...rest } = changes
+  const { rows, columns, labels, ids, logits, skipped, ...rest } = changes
   const index = rowsOf(rows)
   const plan = makePlan({
     rows,
@@ -53,6 +53,7 @@ export async function writeDataset(
     ids: ids ?? idColumn(index.map((row) => `row-${row}`)),
     labels: labels ?? Int32Array.from(index, labelOf),
     logits: logits ?? Float32Array.from(index.flatMap(logitsOf)),
+    ...(skipped && { skipped }),
     columns: columns ?? (plan.inputs ? { input: Uint8Array.from(index.flatMap((row) => [...pixelsOf(row)])) } : {}),
   })
   await writer.endShard()
