@@ -20,11 +20,11 @@ const arrows: Record<string, string[]> = {
 const anyone = ['errors', 'random', 'thread', 'version']
 
 const src = resolve(import.meta.dirname, '../src')
-const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
+const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => /\.tsx?$/.test(file))
 const folderOf = (path: string) =>
   relative(src, path)
     .split('/')[0]!
-    .replace(/\.[jt]s$/, '')
+    .replace(/\.[jt]sx?$/, '')
 
 describe('imports run one way', () => {
   it.each(files.filter((file) => file.includes('/')))('%s', (file) => {

@@ -40,9 +40,11 @@ export async function openFixture(
   options: BrowserContextOptions & {
     hash?: string
     answer?: (path: string) => { status: number; body: string } | undefined
+    /** the text of an event stream */
+    stream?: (path: string) => string | undefined
   } = {},
 ): Promise<Opened> {
-  const { hash = '', answer, ...context } = options
+  const { hash = '', answer, stream, ...context } = options
   bundle ??= readBundle()
   const files = await bundle
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, ...context })
@@ -57,6 +59,8 @@ export async function openFixture(
     opened.asked.push(path)
     const instead = answer?.(path)
     if (instead) return route.fulfill({ contentType: 'application/json', ...instead })
+    const events = stream?.(path)
+    if (events !== undefined) return route.fulfill({ contentType: 'text/event-stream', body: events })
     const picture = /^\/api\/samples\/(\d+)\/image$/.exec(pathname)?.[1]
     if (picture) return route.fulfill({ contentType: 'image/png', body: await fixture.image(Number(picture)) })
     const found = fixture.answer(path)
