@@ -25,6 +25,13 @@ export function decodeLz4Frame(frame: Uint8Array): Uint8Array {
   return out.bytes()
 }
 
+/** Decodes a block that is known to hold `length` bytes. @throws Error: truncated, a match before the start */
+export function decodeLz4Block(block: Uint8Array, length: number): Uint8Array {
+  const out = new Output(length, length)
+  decodeBlock(block, out)
+  return out.bytes()
+}
+
 /** Blocks may refer to what came before them in the frame: all go into one output. */
 function decodeBlock(block: Uint8Array, out: Output): void {
   let at = 0

@@ -1,11 +1,12 @@
-import type { AsyncBuffer, Compressors, FileMetaData, RowGroup } from 'hyparquet'
+import type { AsyncBuffer, FileMetaData, RowGroup } from 'hyparquet'
 import { FormatError } from '../errors.js'
+import { checkUnpacked, VALUE_BYTES } from './bounds.js'
 import { type Bytes, understand } from './bytes.js'
 import { classNamesOf } from './class-names.js'
+import { decodeLz4Block } from './lz4-frame.js'
+import { checkPages, placeChunks } from './parquet-pages.js'
 import { BLOCK_BYTES, type Block, type Table } from './table.js'
 
-/** A page is a megabyte by default; writers of large binary values make some of tens. One that claims more than this is not worth the memory. */
-const MAX_PAGE_BYTES = 2 ** 29
 /** A page, or a dictionary, that is worth reading for one row. */
 const SMALL_BYTES = 2 ** 21
 /** Where pages are large, or unknown, each part of a row group reads all of it: only larger groups than this are cut. */
@@ -19,32 +20,41 @@ const MAX_FOOTER_BYTES = 2 ** 28
  */
 export async function openParquet(bytes: Bytes): Promise<Table> {
   const { path } = bytes
-  const { parquetMetadataAsync, parquetScan } = await import('hyparquet')
-  const compressors = await guarded()
-  const file: AsyncBuffer = {
+  const { parquetMetadataAsync, parquetScan, parquetSchema } = await import('hyparquet')
+  const { compressors } = await import('hyparquet-compressors')
+  const fileOf = (look: (bytes: Uint8Array, start: number) => void): AsyncBuffer => ({
     byteLength: bytes.size,
-    slice: async (start, end = bytes.size) => (await bytes.read(start, end - start)).buffer as ArrayBuffer,
-  }
+    async slice(start, end = bytes.size) {
+      const data = await bytes.read(start, end - start)
+      look(data, start)
+      return data.buffer as ArrayBuffer
+    },
+  })
+  const file = fileOf(() => {})
   const unreadable = `${path}: not a readable Parquet file`
   const metadata = await understand(unreadable, async () => {
     await checkFooter(bytes)
     return parquetMetadataAsync(file, { geoparquet: false })
   })
-  checkGroups(bytes, metadata)
-
-  const columns = topColumns(metadata)
-  const small = await understand(unreadable, () => hasSmallPages(file, metadata))
-  const { starts, bytes: sizes } = cutGroups(metadata, small ? BLOCK_BYTES : MAX_GROUP_BYTES)
+  const { columns, chunks, starts, sizes, small } = await understand(unreadable, async () => {
+    checkGroups(bytes, metadata)
+    const schema = parquetSchema(metadata)
+    const small = await hasSmallPages(file, metadata)
+    const { starts, bytes: sizes } = cutGroups(metadata, small ? BLOCK_BYTES : MAX_GROUP_BYTES)
+    const columns = schema.children.map(({ element }) => element.name)
+    return { columns, chunks: placeChunks(path, metadata, schema), starts, sizes, small }
+  })
   const metadataOf = (key: string) => metadata.key_value_metadata?.find((entry) => entry.key === key)?.value
   const names = classNamesOf(metadataOf('huggingface'))
   const readRange = async ({ from, to, wanted }: { from: number; to: number; wanted: string[] }): Promise<Block> => {
+    const check = checkPages(chunks, { ...compressors, LZ4_RAW: decodeLz4Block })
     const scan = await parquetScan({
-      file,
+      file: fileOf(check.look),
       metadata,
       columns: wanted,
       rowStart: from,
       rowEnd: to,
-      compressors,
+      compressors: check.compressors,
       utf8: false,
     })
     const cells = await Promise.all(wanted.map((column) => scan.readColumn({ column, rowStart: from, rowEnd: to })))
@@ -107,9 +117,19 @@ function checkGroups({ path, size }: Bytes, { row_groups, num_rows }: FileMetaDa
         throw new FormatError(
           `${path}: row group ${i}, column '${name}': ${meta_data.total_compressed_size} bytes at ${from}, the file has ${size}`,
         )
+      const [values, unpacked] = [Number(meta_data.num_values), Number(meta_data.total_uncompressed_size)]
+      if (!(values >= Number(group.num_rows)))
+        throw new FormatError(
+          `${path}: row group ${i}, column '${name}': ${values} values, expected at least one for each of ${group.num_rows} rows`,
+        )
+      checkUnpacked(`${path}: row group ${i}, column '${name}'`, {
+        unpacked: Math.max(0, unpacked, VALUE_BYTES * values),
+        packed: Number(meta_data.total_compressed_size),
+      })
     }
   }
   if (rows !== num_rows) throw new FormatError(`${path}: ${num_rows} rows by the footer, the row groups have ${rows}`)
+  checkUnpacked(`${path}: ${rows} rows`, { unpacked: VALUE_BYTES * Number(rows), packed: size })
 }
 
 /** Bytes of the row group's columns, decompressed. */
@@ -149,30 +169,4 @@ function cutGroups({ row_groups }: FileMetaData, most: number): { starts: number
     first += rows
   }
   return { starts: [...starts, first], bytes }
-}
-
-function topColumns({ schema }: FileMetaData): string[] {
-  const names: string[] = []
-  let at = 1
-  const skip = (): void => {
-    const element = schema[at++]
-    for (let child = 0; child < (element?.num_children ?? 0) && at < schema.length; child++) skip()
-  }
-  while (at < schema.length) {
-    names.push(schema[at]!.name)
-    skip()
-  }
-  return names
-}
-
-async function guarded(): Promise<Compressors> {
-  const { compressors } = await import('hyparquet-compressors')
-  const guard =
-    (decompress: NonNullable<Compressors['ZSTD']>) =>
-    (input: Uint8Array, length: number): Uint8Array => {
-      if (!(length >= 0 && length <= MAX_PAGE_BYTES))
-        throw new Error(`a page of ${length} bytes, at most ${MAX_PAGE_BYTES} are allowed`)
-      return decompress(input, length)
-    }
-  return Object.fromEntries(Object.entries(compressors).map(([name, decompress]) => [name, guard(decompress)]))
 }

@@ -9,6 +9,7 @@ import { parseNpyHeader } from '../../src/source/npy.js'
 import type { OpenOptions } from '../../src/source/source.js'
 import { npy, tar, zip } from './files-of-rows.js'
 import { pattern, plain, temporaryFolder } from './fixtures.js'
+import { parquet } from './parquet-file.js'
 
 /** The bytes cut short, or with some bits flipped. */
 const damaged = (bytes: Buffer) =>
@@ -74,6 +75,10 @@ describe('a damaged file gives values or an error that names it', () => {
         ] as const,
     ).flat()
     await survives('a.tar', tar(Object.fromEntries(samples)), { options: {}, runs: 200 })
+  })
+  test('Parquet', () => {
+    const page = Buffer.from([2, 0, 0, 0, 6, 1, 7, 0, 0, 0, 8, 0, 0, 0, 9, 0, 0, 0]) // a run of three levels; 7, 8, 9
+    return survives('a.parquet', parquet([{ data: page, values: 3 }]), { options: { input: 'x' }, runs: 80 })
   })
   test('CSV', () =>
     survives('a.csv', Buffer.from('x,y,t\n1,2,"a ""b"", c"\n3,4,"d\ne"\n5,6,f\n'), {

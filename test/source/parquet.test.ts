@@ -1,0 +1,114 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { openTable } from '../../src/source/open-table.js'
+import { checkRuns, sumDeltas } from '../../src/source/parquet-runs.js'
+import { temporaryFolder } from './fixtures.js'
+import { type HostilePage, parquet, varint } from './parquet-file.js'
+
+async function read(file: Buffer): Promise<unknown[]> {
+  const path = join(await temporaryFolder(), 'a.parquet')
+  await writeFile(path, file)
+  const table = await openTable(path, 'parquet', [])
+  const rows: unknown[] = []
+  for (let block = 0; block + 1 < table.starts.length; block++)
+    rows.push(...Array.from((await table.block(block, ['x'])).columns[0]!))
+  return rows
+}
+
+/** Levels of version 1: a run of `count` ones, then values. */
+const levels = (count: number, values: Uint8Array = Buffer.alloc(0)) => {
+  const run = Buffer.from([...varint(BigInt(count) * 2n), 1])
+  const length = Buffer.alloc(4)
+  length.writeUInt32LE(run.length)
+  return Buffer.concat([length, run, values])
+}
+const ints = (...values: number[]) => Buffer.from(Int32Array.from(values).buffer)
+
+test('pages without compression are read, with and without a dictionary', async () => {
+  expect(await read(parquet([{ data: levels(3, ints(7, 8, 9)), values: 3 }]))).toEqual([7, 8, 9])
+  const pages: HostilePage[] = [
+    { data: ints(5, 6), values: 2, dictionary: true },
+    { data: levels(3, Buffer.from([1, 3, 0b010])), values: 3, encoding: 8 },
+  ]
+  expect(await read(parquet(pages))).toEqual([5, 6, 5])
+})
+
+describe('a page that claims more than it can hold is refused', () => {
+  const page = { data: levels(3, ints(7, 8, 9)), values: 3 }
+  test.each([
+    ['a run of levels', [{ ...page, data: levels(2 ** 30, ints(7)) }], {}, /a run of 1073741824 in a page of 3 values/],
+    [
+      'a run of indices',
+      [
+        { data: ints(5), values: 1, dictionary: true },
+        { data: levels(3, Buffer.from([1, ...varint(2n ** 31n), 0])), values: 3, encoding: 8 },
+      ],
+      {},
+      /a run of 1073741824 in a page of 3 values/,
+    ],
+    [
+      'values of a page',
+      [{ ...page, values: 2 ** 30 }],
+      { rows: 3n },
+      /column 'x': \d+ bytes that unpack to 8589934592/,
+    ],
+    ['values of a column', [page], { values: 2n ** 40n }, /bytes that unpack to 8796093022208, at most 268435456/],
+    ['rows', [page], { rows: 2n ** 30n, values: 3n }, /3 values, expected at least one for each of 1073741824 rows/],
+    ['bytes of a column', [page], { unpacked: 2n ** 40n }, /bytes that unpack to 1099511627776/],
+    [
+      'bytes of a page',
+      [{ ...page, unpacked: 2 ** 30 }],
+      { codec: 6 },
+      /a page of 1073741824 bytes, at most 536870912/,
+    ],
+    [
+      'bytes of all pages',
+      Array.from({ length: 3 }, () => ({ ...page, unpacked: 2 ** 27 })),
+      { codec: 6 },
+      /unpack to 402653184/,
+    ],
+    [
+      'values of a dictionary',
+      [{ data: ints(5), values: 2 ** 20, dictionary: true }, page],
+      {},
+      /a dictionary of 1048576 values in 4 bytes/,
+    ],
+    [
+      'beginnings that are repeated',
+      [{ data: Buffer.from([...deltas(2 ** 29, 4), ...deltas(0, 4)]), values: 4, encoding: 7 }],
+      { type: 6, optional: false },
+      /a page: \d+ bytes that unpack to 2147483648/,
+    ],
+  ] as [string, HostilePage[], Parameters<typeof parquet>[1], RegExp][])('%s', async (_, pages, claims, message) => {
+    await expect(read(parquet(pages, claims))).rejects.toThrow(message)
+  })
+})
+
+/** DELTA_BINARY_PACKED of one value again and again: blocks of 128, four miniblocks, deltas of no bits. */
+function deltas(value: number, count: number): number[] {
+  const [zigzag, zero] = [varint(BigInt(value) * 2n), [0]]
+  return [...varint(128n), 4, count, ...zigzag, ...zero, 0, 0, 0, 0]
+}
+
+test('lengths are added up as they are packed', () => {
+  expect(sumDeltas(Uint8Array.from(deltas(5, 100)), 0, 100)).toEqual({ sum: 500, end: deltas(5, 100).length })
+  // 1, then + 2, + 3 …: min delta 2, residuals 0 and 1 of one bit
+  const packed = [...varint(8n), 1, 9, 2, 4, 1, 0b10101010]
+  expect(sumDeltas(Uint8Array.from(packed), 0, 5)).toEqual({ sum: 1 + 3 + 6 + 8 + 11, end: packed.length })
+})
+
+test('runs of any bytes are walked to their end or refused', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 60 }), fc.nat(40), fc.nat(1000), (bytes, width, values) => {
+      try {
+        checkRuns(bytes, { from: 0, to: bytes.length, width, values })
+        sumDeltas(bytes, 0, values)
+      } catch (error) {
+        expect(error).toBeInstanceOf(Error)
+        expect(error).not.toBeInstanceOf(RangeError)
+      }
+    }),
+  )
+})
