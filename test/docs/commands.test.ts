@@ -1,0 +1,22 @@
+import { readdirSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { parses } from '../cli/command-lines.js'
+import { commandsOf } from '../helpers/markdown.js'
+
+const documents = [
+  'README.md',
+  ...readdirSync('docs')
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+]
+
+describe.each(documents)('%s', (path) => {
+  const commands = commandsOf(path)
+  it.runIf(commands.length > 0)('calls decant only in ways that it takes', () => {
+    for (const line of commands) expect(() => parses(line), line).not.toThrow()
+  })
+})
+
+it('finds the commands of a document', () => {
+  expect(commandsOf('README.md').length).toBeGreaterThan(5)
+})
