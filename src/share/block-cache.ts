@@ -48,7 +48,8 @@ const DEFAULT_BYTES = 10e9
 const LINE = /^(\d{1,10}) ([0-9a-f]{64})$/gm
 const NAME = /^([0-9a-f]{64})\.(data|index)$/
 
-export function openBlockCache({ dir = defaultDir(), bytes }: CacheOptions = {}): BlockCache {
+export function openBlockCache({ dir: root = defaultDir(), bytes }: CacheOptions = {}): BlockCache {
+  const dir = join(root, 'blocks')
   const entries = new Map<string, Entry>()
   let limit: Promise<number> | undefined
   let unchecked = Number.POSITIVE_INFINITY // bytes written since the limit was looked at; at first anything may lie there
@@ -224,7 +225,7 @@ async function limitOf(dir: string, given: number | undefined): Promise<number> 
 
 function defaultDir(): string {
   const { DECANT_CACHE_DIR: own, XDG_CACHE_HOME: shared } = process.env
-  return join(own || join(shared || join(homedir(), '.cache'), 'decant'), 'blocks')
+  return own || join(shared || join(homedir(), '.cache'), 'decant')
 }
 
 function cacheError(error: unknown, dir: string): unknown {

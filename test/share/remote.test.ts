@@ -1,87 +1,28 @@
+import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { describe, expect, it, onTestFinished } from 'vitest'
-import {
-  type Chunk,
-  type CodecName,
-  createTargets,
-  idColumn,
-  openTargets,
-  type Targets,
-} from '../../src/cache/index.js'
+import { describe, expect, it } from 'vitest'
+import { type CodecName, openTargets } from '../../src/cache/index.js'
 import { openBlockCache } from '../../src/share/block-cache.js'
-import { type OpenOptions, openDataset } from '../../src/share/open-dataset.js'
+import { openDataset } from '../../src/share/open-dataset.js'
 import { remoteFiles } from '../../src/share/remote-files.js'
 import { openFolderStore } from '../../src/share/stores/folder.js'
-import { CREATED, makePlan } from '../cache/datasets.js'
-import { temporaryFolder } from '../helpers/folder.js'
-import { type Served, serveDataset } from './dataset-server.js'
-
-/** A dataset of some megabytes: rows of 1000 classes, shards of several batches. */
-async function writeLarge(
-  dir: string,
-  changes: { codec?: CodecName; rows?: number; perShard?: number } = {},
-): Promise<void> {
-  const { codec = 'f32', rows = 600, perShard = 250 } = changes
-  const plan = makePlan({ codec, rows, classes: 1000, rowsPerShard: perShard, rowsPerBatch: 50 })
-  const writer = await createTargets(dir, plan)
-  for (let first = 0, shard = 0; first < rows; first += perShard, shard++) {
-    await writer.beginShard(shard)
-    const n = Math.min(perShard, rows - first)
-    await writer.append({
-      rows: n,
-      ids: idColumn(Array.from({ length: n }, (_, i) => `row-${first + i}`)),
-      labels: Int32Array.from({ length: n }, (_, i) => (i % 5 === 4 ? -1 : i % 1000)),
-      logits: Float32Array.from({ length: n * 1000 }, (_, i) => Math.sin((first * 1000 + i) * 1.7) * 9),
-    })
-    await writer.endShard()
-  }
-  await writer.finish({ created: CREATED })
-}
-
-const quick = { attempts: 3, sleep: async () => {} }
-
-async function openServed(dir: string, served: Served, options: OpenOptions = {}): Promise<Targets> {
-  return openDataset(served.url, { cache: { dir: join(dir, '..', 'cache') }, retry: quick, ...options })
-}
-
-async function serve(...args: Parameters<typeof serveDataset>): Promise<Served> {
-  const served = await serveDataset(...args)
-  onTestFinished(() => served.close())
-  return served
-}
-
-const newFolder = () => join(temporaryFolder(), 'targets')
-
-function expectSame(found: Chunk, expected: Chunk): void {
-  expect(found.ids()).toEqual(expected.ids())
-  expect(Buffer.compare(bytesOf(found.labels), bytesOf(expected.labels))).toBe(0)
-  for (const [name, values] of Object.entries(expected.columns))
-    expect(Buffer.compare(bytesOf(found.columns[name]!), bytesOf(values)), name).toBe(0)
-}
-
-const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView) => Buffer.from(buffer, byteOffset, byteLength)
-
-async function readOn(targets: Targets, options: Parameters<Targets['chunks']>[0]): Promise<Chunk[]> {
-  const chunks: Chunk[] = []
-  for await (const chunk of targets.chunks(options)) chunks.push(chunk)
-  return chunks
-}
+import { expectSame, newFolder, openServed, quick, readOn, serve, writeLarge } from './remote-datasets.js'
 
 describe.each(['f32', 'f16', 'q8', 'hybrid:16', 'topk:16', 'sampled:16'] as CodecName[])(
   'a remote dataset of codec %s',
   (codec) => {
     it('gives the rows of the local one, whatever is read in whatever order', async () => {
       const dir = newFolder()
-      await writeLarge(dir, { codec, rows: 230, perShard: 100 })
+      await writeLarge(dir, { codec, rows: 120, perShard: 50 })
       const local = await openTargets(dir)
       const cache = openBlockCache({ dir: join(dir, '..', 'cache') })
-      const range = fc.tuple(fc.nat(230), fc.nat(230)).map(([a, b]) => ({ from: Math.min(a, b), to: Math.max(a, b) }))
-      const read = fc.record({ range, rows: fc.integer({ min: 1, max: 120 }), verify: fc.boolean() })
+      const range = fc.tuple(fc.nat(120), fc.nat(120)).map(([a, b]) => ({ from: Math.min(a, b), to: Math.max(a, b) }))
+      const read = fc.record({ range, rows: fc.integer({ min: 1, max: 80 }), verify: fc.boolean() })
       await fc.assert(
         fc.asyncProperty(
           fc.array(read, { maxLength: 3 }),
-          fc.array(fc.nat(229), { maxLength: 5 }),
+          fc.array(fc.nat(119), { maxLength: 5 }),
           async (reads, rows) => {
             const remote = await openTargets(remoteFiles(openFolderStore(dir), { cache }))
             await Promise.all([
@@ -99,7 +40,7 @@ describe.each(['f32', 'f16', 'q8', 'hybrid:16', 'topk:16', 'sampled:16'] as Code
             await remote.close()
           },
         ),
-        { numRuns: 5 },
+        { numRuns: 3 },
       )
       await local.close()
     })
@@ -144,5 +85,191 @@ describe('requests', () => {
     expect(cold.length).toBeLessThanOrEqual(7)
     expect(served.sent).toBeLessThan(1.5e6)
     expect((await read()).map((line) => line.split(' ')[0])).toEqual(['HEAD', 'GET', 'HEAD'])
+  })
+})
+
+/** A dataset of two shards of 1 MB; what the local reader says of it. */
+async function makeSmall() {
+  const dir = newFolder()
+  await writeLarge(dir, { rows: 500, perShard: 250 })
+  const local = await openTargets(dir)
+  const expected = await local.load()
+  await local.close()
+  return { dir, expected, manifest: local.manifestSha256 }
+}
+
+describe('whatever a server does, there are the right rows or an error', () => {
+  it('a file that changes while it is read', async () => {
+    const { dir } = await makeSmall()
+    let changed = false
+    const served = await serve(dir, (request, _, answer) => {
+      if (request.headers.range && answer.name === 'data/00000.arrow') changed = true
+      if (!changed || request.headers.range === undefined) return false
+      answer.etag = '"another"'
+      return false
+    })
+    const targets = await openServed(dir, served)
+    await expect(targets.load()).rejects.toThrow(/00000.arrow: the file changed while it was read/)
+    await targets.close()
+  })
+
+  it('one that changes and keeps its ETag, once a row of it has been read', async () => {
+    const { dir, expected } = await makeSmall()
+    let other = false
+    const served = await serve(dir, (_, __, answer) => {
+      if (other && answer.name.startsWith('data')) answer.bytes = Buffer.from(answer.bytes.map((byte) => byte ^ 1))
+      return false
+    })
+    const cache = join(dir, '..', 'cache')
+    const targets = await openServed(dir, served)
+    expect((await targets.row(10)).logits).toEqual(expected.logits.slice(10_000, 11_000))
+    for (const name of readdirSync(join(cache, 'blocks'))) truncateSync(join(cache, 'blocks', name))
+    other = true
+    await expect(targets.row(10)).rejects.toThrow('the file changed while it was read')
+    await targets.close()
+  })
+
+  it('wrong bytes: refused by their hash, and not believed from the cache when the server is well again', async () => {
+    const { dir, expected } = await makeSmall()
+    let wrong = true
+    const served = await serve(dir, (_, __, answer) => {
+      if (wrong && answer.name === 'data/00001.arrow') {
+        answer.bytes = Buffer.from(answer.bytes)
+        answer.bytes[answer.bytes.length >> 1]! ^= 1
+      }
+      return false
+    })
+    const targets = await openServed(dir, served)
+    await expect(readOn(targets, { verify: true, rows: 100 })).rejects.toThrow(/00001.arrow: damaged or altered/)
+    await targets.close()
+    wrong = false
+    const again = await openServed(dir, served)
+    const [found] = await readOn(again, { verify: true, rows: 500 })
+    expectSame(found!, expected)
+    await again.close()
+  })
+
+  it("a length that is not the manifest's, and a shard that is not there", async () => {
+    const { dir } = await makeSmall()
+    const served = await serve(dir, (_, response, answer) => {
+      if (answer.name === 'data/00000.arrow') answer.bytes = answer.bytes.subarray(1)
+      if (answer.name === 'data/00001.arrow') response.writeHead(404).end()
+      return answer.name === 'data/00001.arrow'
+    })
+    const targets = await openServed(dir, served)
+    await expect(targets.row(0)).rejects.toThrow(/00000.arrow: expected \d+ bytes, found \d+/)
+    await expect(targets.row(499)).rejects.toThrow(/00001.arrow: listed in the manifest, but not there/)
+    await targets.close()
+  })
+
+  it('bodies that end early are gone on with; where nothing comes any more there is an error', async () => {
+    const { dir, expected } = await makeSmall()
+    let share = 0.5
+    const served = await serve(dir, (request, response, answer) => {
+      const [, from, to] = /(\d+)-(\d+)/.exec(request.headers.range ?? '') ?? []
+      if (from === undefined || !answer.name.startsWith('data')) return false
+      const length = Number(to) + 1 - Number(from)
+      response.writeHead(206, {
+        etag: answer.etag,
+        'content-length': length,
+        'content-range': `bytes ${from}-${to}/${answer.bytes.length}`,
+      })
+      const sent = length < 200_000 && share > 0 ? length : Math.floor(length * share)
+      response.write(answer.bytes.subarray(Number(from), Number(from) + sent), () => response.destroy())
+      return true
+    })
+    const targets = await openServed(dir, served)
+    const [found] = await readOn(targets, { rows: 500 })
+    expectSame(found!, expected)
+    await targets.close()
+    share = 0
+    const again = await openServed(dir, served, { cache: { dir: join(dir, '..', 'other') } })
+    await expect(again.row(0)).rejects.toThrow(/00000.arrow/)
+    await again.close()
+  })
+
+  it('most requests refused for now', async () => {
+    const { dir, expected } = await makeSmall()
+    let count = 0
+    const served = await serve(dir, (_, response) => {
+      const refuse = count++ % 3 !== 2
+      if (refuse) response.writeHead(count % 2 ? 503 : 429).end()
+      return refuse
+    })
+    const targets = await openServed(dir, served)
+    const [found] = await readOn(targets, { rows: 500, verify: true })
+    expectSame(found!, expected)
+    await targets.close()
+  })
+
+  it('a manifest that is another than the pinned one, is too long, or is not there', async () => {
+    const { dir, manifest } = await makeSmall()
+    let bytes = -1
+    const served = await serve(dir, (request, response, answer) => {
+      if (bytes < 0 || answer.name !== 'manifest.json') return false
+      if (bytes === 0) response.writeHead(404).end()
+      else
+        response
+          .writeHead(200, { 'content-length': bytes, etag: answer.etag })
+          .end(request.method === 'HEAD' ? undefined : ' ')
+      return true
+    })
+    const options = { cache: { dir: join(dir, '..', 'cache') }, retry: quick }
+    await (await openDataset(`${served.url}#sha256=${manifest}`, options)).close()
+    await expect(openDataset(`${served.url}#sha256=${'0'.repeat(64)}`, options)).rejects.toThrow(
+      `SHA-256: expected ${'0'.repeat(64)}, found ${manifest}`,
+    )
+    await expect(openDataset(`${dir}#sha256=${'0'.repeat(64)}`)).rejects.toThrow('another dataset')
+    bytes = 2 ** 40
+    await expect(openDataset(served.url, options)).rejects.toThrow('1099511627776 bytes, expected at most 268435456')
+    bytes = 0
+    await expect(openDataset(served.url, options)).rejects.toThrow(
+      'expected a soft-target dataset, found no manifest.json',
+    )
+  })
+})
+
+describe('the cache', () => {
+  it('gives the right rows, whatever was done to its files', async () => {
+    const { dir, expected } = await makeSmall()
+    const served = await serve(dir)
+    const blocks = join(dir, '..', 'cache', 'blocks')
+    const flip = (name: string) => {
+      const bytes = readFileSync(name)
+      for (let at = 5000; at < bytes.length; at += 200_000) bytes[at]! ^= 0x40
+      writeFileSync(name, bytes)
+    }
+    const damages: [kind: string, damage: (path: string) => void][] = [
+      ['data', flip],
+      ['data', (path) => truncateSync(path, 300_000)],
+      ['data', (path) => writeFileSync(path, '')],
+      ['index', (path) => writeFileSync(path, readFileSync(path, 'utf8').replaceAll(/[0-4]/g, '7'))],
+      ['index', (path) => truncateSync(path, 500)],
+      ['index', (path) => writeFileSync(path, Buffer.alloc(4096, 0xff))],
+    ]
+    for (const [kind, damage] of [['data', () => {}] as const, ...damages]) {
+      const names = readdirSync(join(dir, '..')).includes('cache') ? readdirSync(blocks) : []
+      for (const name of names.filter((name) => name.endsWith(kind))) damage(join(blocks, name))
+      const targets = await openServed(dir, served)
+      const [found] = await readOn(targets, { rows: 500 })
+      expectSame(found!, expected)
+      await targets.close()
+    }
+  })
+
+  it('holds no more than it may, however much is read through it', async () => {
+    const dir = newFolder()
+    await writeLarge(dir, { rows: 2000, perShard: 100 })
+    const served = await serve(dir)
+    const targets = await openServed(dir, served, { cache: { dir: join(dir, '..', 'cache'), bytes: 2e6 } })
+    const blocks = join(dir, '..', 'cache', 'blocks')
+    let rows = 0
+    for await (const chunk of targets.chunks({ rows: 50, verify: true })) {
+      const held = readdirSync(blocks).reduce((sum, name) => sum + statSync(join(blocks, name)).blocks * 512, 0)
+      expect(held).toBeLessThanOrEqual(2e6)
+      rows += chunk.rows
+    }
+    expect(rows).toBe(2000)
+    await targets.close()
   })
 })
