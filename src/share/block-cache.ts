@@ -161,6 +161,10 @@ export function openBlockCache({ dir: root = defaultDir(), bytes }: CacheOptions
 
   return {
     async open(key) {
+      await guarded(async () => {
+        await mkdir(dir, { recursive: true, mode: 0o700 }) // what is private there is private here
+        await makeRoom(0) // the limit may have been another
+      })
       const entry = new Entry(key)
       entries.set(key, entry)
       return entry
@@ -169,7 +173,6 @@ export function openBlockCache({ dir: root = defaultDir(), bytes }: CacheOptions
 }
 
 async function openFiles(dir: string, key: string): Promise<Files> {
-  await mkdir(dir, { recursive: true, mode: 0o700 }) // what is private there is private here
   const path = join(dir, key)
   const data = await open(`${path}.data`, constants.O_RDWR | constants.O_CREAT, 0o600)
   try {

@@ -1,7 +1,18 @@
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { expect, onTestFinished } from 'vitest'
-import { type Chunk, type CodecName, createTargets, idColumn, type Targets } from '../../src/cache/index.js'
+import {
+  type Chunk,
+  type CodecName,
+  createTargets,
+  idColumn,
+  openTargets,
+  type Targets,
+} from '../../src/cache/index.js'
+import { openBlockCache } from '../../src/share/block-cache.js'
 import { type OpenOptions, openDataset } from '../../src/share/open-dataset.js'
+import { remoteFiles } from '../../src/share/remote-files.js'
+import { openFolderStore } from '../../src/share/stores/folder.js'
 import { CREATED, makePlan } from '../cache/datasets.js'
 import { temporaryFolder } from '../helpers/folder.js'
 import { type Served, serveDataset } from './dataset-server.js'
@@ -55,4 +66,44 @@ export async function readOn(targets: Targets, options: Parameters<Targets['chun
   const chunks: Chunk[] = []
   for await (const chunk of targets.chunks(options)) chunks.push(chunk)
   return chunks
+}
+
+/** Reads ranges and rows at random, at once, of a dataset of 120 rows, its store a folder, against the local reader. */
+export async function compareReads(codec: CodecName, runs: number): Promise<void> {
+  const dir = newFolder()
+  await writeLarge(dir, { codec, rows: 120, perShard: 50 })
+  const local = await openTargets(dir)
+  const cache = openBlockCache({ dir: join(dir, '..', 'cache') })
+  const range = fc.tuple(fc.nat(120), fc.nat(120)).map(([a, b]) => ({ from: Math.min(a, b), to: Math.max(a, b) }))
+  const read = fc.record({ range, rows: fc.integer({ min: 1, max: 80 }), verify: fc.boolean() })
+  await fc.assert(
+    fc.asyncProperty(fc.array(read, { maxLength: 3 }), fc.array(fc.nat(119), { maxLength: 5 }), async (reads, rows) => {
+      const remote = await openTargets(remoteFiles(openFolderStore(dir), { cache }))
+      await Promise.all([
+        ...reads.map(async ({ range, rows, verify }) => {
+          const expected = await readOn(local, { ...range, rows })
+          const found = await readOn(remote, { ...range, rows, verify })
+          expect(found.length).toBe(expected.length)
+          found.forEach((chunk, i) => void expectSame(chunk, expected[i]!))
+        }),
+        ...rows.map(async (row) => {
+          const [found, expected] = [await remote.row(row), await local.row(row)]
+          expect({ ...found }).toEqual({ ...expected })
+        }),
+      ])
+      await remote.close()
+    }),
+    { numRuns: runs },
+  )
+  await local.close()
+}
+
+/** A dataset of two shards of 1 MB; what the local reader says of it. */
+export async function makeSmall() {
+  const dir = newFolder()
+  await writeLarge(dir, { rows: 500, perShard: 250 })
+  const local = await openTargets(dir)
+  const expected = await local.load()
+  await local.close()
+  return { dir, expected, manifest: local.manifestSha256 }
 }

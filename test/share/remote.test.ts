@@ -1,64 +1,38 @@
-import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { readdirSync, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
-import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
-import { type CodecName, openTargets } from '../../src/cache/index.js'
-import { openBlockCache } from '../../src/share/block-cache.js'
+import { describe, expect, it, test } from 'vitest'
+import type { CodecName } from '../../src/cache/index.js'
 import { openDataset } from '../../src/share/open-dataset.js'
-import { remoteFiles } from '../../src/share/remote-files.js'
-import { openFolderStore } from '../../src/share/stores/folder.js'
-import { expectSame, newFolder, openServed, quick, readOn, serve, writeLarge } from './remote-datasets.js'
+import {
+  compareReads,
+  expectSame,
+  makeSmall,
+  newFolder,
+  openServed,
+  quick,
+  readOn,
+  serve,
+  writeLarge,
+} from './remote-datasets.js'
 
-describe.each(['f32', 'f16', 'q8', 'hybrid:16', 'topk:16', 'sampled:16'] as CodecName[])(
-  'a remote dataset of codec %s',
-  (codec) => {
-    it('gives the rows of the local one, whatever is read in whatever order', async () => {
-      const dir = newFolder()
-      await writeLarge(dir, { codec, rows: 120, perShard: 50 })
-      const local = await openTargets(dir)
-      const cache = openBlockCache({ dir: join(dir, '..', 'cache') })
-      const range = fc.tuple(fc.nat(120), fc.nat(120)).map(([a, b]) => ({ from: Math.min(a, b), to: Math.max(a, b) }))
-      const read = fc.record({ range, rows: fc.integer({ min: 1, max: 80 }), verify: fc.boolean() })
-      await fc.assert(
-        fc.asyncProperty(
-          fc.array(read, { maxLength: 3 }),
-          fc.array(fc.nat(119), { maxLength: 5 }),
-          async (reads, rows) => {
-            const remote = await openTargets(remoteFiles(openFolderStore(dir), { cache }))
-            await Promise.all([
-              ...reads.map(async ({ range, rows, verify }) => {
-                const expected = await readOn(local, { ...range, rows })
-                const found = await readOn(remote, { ...range, rows, verify })
-                expect(found.length).toBe(expected.length)
-                found.forEach((chunk, i) => void expectSame(chunk, expected[i]!))
-              }),
-              ...rows.map(async (row) => {
-                const [found, expected] = [await remote.row(row), await local.row(row)]
-                expect({ ...found }).toEqual({ ...expected })
-              }),
-            ])
-            await remote.close()
-          },
-        ),
-        { numRuns: 3 },
-      )
-      await local.close()
-    })
-  },
+test.each(['f16', 'topk:16'] as CodecName[])(
+  'a remote dataset of codec %s gives the rows of the local one, whatever is read in whatever order',
+  (codec) => compareReads(codec, 3),
+  20_000,
 )
 
 describe('requests', () => {
   it('are few and large where all rows are read in order, and none is repeated', async () => {
     const dir = newFolder()
-    await writeLarge(dir, { rows: 3000, perShard: 1500 })
+    await writeLarge(dir, { rows: 1600, perShard: 1600 })
     const served = await serve(dir)
     for (const verify of [true, false]) {
       const targets = await openServed(dir, served, { cache: { dir: join(dir, '..', `cache-${verify}`) } })
       const before = { requests: served.requests.length, sent: served.sent }
       for await (const _ of targets.chunks({ verify })) void _
       await targets.close()
-      // the manifest 2; of each shard of 6 MB: its ETag, its footer, then what is in demand in pieces of 4 to 8 MiB
-      expect(served.requests.length - before.requests).toBeLessThanOrEqual(verify ? 2 + 2 * 4 : 2 + 2 * 6)
+      // the manifest 2; of the shard of 6 MB: its ETag, its footer, then what is in demand in pieces of 4 to 8 MiB
+      expect(served.requests.length - before.requests).toBeLessThanOrEqual(verify ? 2 + 4 : 2 + 6)
       expect(served.sent - before.sent).toBeLessThanOrEqual(
         targets.manifest.shards.reduce((sum, { bytes }) => sum + bytes, 0),
       )
@@ -67,12 +41,12 @@ describe('requests', () => {
 
   it('are a handful for one row, and none for what is in the cache but a look at its ETag', async () => {
     const dir = newFolder()
-    await writeLarge(dir, { rows: 2000, perShard: 2000 })
+    await writeLarge(dir, { rows: 1000, perShard: 1000 })
     const served = await serve(dir)
     const read = async () => {
       const from = served.requests.length
       const targets = await openServed(dir, served)
-      await targets.row(1234)
+      await targets.row(777)
       await targets.close()
       return served.requests.slice(from)
     }
@@ -83,20 +57,10 @@ describe('requests', () => {
       'HEAD data/00000.arrow',
     ])
     expect(cold.length).toBeLessThanOrEqual(7)
-    expect(served.sent).toBeLessThan(1.5e6)
+    expect(served.sent).toBeLessThan(1e6)
     expect((await read()).map((line) => line.split(' ')[0])).toEqual(['HEAD', 'GET', 'HEAD'])
   })
 })
-
-/** A dataset of two shards of 1 MB; what the local reader says of it. */
-async function makeSmall() {
-  const dir = newFolder()
-  await writeLarge(dir, { rows: 500, perShard: 250 })
-  const local = await openTargets(dir)
-  const expected = await local.load()
-  await local.close()
-  return { dir, expected, manifest: local.manifestSha256 }
-}
 
 describe('whatever a server does, there are the right rows or an error', () => {
   it('a file that changes while it is read', async () => {
@@ -230,46 +194,19 @@ describe('whatever a server does, there are the right rows or an error', () => {
 })
 
 describe('the cache', () => {
-  it('gives the right rows, whatever was done to its files', async () => {
-    const { dir, expected } = await makeSmall()
-    const served = await serve(dir)
-    const blocks = join(dir, '..', 'cache', 'blocks')
-    const flip = (name: string) => {
-      const bytes = readFileSync(name)
-      for (let at = 5000; at < bytes.length; at += 200_000) bytes[at]! ^= 0x40
-      writeFileSync(name, bytes)
-    }
-    const damages: [kind: string, damage: (path: string) => void][] = [
-      ['data', flip],
-      ['data', (path) => truncateSync(path, 300_000)],
-      ['data', (path) => writeFileSync(path, '')],
-      ['index', (path) => writeFileSync(path, readFileSync(path, 'utf8').replaceAll(/[0-4]/g, '7'))],
-      ['index', (path) => truncateSync(path, 500)],
-      ['index', (path) => writeFileSync(path, Buffer.alloc(4096, 0xff))],
-    ]
-    for (const [kind, damage] of [['data', () => {}] as const, ...damages]) {
-      const names = readdirSync(join(dir, '..')).includes('cache') ? readdirSync(blocks) : []
-      for (const name of names.filter((name) => name.endsWith(kind))) damage(join(blocks, name))
-      const targets = await openServed(dir, served)
-      const [found] = await readOn(targets, { rows: 500 })
-      expectSame(found!, expected)
-      await targets.close()
-    }
-  })
-
   it('holds no more than it may, however much is read through it', async () => {
     const dir = newFolder()
-    await writeLarge(dir, { rows: 2000, perShard: 100 })
+    await writeLarge(dir, { rows: 600, perShard: 50 })
     const served = await serve(dir)
-    const targets = await openServed(dir, served, { cache: { dir: join(dir, '..', 'cache'), bytes: 2e6 } })
+    const targets = await openServed(dir, served, { cache: { dir: join(dir, '..', 'cache'), bytes: 1e6 } })
     const blocks = join(dir, '..', 'cache', 'blocks')
     let rows = 0
     for await (const chunk of targets.chunks({ rows: 50, verify: true })) {
       const held = readdirSync(blocks).reduce((sum, name) => sum + statSync(join(blocks, name)).blocks * 512, 0)
-      expect(held).toBeLessThanOrEqual(2e6)
+      expect(held).toBeLessThanOrEqual(1e6)
       rows += chunk.rows
     }
-    expect(rows).toBe(2000)
+    expect(rows).toBe(600)
     await targets.close()
   })
 })
