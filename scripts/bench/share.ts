@@ -1,0 +1,152 @@
+/**
+ * Push and pull of a dataset of 1 GB to and from a folder, and pull over http on loopback, hashes checked and files synced, beside what the system
+ * has: cp (also with sync, which push and pull do), and curl of the same files from the same server. Medians of `rounds`; each transfer in a process
+ * of its own, timed from its first call on; peak memory of that process. Needs about 3 GB of disk, curl, and nginx where there is one.
+ *
+ *     npx tsx scripts/bench/share.ts [rounds]
+ */
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { createHash, randomFillSync } from 'node:crypto'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { Plan } from '../../src/cache/index.js'
+import { formatManifest, type Manifest } from '../../src/cache/manifest.js'
+import { pullTargets, pushTargets } from '../../src/share/index.js'
+import { serveFolder } from '../../test/share/file-server.js'
+
+const SHARDS = 8
+const SHARD_BYTES = 128 * 2 ** 20
+
+async function transfer(operation: string, from: string, to: string): Promise<void> {
+  const began = performance.now()
+  if (operation === 'push') await pushTargets(from, to)
+  else await pullTargets(from, { dir: to })
+  const seconds = (performance.now() - began) / 1000
+  console.log(JSON.stringify({ seconds, peakMb: process.resourceUsage().maxRSS / 1024 }))
+}
+
+/** Shards of random bytes: neither push nor pull looks into them. */
+function makeDataset(dir: string): void {
+  mkdirSync(join(dir, 'data'), { recursive: true })
+  const bytes = Buffer.alloc(SHARD_BYTES)
+  const shards = Array.from({ length: SHARDS }, (_, i) => {
+    randomFillSync(bytes)
+    const file = `data/${String(i).padStart(5, '0')}.arrow`
+    writeFileSync(join(dir, file), bytes)
+    return { file, rows: 1000, bytes: SHARD_BYTES, sha256: createHash('sha256').update(bytes).digest('hex') }
+  })
+  const rows = SHARDS * 1000
+  const plan: Plan = {
+    classes: 1000,
+    names: null,
+    codec: 'f32',
+    rowsPerShard: 1000,
+    rowsPerBatch: 1000,
+    teacher: { file: 't', sha256: '0'.repeat(64), opset: 18, output: 'logits', logits: 'logits', producer: '' },
+    source: { uri: 's', kind: 'idx', fingerprint: '0'.repeat(64), rows },
+    preprocess: null,
+    runtime: { decant: '0', onnxruntime: '0', provider: 'cpu', precision: 'f32', batch: 1 },
+    license: 'mit',
+    teacherLicense: 'mit',
+  }
+  const manifest = {
+    ...plan,
+    ...{ format: 'decant', version: 1, kind: 'logits', rows, views: 1, created: '2026-01-01T00:00:00.000Z', shards },
+    source: { ...plan.source, skipped: [] },
+  } as unknown as Manifest
+  writeFileSync(join(dir, 'manifest.json'), formatManifest(manifest))
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as { port: number }
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+async function startServer(root: string): Promise<{ url: string; name: string; stop: () => unknown }> {
+  if (spawnSync('nginx', ['-v']).status !== 0) {
+    const served = await serveFolder(root)
+    return { url: served.url, name: 'node', stop: served.close }
+  }
+  const port = await freePort()
+  const conf = `${process.getuid?.() === 0 ? 'user root;' : ''} daemon off; worker_processes 1; pid ${root}/nginx.pid; error_log ${root}/nginx.log;
+    events {} http { access_log off; sendfile on; server { listen 127.0.0.1:${port}; root ${root}; } }`
+  writeFileSync(join(root, 'nginx.conf'), conf)
+  const nginx = spawn('nginx', ['-c', join(root, 'nginx.conf')], { stdio: 'ignore' })
+  for (
+    let i = 0;
+    i < 50 && spawnSync('curl', ['-sf', `http://127.0.0.1:${port}/source/manifest.json`]).status !== 0;
+    i++
+  )
+    await wait(100)
+  return { url: `http://127.0.0.1:${port}`, name: 'nginx', stop: () => nginx.kill() }
+}
+
+if (process.argv[2] === 'child') {
+  const [operation, from, to] = process.argv.slice(3) as [string, string, string]
+  await transfer(operation, from, to)
+} else {
+  const rounds = Number(process.argv[2] ?? 3)
+  const root = mkdtempSync(join(tmpdir(), 'decant-share-'))
+  const source = join(root, 'source')
+  makeDataset(source)
+  const server = await startServer(root)
+  const own = (operation: string, from: string) => (to: string) => {
+    const args = ['--import', 'tsx', fileURLToPath(import.meta.url), 'child', operation, from, to]
+    return JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })) as { seconds: number; peakMb: number }
+  }
+  const theirs = (command: (to: string) => string) => (to: string) => {
+    const began = performance.now()
+    execFileSync('sh', ['-c', command(to)])
+    return { seconds: (performance.now() - began) / 1000, peakMb: 0 }
+  }
+  const files = `${server.url}/source/data/0000[0-${SHARDS - 1}].arrow`
+  const contenders: Record<string, (to: string) => { seconds: number; peakMb: number }> = {
+    cp: theirs((to) => `cp -r ${source} ${to}`),
+    'cp, sync': theirs((to) => `cp -r ${source} ${to} && sync ${to}/data/*`),
+    'push to a folder': own('push', source),
+    'pull from a folder': own('pull', source),
+    curl: theirs((to) => `mkdir -p ${to} && curl -s ${files} -o '${to}/#1.arrow'`),
+    'curl, sync': theirs((to) => `mkdir -p ${to} && curl -s ${files} -o '${to}/#1.arrow' && sync ${to}/*`),
+    'pull over http': own('pull', `${server.url}/source`),
+  }
+  try {
+    const results = new Map(Object.keys(contenders).map((name) => [name, [] as { seconds: number; peakMb: number }[]]))
+    for (let round = 0; round <= rounds; round++)
+      for (const [name, run] of Object.entries(contenders)) {
+        const to = join(root, 'out')
+        const result = run(to)
+        if (!/^c/.test(name)) {
+          const same = readFileSync(join(to, 'manifest.json')).equals(readFileSync(join(source, 'manifest.json')))
+          if (!same) throw new Error(`${name}: another manifest`)
+        }
+        rmSync(to, { recursive: true })
+        if (round > 0) results.get(name)!.push(result) // the first round warms the page cache
+      }
+    console.log(
+      `${cpus().length} × ${cpus()[0]!.model}, Node ${process.version}, server ${server.name}; medians of ${rounds}`,
+    )
+    const median = (name: string) =>
+      results
+        .get(name)!
+        .map(({ seconds }) => seconds)
+        .sort((a, b) => a - b)[rounds >> 1]!
+    for (const [name, runs] of results) {
+      const against = name.includes('http') ? 'curl' : 'cp'
+      const peak = Math.max(...runs.map(({ peakMb }) => peakMb))
+      const ratios = peak
+        ? `, ${(median(against) / median(name)).toFixed(2)} of ${against}'s speed, ${(median(`${against}, sync`) / median(name)).toFixed(2)} of ${against}'s with sync; peak ${Math.round(peak)} MB`
+        : ''
+      console.log(`${name.padEnd(20)} ${median(name).toFixed(2)} s${ratios}`)
+    }
+  } finally {
+    await server.stop()
+    rmSync(root, { recursive: true, force: true })
+  }
+}
