@@ -7,21 +7,40 @@
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { createHash, randomFillSync } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { build } from 'esbuild'
 import type { Plan } from '../../src/cache/index.js'
 import { formatManifest, type Manifest } from '../../src/cache/manifest.js'
-import { pullTargets, pushTargets } from '../../src/share/index.js'
 import { serveFolder } from '../../test/share/file-server.js'
 
 const SHARDS = 8
 const SHARD_BYTES = 128 * 2 ** 20
 
-async function transfer(operation: string, from: string, to: string): Promise<void> {
+const repository = fileURLToPath(new URL('../..', import.meta.url))
+
+/** JavaScript, as the package has it: tsx would compile for each process and thread. */
+async function compile(): Promise<string> {
+  const out = join(repository, 'node_modules/.cache/bench-share')
+  const sources = readdirSync(join(repository, 'src'), { recursive: true, encoding: 'utf8' })
+  const entryPoints = sources.filter((name) => name.endsWith('.ts')).map((name) => join(repository, 'src', name))
+  await build({
+    entryPoints,
+    outdir: out,
+    outbase: join(repository, 'src'),
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+  })
+  return out
+}
+
+async function transfer(compiled: string, operation: string, from: string, to: string): Promise<void> {
+  const { pullTargets, pushTargets } = await import(pathToFileURL(join(compiled, 'share/index.js')).href)
   const began = performance.now()
   if (operation === 'push') await pushTargets(from, to)
   else await pullTargets(from, { dir: to })
@@ -89,16 +108,17 @@ async function startServer(root: string): Promise<{ url: string; name: string; s
 }
 
 if (process.argv[2] === 'child') {
-  const [operation, from, to] = process.argv.slice(3) as [string, string, string]
-  await transfer(operation, from, to)
+  const [compiled, operation, from, to] = process.argv.slice(3) as [string, string, string, string]
+  await transfer(compiled, operation, from, to)
 } else {
   const rounds = Number(process.argv[2] ?? 3)
   const root = mkdtempSync(join(tmpdir(), 'decant-share-'))
   const source = join(root, 'source')
   makeDataset(source)
+  const compiled = await compile()
   const server = await startServer(root)
   const own = (operation: string, from: string) => (to: string) => {
-    const args = ['--import', 'tsx', fileURLToPath(import.meta.url), 'child', operation, from, to]
+    const args = ['--import', 'tsx', fileURLToPath(import.meta.url), 'child', compiled, operation, from, to]
     return JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })) as { seconds: number; peakMb: number }
   }
   const theirs = (command: (to: string) => string) => (to: string) => {

@@ -1,14 +1,15 @@
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
-import { diskError, hashFile, ignoreOn, writeFully } from '../cache/files.js'
+import { diskError, hashFile, ignoreOn } from '../cache/files.js'
 import { DecantError, FormatError, UnavailableError } from '../errors.js'
+import { copyHashed, writeAt } from './copy-hashed.js'
 import { readRange } from './read-range.js'
 import type { RetryOptions } from './retry.js'
 import type { Store } from './store.js'
 
 /** Bytes that are gathered before they are written. */
-const WRITE_BYTES = 2 ** 20
+const WRITE_BYTES = 2 ** 19
 
 export interface FetchOptions {
   /** negative where bytes turned out wrong and are fetched again */
@@ -81,7 +82,12 @@ async function fillPart(
     let hash = createHash('sha256')
     const transfer = { ...(signal && { signal }), ...(retry && { retry }) }
     if (from > 0) await rehash(file, from, hash, signal)
-    if (from < bytes) {
+    const local = store.pathOf?.(name)
+    if (local !== undefined) {
+      await file.truncate(from)
+      const count = report(from)
+      await copyHashed(local, file, { from, to: bytes, hash, signal, onBytes: count })
+    } else if (from < bytes) {
       const pieces = readRange(store, name, { from, to: bytes, etag }, transfer)
       const first = await pieces.next().catch((error) => {
         if (from === 0 || !(error instanceof UnavailableError)) throw error
@@ -141,36 +147,33 @@ async function append(
   },
 ): Promise<void> {
   await file.truncate(from)
-  let at = from
-  const output = {
-    writev: async (buffers: Uint8Array[]) => {
-      const { bytesWritten } = await file.writev(buffers, at)
-      at += bytesWritten
-      return { bytesWritten }
-    },
-    sync: () => file.sync(),
-    close: () => file.close(),
-  }
-  let gathered: Uint8Array[] = []
-  let bytes = 0
-  let writing: Promise<void> | undefined
+  // What the network brings is small pieces: gathered in two pieces of memory, one is filled and hashed while the other is written.
+  const pieces = [Buffer.allocUnsafeSlow(WRITE_BYTES), Buffer.allocUnsafeSlow(WRITE_BYTES)] as const
+  let [turn, filled, at]: [0 | 1, number, number] = [0, 0, from]
+  let writing = Promise.resolve()
   const write = async () => {
+    const piece = pieces[turn].subarray(0, filled)
+    hash.update(piece)
     await writing
-    writing = writeFully(output, gathered)
+    writing = writeAt(file, piece, at)
     writing.catch(() => {}) // thrown where it is awaited
-    gathered = []
-    bytes = 0
+    at += filled
+    filled = 0
+    turn = turn === 0 ? 1 : 0
   }
   try {
     for (let next = first; !next.done; next = await rest.next()) {
-      hash.update(next.value)
-      gathered.push(next.value)
-      bytes += next.value.length
+      for (let done = 0; done < next.value.length; ) {
+        const part = next.value.subarray(done, done + WRITE_BYTES - filled)
+        pieces[turn].set(part, filled)
+        filled += part.length
+        done += part.length
+        if (filled === WRITE_BYTES) await write()
+      }
       onBytes(next.value.length)
-      if (bytes >= WRITE_BYTES) await write()
     }
   } finally {
-    if (bytes > 0) await write() // what has come is kept, whatever happens next
+    if (filled > 0) await write() // what has come is kept, whatever happens next
     await writing
   }
 }

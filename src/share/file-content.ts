@@ -12,8 +12,7 @@ const PIECE = 2 ** 20
  */
 export function fileContent(path: string, { bytes, sha256 }: { bytes: number; sha256: string }): Content {
   let checked: Promise<void> | undefined
-  const wrong = (found: string) =>
-    new FormatError(`${path}: damaged or altered: expected SHA-256 ${sha256}, found ${found}; nothing wrong was sent`)
+  const wrong = (found: string) => wrongHash(path, sha256, found)
   const check = async () => {
     const found = await withFile(path, (file) => hashFile(file))
     if (found !== sha256) throw wrong(found)
@@ -21,6 +20,7 @@ export function fileContent(path: string, { bytes, sha256 }: { bytes: number; sh
   return {
     bytes,
     sha256,
+    path,
     async *read(from, to) {
       const whole = from === 0 && to === bytes
       if (!whole) {
@@ -53,6 +53,9 @@ export function fileContent(path: string, { bytes, sha256 }: { bytes: number; sh
     },
   }
 }
+
+export const wrongHash = (path: string, sha256: string, found: string): FormatError =>
+  new FormatError(`${path}: damaged or altered: expected SHA-256 ${sha256}, found ${found}; nothing wrong was sent`)
 
 /** Bytes in memory as what is to be written. */
 export function bytesContent(bytes: Uint8Array): Content {

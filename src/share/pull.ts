@@ -6,7 +6,8 @@ import { DATA, MANIFEST, SIGNATURE } from '../cache/folder.js'
 import { formatManifest, MAX_MANIFEST_BYTES, parseManifest } from '../cache/manifest.js'
 import { checkSignature } from '../cache/signature.js'
 import { DecantError, InterruptedError, MismatchError } from '../errors.js'
-import { fetchFile, isWhole, partOf } from './fetch-file.js'
+import { openCarrier } from './carrier.js'
+import { partOf } from './fetch-file.js'
 import { hashOf } from './file-content.js'
 import { type Fetch, planShards, type Whole } from './partial.js'
 import { checkSpace, openPullFolder } from './pull-folder.js'
@@ -14,7 +15,7 @@ import { pullRows } from './pull-rows.js'
 import { BESIDE, MAX_BESIDE_BYTES } from './push.js'
 import { readSmall } from './read-range.js'
 import type { Store } from './store.js'
-import { forEach, meter, type TransferProgress } from './transfer.js'
+import { forEach, JOBS, meter, type TransferProgress } from './transfer.js'
 import { formatPlace, nameOf, type OpenStoreOptions, openStore, type Place, parsePlace } from './uri.js'
 
 export interface PullOptions extends OpenStoreOptions {
@@ -73,7 +74,7 @@ export async function pullTargets(uri: string, options: PullOptions = {}): Promi
     const whole = await readWhole(store, place, signal)
     if (options.key !== undefined) await checkSigned(store, whole, { key: options.key, signal })
     if (options.rows) return await pullRows(store, whole, { ...options, dir, rows: options.rows })
-    return await pullShards(store, whole, { ...options, dir })
+    return await pullShards({ store, place }, whole, { ...options, dir })
   } catch (error) {
     if (!signal?.aborted) throw error
     throw new InterruptedError(`${dir}: stopped; what has come stays, run the same command again to go on`)
@@ -104,11 +105,11 @@ async function checkSigned(
 }
 
 async function pullShards(
-  store: Store,
+  { store, place }: { store: Store; place: Place },
   whole: Whole & { text: Buffer },
   options: PullOptions & { dir: string },
 ): Promise<PullResult> {
-  const { dir, jobs, signal, onProgress, shards, retry } = options
+  const { dir, jobs = JOBS, signal, onProgress, shards } = options
   const { manifest, fetches } = planShards(whole, shards)
   const partial = manifest !== whole.manifest
   const text = partial ? Buffer.from(formatManifest(manifest)) : whole.text
@@ -119,20 +120,21 @@ async function pullShards(
     const progress = meter({ totalBytes, totalFiles: fetches.length }, onProgress)
     const repaired: string[] = []
     let fetchedBytes = 0
+    const carrier = openCarrier(store, place, { ...options, jobs, bytes: totalBytes })
     await forEach(fetches, { jobs, signal }, async (file, signal) => {
       const path = join(dir, file.file)
-      const state = await isWhole(path, file, signal)
+      const state = await carrier.check(path, file, signal)
       if (state === 'whole') progress.bytes(file.bytes)
       else {
         if (state === 'damaged') {
           repaired.push(file.file)
           await checkSpace(dir, file.bytes, store.uri)
         }
-        await fetchFile(store, file, path, { signal, retry, onBytes: progress.bytes })
+        await carrier.fetch(file, path, { signal, onBytes: progress.bytes })
         fetchedBytes += file.bytes
       }
       progress.file()
-    })
+    }).finally(() => carrier.close())
     await syncFolder(join(dir, DATA))
     if (!partial) await fetchBeside(store, dir, signal)
     else if (!folder.finished) await writeCard(dir, text.toString())

@@ -7,11 +7,12 @@ import { CARD, MANIFEST, PLOT, SIGNATURE } from '../cache/folder.js'
 import { checkLicences } from '../cache/licences.js'
 import { MAX_MANIFEST_BYTES, type Manifest, parseManifest, type ShardEntry } from '../cache/manifest.js'
 import { DecantError, FormatError, InterruptedError, MismatchError, UnavailableError } from '../errors.js'
-import { bytesContent, fileContent, hashOf } from './file-content.js'
+import { openCarrier } from './carrier.js'
+import { bytesContent, hashOf } from './file-content.js'
 import { readRange, readSmall } from './read-range.js'
 import type { Store, StoredFile } from './store.js'
-import { forEach, meter, type TransferProgress } from './transfer.js'
-import { formatPlace, type OpenStoreOptions, openStore, parsePlace } from './uri.js'
+import { forEach, JOBS, meter, type TransferProgress } from './transfer.js'
+import { formatPlace, type OpenStoreOptions, openStore, type Place, parsePlace } from './uri.js'
 
 export interface PushOptions extends OpenStoreOptions {
   /** files on their way at once; default 4 */
@@ -75,7 +76,7 @@ export async function pushTargets(dir: string, uri: string, options: PushOptions
   await checkSizes(dir, local.manifest.shards)
   const store = await openStore(place, options)
   try {
-    return await pushTo(store, local, options)
+    return await pushTo({ store, place }, local, options)
   } catch (error) {
     if (!signal?.aborted) throw error
     throw new InterruptedError(`${store.uri}: stopped; what has arrived stays, run the same command again to go on`)
@@ -99,8 +100,12 @@ interface Local {
   beside: LocalFile[]
 }
 
-async function pushTo(store: Store, local: Local, options: PushOptions): Promise<PushResult> {
-  const { signal, jobs, onProgress } = options
+async function pushTo(
+  { store, place }: { store: Store; place: Place },
+  local: Local,
+  options: PushOptions,
+): Promise<PushResult> {
+  const { signal, jobs = JOBS, onProgress } = options
   const { dir, manifest } = local
   const old = await readOld(store, signal)
   const same = old?.sha256 === local.sha256
@@ -136,11 +141,16 @@ async function pushTo(store: Store, local: Local, options: PushOptions): Promise
       if (!local.beside.some(({ name }) => name === SIGNATURE)) await store.delete(SIGNATURE, signal) // of that manifest
       await store.flush?.(signal)
     }
-    await forEach(needed, { jobs, signal }, async (file, signal) => {
-      const content = file.content ? bytesContent(file.content) : fileContent(join(dir, file.name), file)
-      await store.write(file.name, content, transfer(signal))
-      progress.file()
-    })
+    const carrier = openCarrier(store, place, { ...options, jobs, bytes: sentBytes })
+    try {
+      await forEach(needed, { jobs, signal }, async (file, signal) => {
+        if (file.content) await store.write(file.name, bytesContent(file.content), transfer(signal))
+        else await carrier.write(file.name, join(dir, file.name), file, transfer(signal))
+        progress.file()
+      })
+    } finally {
+      await carrier.close()
+    }
     await store.flush?.(signal)
     await checkArrived(store, needed, options)
     if (!same) {

@@ -15,6 +15,8 @@ export interface StoredFile {
 export interface Content {
   bytes: number
   sha256: string
+  /** Where it lies on this machine, if it does: whoever reads it there checks the hash himself. */
+  path?: string
   /**
    * The bytes [from, to), in pieces.
    * @throws FormatError, before the last piece, where they are not those of the hash: a store need not hash again
@@ -36,6 +38,8 @@ export interface Transfer {
 export interface Store {
   /** As the user gave it, without credentials. */
   readonly uri: string
+  /** Where a file lies on this machine, if the store is a folder of it. */
+  pathOf?(name: string): string
   /** All files of the dataset. @throws UnavailableError where the store cannot list (plain http) */
   list(signal?: AbortSignal): Promise<StoredFile[]>
   /** undefined where there is no such file */

@@ -1,9 +1,12 @@
+import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, sep } from 'node:path'
 import { diskError, ignoreOn, syncFolder, writeFully } from '../../cache/files.js'
 import { MismatchError } from '../../errors.js'
-import { type Content, checkName, type Store, type StoredFile } from '../store.js'
+import { copyHashed } from '../copy-hashed.js'
+import { wrongHash } from '../file-content.js'
+import { type Content, checkName, type Store, type StoredFile, type Transfer } from '../store.js'
 
 /** Bytes that are read and handed on at once. */
 const PIECE = 2 ** 20
@@ -13,6 +16,7 @@ export function openFolderStore(dir: string): Store {
   const pathOf = (name: string) => join(dir, checkName(name))
   return {
     uri: dir,
+    pathOf,
     async list() {
       const entries = await readdir(dir, { recursive: true, withFileTypes: true }).catch((error) =>
         ignoreOn(error, 'ENOENT'),
@@ -80,25 +84,15 @@ async function* read(
 }
 
 /** Written under a name of this process and synced, before it gets its own. */
-async function write(
-  path: string,
-  { bytes, read }: Content,
-  { signal, onBytes }: { signal?: AbortSignal; onBytes?: (bytes: number) => void } = {},
-): Promise<void> {
+async function write(path: string, content: Content, transfer: Transfer = {}): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`
   let file: FileHandle | undefined
   try {
     await mkdir(dirname(path), { recursive: true })
     await removeStale(path)
     file = await open(temporary, constants.O_CREAT | constants.O_TRUNC | constants.O_WRONLY)
-    let last: Promise<void> | undefined
-    for await (const piece of read(0, bytes)) {
-      await last
-      signal?.throwIfAborted()
-      last = writeFully(file, [piece]).then(() => onBytes?.(piece.length)) // while the next piece is read and hashed
-      last.catch(() => {}) // thrown where it is awaited
-    }
-    await last
+    if (content.path === undefined) await writePieces(file, content, transfer)
+    else await copy(file, { ...content, path: content.path }, transfer)
     await file.sync()
     await file.close()
     file = undefined
@@ -109,6 +103,29 @@ async function write(
     await rm(temporary, { force: true })
     throw diskError(error, path)
   }
+}
+
+async function writePieces(file: FileHandle, { bytes, read }: Content, { signal, onBytes }: Transfer): Promise<void> {
+  let last: Promise<void> | undefined
+  for await (const piece of read(0, bytes)) {
+    await last
+    signal?.throwIfAborted()
+    last = writeFully(file, [piece]).then(() => onBytes?.(piece.length)) // while the next piece is read and hashed
+    last.catch(() => {}) // thrown where it is awaited
+  }
+  await last
+}
+
+/** From one folder to another: without a new piece of memory for each piece of the file. */
+async function copy(
+  file: FileHandle,
+  { path, bytes, sha256 }: Content & { path: string },
+  transfer: Transfer,
+): Promise<void> {
+  const hash = createHash('sha256')
+  await copyHashed(path, file, { from: 0, to: bytes, hash, ...transfer })
+  const found = hash.digest('hex')
+  if (found !== sha256) throw wrongHash(path, sha256, found)
 }
 
 /** What processes that were killed while they wrote this file have left. */
