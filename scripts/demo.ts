@@ -13,6 +13,7 @@ import { readNames } from '../src/cli/read-names.js'
 import { openTerminal } from '../src/cli/terminal.js'
 import { describeTargets } from '../src/report/describe-targets.js'
 import { bestRow, renderSweep } from '../src/report/render-sweep.js'
+import { writeReport } from '../src/report/write-report.js'
 import { openSource, readPreprocess } from '../src/source/index.js'
 import { type SweepRow, sweep } from '../src/student/index.js'
 import { exportTargets } from '../src/teacher/index.js'
@@ -111,8 +112,9 @@ const summary = {
   })),
 }
 await writeFile(join(out, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`)
+await writeReport(out, { ...mlps, students, seconds: seconds() })
 terminal.print(
-  `\n${seconds().toFixed(0)} s; figures in ${out}/summary.json. Look at the targets with: npm run decant -- inspect ${out}/targets`,
+  `\n${seconds().toFixed(0)} s; charts in ${out}/report.html, figures in ${out}/summary.json. Look at the targets with: npm run decant -- inspect ${out}/targets`,
 )
 for (const { source, targets } of [train, test]) {
   await source.close()

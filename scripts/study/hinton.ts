@@ -7,7 +7,7 @@
  *
  *     npm run study:hinton [seeds] [folder of IDX files] [passes]
  */
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { openTargets, selectTargets } from '../../src/cache/index.js'
@@ -16,7 +16,7 @@ import { openSource, readPreprocess, type Source, withViews } from '../../src/so
 import { interval, type StudentConfig, sweep, trainStudent } from '../../src/student/index.js'
 import { exportTargets } from '../../src/teacher/index.js'
 
-const [seeds = 5, passes = 30] = [process.argv[2], process.argv[4]].map((text) => text && Number(text)) as number[]
+const [seeds = 3, passes = 20] = [process.argv[2], process.argv[4]].map((text) => text && Number(text)) as number[]
 const data = process.argv[3] ?? 'data'
 const out = 'runs/study-hinton'
 const [images, views, missing] = [12_000, 5, 3]
@@ -76,15 +76,15 @@ async function train(
 }
 
 // As many steps for each: an epoch of the large net's is one over all views.
-await train('large', moved, { student: largeNet, method: 'ce', epochs: Math.ceil(passes / views) * 2 })
+await train('large', moved, { student: largeNet, method: 'ce', epochs: Math.ceil(passes / views) })
 await train('small', plain, { student: smallNet, method: 'ce' })
 
 /** The logits of the small net on the test images, and what the missing class's bias does. */
 async function raiseBias(student: string, name: string) {
   const said = await say(name, testSource, student)
   const { logits, labels } = await said.load()
+  const { classes } = said
   await said.close()
-  const classes = said.classes
   const count = (bias: number) => {
     let [wrong, own, ownWrong] = [0, 0, 0]
     for (const [i, label] of labels.entries()) {
@@ -105,8 +105,7 @@ async function raiseBias(student: string, name: string) {
 const engine = await openEngine('onnx')
 const left: Awaited<ReturnType<typeof raiseBias>>[] = []
 for (const seed of seedList) {
-  const [folder] = [join(out, 'large', 'students')]
-  const { readdir } = await import('node:fs/promises')
+  const folder = join(out, 'large', 'students')
   const name = (await readdir(folder)).find((name) => name.endsWith(`-s${seed}`))!
   const targets = await say(`targets-${seed}`, source, join(folder, name, 'student.onnx'))
   const others = Array.from({ length: targets.classes }, (_, c) => c).filter((c) => c !== missing)

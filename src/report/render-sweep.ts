@@ -1,6 +1,6 @@
 import Table from 'cli-table3'
 import type { Interval, SweepRow } from '../student/index.js'
-import { varied } from './names.js'
+import { hasTemperature, varied } from './names.js'
 
 const borderless = {
   top: '', 'top-mid': '', 'top-left': '', 'top-right': '',
@@ -32,7 +32,7 @@ export function renderSweep(rows: SweepRow[]): string {
     table.push([
       student,
       control ? `${method} (control)` : [method, ...varied(row, rows)].join(' '),
-      alpha === 0 ? '' : String(temperature),
+      alpha === 0 || !hasTemperature(row) ? '' : String(temperature),
       alpha === 0 ? '' : String(alpha),
       String(seeds.length),
       show(measures.accuracy, 100, 2),

@@ -1,5 +1,6 @@
 import { type Interval, type Measure, tabulate } from '../student/index.js'
 import { shorten } from './html.js'
+import { moduleNames } from './names.js'
 import { type Pooled, pool } from './pool.js'
 import type { SweepFile } from './read-sweep.js'
 import { bestRow } from './render-sweep.js'
@@ -22,7 +23,8 @@ export interface View extends SweepFile {
   className(index: number): string
 }
 
-export function viewOf(sweep: SweepFile): View {
+export function viewOf(file: SweepFile): View {
+  const sweep = withoutPaths(file)
   const { students, data } = sweep
   const rows = pool(tabulate(students), students)
   const labelled = rows.length > 0 && rows.every(({ measures }) => measures.accuracy)
@@ -42,6 +44,22 @@ export function viewOf(sweep: SweepFile): View {
     kinds,
     measure: labelled ? 'accuracy' : 'agreement',
     className: (index) => data.names?.[index] ?? `class ${index}`,
+  }
+}
+
+/** Modules by their names, also where a failed student's message says their paths. */
+function withoutPaths(sweep: SweepFile): SweepFile {
+  const { students, costs } = sweep
+  const paths = students.flatMap(({ student, method }) => [student, method])
+  const nameOf = moduleNames(paths)
+  const within = (text: string) => paths.reduce((text, path) => text.replaceAll(path, nameOf(path)), text)
+  return {
+    ...sweep,
+    students: students.map(({ student, method, failed, ...rest }) => ({
+      ...{ ...rest, student: nameOf(student), method: nameOf(method) },
+      ...(failed !== undefined && { failed: within(failed) }),
+    })),
+    costs: costs && { ...costs, models: costs.models.map((model) => ({ ...model, name: nameOf(model.name) })) },
   }
 }
 

@@ -69,6 +69,17 @@ export async function measureCosts(options: {
   }
 }
 
+/** Runs a model once. @throws DecantError where it cannot be run */
+export async function checkModel(path: string, shape: readonly number[]): Promise<void> {
+  const model = await readModel(path)
+  const session = await openSession(path, sessionSource(model, model.proto))
+  try {
+    await session.run(feedsOf(model, { batch: declaredBatch(model) ?? 1, shape })!)
+  } finally {
+    await session.release()
+  }
+}
+
 async function openSession(path: string, { model, options }: ReturnType<typeof sessionSource>) {
   return ort.InferenceSession.create(model, { ...options, intraOpNumThreads: 1, logSeverityLevel: 3 }).catch(
     (error: Error) => {

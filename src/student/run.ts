@@ -1,3 +1,4 @@
+import type { LayersModel } from '@tensorflow/tfjs-layers'
 import type { Engine } from '../engine/engine.js'
 import { createBatches } from './batches.js'
 import type { Checkpoint, EpochRecord, Progress } from './checkpoint.js'
@@ -12,17 +13,31 @@ import { buildStudent } from './student.js'
 import { assignVariables, readVariables } from './tensors.js'
 import { tfjsSeed } from './zoo.js'
 
-/** A student with its program, and where its training stands. */
-export async function openRun(options: {
+interface RunOptions {
   config: StudentConfig
   dataset: Dataset
   engine: Engine
-  checkpoint?: Checkpoint
-}) {
-  const { config, dataset, engine, checkpoint } = options
-  const { train, held } = holdOut(dataset, config.holdout)
+  checkpoint?: Checkpoint | undefined
+}
+
+/** A student with its program, and where its training stands. What was made for it is gone where it cannot be trained. */
+export async function openRun(options: RunOptions) {
+  const { config, dataset } = options
   const { input, positions, classes } = dataset
   const model = await buildStudent(config.student, { input, positions, classes, seed: config.seed })
+  const made: { dispose(): unknown }[] = []
+  try {
+    return await prepareRun({ ...options, model, made })
+  } catch (error) {
+    for (const one of [...made, model]) await one.dispose()
+    throw error
+  }
+}
+
+async function prepareRun(options: RunOptions & { model: LayersModel; made: { dispose(): unknown }[] }) {
+  const { config, dataset, engine, checkpoint, model, made } = options
+  const { train, held } = holdOut(dataset, config.holdout)
+  const { positions } = dataset
   const weights = variablesOf(model.weights)
   const trainable = variablesOf(model.trainableWeights)
   const method = await findMethod(config.method)
@@ -37,9 +52,11 @@ export async function openRun(options: {
       parameters,
     }),
   }
+  made.push(...attached.branches, ...attached.memory)
   const branches = attached.branches.flatMap(({ weights }) => variablesOf(weights))
   const optimizer = createOptimizer(config.optimizer, trainedVariables(model, attached))
   const average = config.ema === null ? undefined : createAverage(trainable, config.ema)
+  made.push(optimizer, ...(average ? [average] : []))
   const progress: Progress = checkpoint?.progress ?? { step: 0, loss: 0, weight: 0, history: [], best: null }
   let best = checkpoint?.tensors.filter(({ name }) => name.startsWith('best/')) ?? []
   if (checkpoint) {
@@ -56,6 +73,7 @@ export async function openRun(options: {
     ...(average && { average }),
   })
   const program = await engine.compile(step, { inputs: trainInputs(config.batch, dataset, method), stacked: true })
+  made.push(program)
   const evaluator = await createEvaluator({ model, engine, dataset })
   const patience = config.earlyStop?.patience
   /** Does `work` while the model's weights are their averages, where there are any. */

@@ -7,7 +7,7 @@ import type { Source } from '../source/index.js'
 import { startThread } from '../thread.js'
 import type { EpochRecord } from './checkpoint.js'
 import type { StudentConfig } from './config.js'
-import { type CostTable, measureCosts } from './cost.js'
+import { type CostTable, checkModel, measureCosts } from './cost.js'
 import { type Dataset, loadDataset } from './dataset.js'
 import { openParent } from './folder.js'
 import type { Metrics } from './metrics.js'
@@ -77,9 +77,7 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
   const load = async (): Promise<SweepData> => {
     const evaluation = evaluate && (await loadDataset({ ...evaluate, shared: true, signal }))
     const dataset = await loadDataset({ targets, source, shared: true, signal })
-    // That it can be run is told now, not after hours.
-    if (teacher !== undefined)
-      await measureCosts({ models: [{ name: 'teacher', path: teacher }], shape: dataset.input.shape })
+    if (teacher !== undefined) await checkModel(teacher, dataset.input.shape) // told now, not after hours
     onEvent({ type: 'plan', students: plan.map(({ name }) => name), jobs })
     return { dataset, evaluation }
   }

@@ -54,6 +54,48 @@ describe('sweepPage', () => {
     expect(find(unlabelled, noNumber)).toBeNull()
   })
 
+  it('names modules by the ends of their paths, as much as tells them apart', () => {
+    const given = makeSweep()
+    const rename = (from: string, to: string) => (name: string) => (name === from ? to : name)
+    const moved = {
+      ...given,
+      students: given.students.map((one) => ({
+        ...one,
+        student: rename(
+          'cnn:8,16',
+          '/home/somebody/b/net.ts',
+        )(rename('mlp:64', '/home/somebody/a/net.ts')(one.student)),
+        method: rename('dkd', '/home/somebody/secret/loss.ts')(one.method),
+      })),
+    }
+    moved.students.push({
+      ...{ ...moved.students[0]!, seed: 9, metrics: null, history: [] },
+      failed: 'student /home/somebody/a/net.ts: the loss is NaN',
+    })
+    const shown = sweepPage(moved)
+    for (const name of ['a/net.ts', 'b/net.ts', 'loss.ts nckd=8', 'student a/net.ts: the loss is NaN'].map(
+      (n) => n.split(' nckd')[0]!,
+    ))
+      expect(shown).toContain(name)
+    expect(find(shown, /somebody|secret/)).toBeNull()
+  })
+
+  it('draws methods without a temperature at none, and lines apart whose names begin alike', () => {
+    const given = makeSweep()
+    const long = 'a'.repeat(50)
+    const add = (method: string, parameters: Record<string, number>) =>
+      given.students
+        .filter(({ method, student }) => method === 'ce' && student === 'mlp:64')
+        .map((one) => ({ ...one, method, parameters, alpha: 1 }))
+    const chart = (more: typeof given.students) => {
+      const page = sweepPage({ ...given, students: [...given.students, ...more] })
+      return page.slice(page.indexOf('"temperature-0-title'), page.indexOf('"temperature-1-title'))
+    }
+    expect(chart(add('ls', {}))).toBe(chart([]))
+    const two = chart([...add('kd', { [`${long}1`]: 1 }), ...add('kd', { [`${long}2`]: 1 })])
+    expect(count(two, /class="mark/) - count(chart([]), /class="mark/)).toBeGreaterThanOrEqual(2)
+  })
+
   it('shows curves of held-out rows where there are some', () => {
     expect(sweepPage(makeSweep({ held: true }))).toContain('mlp:64: accuracy on held-out rows by epoch')
     expect(page).toContain('mlp:64: training loss by epoch')

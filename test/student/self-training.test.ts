@@ -1,3 +1,4 @@
+import * as tf from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type Engine, openEngine } from '../../src/engine/engine.js'
 import { InterruptedError } from '../../src/errors.js'
@@ -57,7 +58,9 @@ describe('a method that looks into the student', () => {
     ['byot', 'linear', 'layers named stage1, stage2, …, as resnet, mobilenet and cnn have'],
     ['teskd', 'cnn:4', 'layers named stage1, stage2'],
   ])('%s refuses %s', async (method, student, message) => {
+    const before = tf.memory().numTensors
     await expect(train({ method, student })).rejects.toThrow(message)
+    expect(tf.memory().numTensors).toBe(before)
   })
 
   it('finds the stages of a resnet and of a mobilenet', async () => {

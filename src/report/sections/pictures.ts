@@ -6,7 +6,7 @@ import { similarityChart } from '../charts/similarity.js'
 import { type SizedModel, sizeChart } from '../charts/size.js'
 import { type TemperatureSeries, temperatureChart } from '../charts/temperature.js'
 import { html, type Markup, shorten } from '../html.js'
-import { methodName, rowName } from '../names.js'
+import { hasTemperature, methodName, rowName } from '../names.js'
 import { meanHistory, meanPerClass, meanReliability, type Pooled } from '../pool.js'
 import { type Kind, scoreOf, type View } from '../view.js'
 
@@ -26,10 +26,10 @@ export function temperatureSection(view: View): Markup | null {
     const series = new Map<string, TemperatureSeries>()
     for (const row of kind.rows) {
       const value = scoreOf(row, view)
-      if (row.control || !value) continue
-      const name = shorten(methodName(row, kind.rows), 40)
+      if (row.control || !value || !hasTemperature(row)) continue
+      const name = methodName(row, kind.rows)
       const points = series.get(name)?.points ?? []
-      series.set(name, { name, points: [...points, { temperature: row.temperature, value }] })
+      series.set(name, { name: shorten(name, 40), points: [...points, { temperature: row.temperature, value }] })
     }
     if (series.size === 0) return null
     const list = [...series.values()]
