@@ -58,7 +58,9 @@ export async function openStore(place: Place, options: OpenStoreOptions = {}): P
     }
     case 'http': {
       const { openHttpStore } = await import('./stores/http.js')
-      return openHttpStore(place.url, options)
+      const { netrcAuthorization } = await import('./netrc.js')
+      const authorization = await netrcAuthorization(place.url, options.env)
+      return openHttpStore(place.url, { ...options, ...(authorization !== undefined && { authorization }) })
     }
     case 's3': {
       const { openS3Store } = await import('./stores/s3.js')
