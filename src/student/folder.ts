@@ -22,6 +22,8 @@ export interface Provenance {
 
 export const SUMMARY = 'student.json'
 export const CHECKPOINT = 'checkpoint.safetensors'
+/** In a sweep's folder of students: all that are to be trained, names and configs, in the order of its table. */
+export const PLAN = 'plan.json'
 
 /** Finds what a student's folder holds; makes it where there is none. @throws DecantError where it holds something else */
 export async function openFolder(dir: string): Promise<'empty' | 'checkpoint' | 'finished'> {

@@ -9,7 +9,7 @@ import type { EpochRecord } from './checkpoint.js'
 import type { StudentConfig } from './config.js'
 import { type CostTable, checkModel, measureCosts } from './cost.js'
 import { type Dataset, loadDataset } from './dataset.js'
-import { openParent } from './folder.js'
+import { openParent, PLAN } from './folder.js'
 import type { Metrics } from './metrics.js'
 import { gatherFacts, type SweepFacts } from './sweep-facts.js'
 import { type Grid, type PlannedStudent, planSweep } from './sweep-plan.js'
@@ -72,7 +72,11 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
   const { targets, source, evaluate, grid, base = {}, teacher, out, signal, onEvent = () => {} } = options
   const began = performance.now()
   const plan = await planSweep(grid, base, { evaluated: evaluate !== undefined })
-  if (out !== undefined) await openParent(out)
+  if (out !== undefined) {
+    await openParent(out)
+    // for who looks at the folder while it trains
+    await replaceFile(join(out, 'students', PLAN), `${JSON.stringify(plan, null, 2)}\n`)
+  }
   const jobs = Math.min(options.jobs, plan.length)
   const load = async (): Promise<SweepData> => {
     const evaluation = evaluate && (await loadDataset({ ...evaluate, shared: true, signal }))

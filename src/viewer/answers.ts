@@ -1,6 +1,5 @@
 import { DecantError } from '../errors.js'
-import { type Overview, type SampleQuery, TEMPERATURES } from './api.js'
-import { summarize } from './overview.js'
+import { type SampleQuery, TEMPERATURES } from './api.js'
 import { findSamples, readImage, readSample } from './samples.js'
 import { readStudents } from './students.js'
 import type { Subject } from './subject.js'
@@ -21,10 +20,9 @@ export type Answer = { json: unknown } | { png: Uint8Array }
 const MAX_LIMIT = 500
 
 /** Makes the function that answers the paths of api.ts, `/api/live` aside. */
-export function createAnswers(subject: Subject, closed: AbortSignal) {
-  let overview: Promise<Overview> | undefined
+export function createAnswers(subject: Subject) {
   return async (path: string, query: URLSearchParams, signal: AbortSignal): Promise<Answer> => {
-    const { samples, classes, students } = subject
+    const { samples, overview, classes, students } = subject
     if (path === '/api/what') {
       readQuery(query, {})
       return { json: subject.what }
@@ -33,14 +31,10 @@ export function createAnswers(subject: Subject, closed: AbortSignal) {
       readQuery(query, {})
       return { json: (await readStudents(students)).students }
     }
-    if (!samples || !classes) throw new Refused(404, `there is no ${path} here`)
+    if (!samples || !overview || !classes) throw new Refused(404, `there is no ${path} here`)
     if (path === '/api/overview') {
       readQuery(query, {})
-      overview ??= summarize(samples.targets, closed) // of all requests, so none of them stops it
-      overview.catch(() => {
-        overview = undefined
-      })
-      return { json: await overview }
+      return { json: await overview() }
     }
     if (path === '/api/classes') {
       const { temperature } = readQuery(query, { temperature: TEMPERATURES.length - 1 })

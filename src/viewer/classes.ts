@@ -1,20 +1,29 @@
 import { codecOf, type Targets } from '../cache/index.js'
 import { type Classes, TEMPERATURES } from './api.js'
 import { orderByLikeness } from './cluster.js'
+import { once } from './once.js'
 import { bytesOf, validTargets, valuesOf } from './overview.js'
-import { pickRows, readStretches } from './pick-rows.js'
+import { LOCAL, pickRows, type Reach, readStretches } from './pick-rows.js'
 import { readTeacher } from './teacher-rows.js'
 
 export const MAX_CLASSES = 1000
 const MAX_PER_CLASS = 100
 /** Logits that are kept in memory: 64 MB. */
 const KEPT = 2 ** 24
-/** Bytes read to find them. */
-const BYTES = 64 * 2 ** 20
 /** Where the classes' order is found: high enough to see more than the diagonal. */
 const ORDER_TEMPERATURE = TEMPERATURES.indexOf(4)
 /** Answers kept: a slider goes back and forth. 1000² numbers are 8 MB. */
 const ANSWERS = 8
+
+interface ClassesOptions {
+  targets: Targets
+  /** by label, else by the teacher's first class */
+  labelled: boolean
+  /** classes shown */
+  most: number
+  reach?: Reach
+  signal: AbortSignal
+}
 
 /** Rows whose classes are known, with what the teacher said of each. */
 interface Sample {
@@ -33,24 +42,13 @@ interface Sample {
 }
 
 /** Mean soft targets by class, at any of TEMPERATURES: rows are read once, and softened for each temperature that is asked for. */
-export function createClasses(options: {
-  targets: Targets
-  /** by label, else by the teacher's first class */
-  labelled: boolean
-  /** classes shown */
-  most: number
-  signal: AbortSignal
-}): (temperature: number) => Promise<Classes> {
+export function createClasses(options: ClassesOptions): (temperature: number) => Promise<Classes> {
   const { classes } = options.targets
-  let sample: Promise<Sample> | undefined
+  const sample = once(() => readSample(options))
   let order: number[] | undefined
   const answers = new Map<number, Classes>()
   return async (at) => {
-    sample ??= readSample(options)
-    sample.catch(() => {
-      sample = undefined // the next request tries again
-    })
-    const rows = await sample
+    const rows = await sample()
     order ??= orderOf(rows, classes)
     const answer = answers.get(at) ?? {
       temperature: TEMPERATURES[at]!,
@@ -66,13 +64,8 @@ export function createClasses(options: {
   }
 }
 
-async function readSample(options: {
-  targets: Targets
-  labelled: boolean
-  most: number
-  signal: AbortSignal
-}): Promise<Sample> {
-  const { targets, labelled, signal } = options
+async function readSample(options: ClassesOptions): Promise<Sample> {
+  const { targets, labelled, reach = LOCAL, signal } = options
   const { classes, manifest } = targets
   const { positions = 1 } = manifest
   const bucketed = codecOf(manifest.codec).kind === 'bucketed'
@@ -80,7 +73,11 @@ async function readSample(options: {
   const most = Math.max(1, Math.floor(KEPT / (width + (bucketed ? TEMPERATURES.length : 0))))
   // Twice as many as are kept: classes are not of equal size.
   const wanted = Math.min(most, 2 * MAX_PER_CLASS * classes) / positions
-  const picked = pickRows(targets.rows, Math.max(16, Math.floor(Math.min(wanted, BYTES / bytesOf(targets)))))
+  const picked = pickRows(
+    targets.rows,
+    Math.max(16, Math.floor(Math.min(wanted, reach.bytes / bytesOf(targets)))),
+    reach.places,
+  )
 
   const own: number[] = []
   const kept = { logits: [] as Float32Array[], index: [] as Int32Array[], logTail: [] as Float32Array[] }

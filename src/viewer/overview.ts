@@ -2,16 +2,18 @@ import { bytesPerRow, type Chunk, codecOf, type Targets, targetColumns } from '.
 // not from its index, which loads tfjs
 import { createTally, type Tally } from '../student/tally.js'
 import { type Overview, TEMPERATURES } from './api.js'
-import { pickRows, readStretches } from './pick-rows.js'
+import { LOCAL, pickRows, type Reach, readStretches } from './pick-rows.js'
 import { readTeacher } from './teacher-rows.js'
 
 /** Exponentials that take a second, about. */
 const EXPONENTIALS = 3e7
-/** Bytes read for it, where not all rows are. */
-const BYTES = 64 * 2 ** 20
 
 /** What a dataset says as a whole, of as many of its rows as `pickRows` finds for the effort, in seconds, about. */
-export async function summarize(targets: Targets, signal: AbortSignal, seconds = 1): Promise<Overview> {
+export async function summarize(
+  targets: Targets,
+  signal: AbortSignal,
+  { seconds = 1, reach = LOCAL }: { seconds?: number; reach?: Reach } = {},
+): Promise<Overview> {
   const { classes, manifest } = targets
   const { positions = 1 } = manifest
   const bucketed = codecOf(manifest.codec).kind === 'bucketed'
@@ -21,8 +23,8 @@ export async function summarize(targets: Targets, signal: AbortSignal, seconds =
   const softness = TEMPERATURES.map((temperature) => ({ temperature, entropy: 0, top: 0, tail: 0 }))
   const values = valuesOf(targets)
   const effort = (seconds * EXPONENTIALS) / 2
-  const most = Math.max(16, Math.floor(Math.min(effort / positions / classes, BYTES / bytesOf(targets))))
-  const picked = pickRows(targets.rows, most)
+  const most = Math.max(16, Math.floor(Math.min(effort / positions / classes, reach.bytes / bytesOf(targets))))
+  const picked = pickRows(targets.rows, most, reach.places)
   const rows = picked.reduce((sum, { from, to }) => sum + to - from, 0)
   // Softening costs so much more that it may have to do with fewer.
   const every = Math.ceil((rows * positions * values * TEMPERATURES.length) / effort)

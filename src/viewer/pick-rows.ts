@@ -8,8 +8,17 @@ export interface Stretch {
   to: number
 }
 
-/** So many places are enough for rows that lie sorted by class; each costs a seek, or a request. */
-const STRETCHES = 512
+/** What a picture of the whole may cost to read: places, each a seek or some requests, and bytes. */
+export interface Reach {
+  places: number
+  bytes: number
+}
+
+/** So many places are enough for rows that lie sorted by class. */
+export const LOCAL: Reach = { places: 512, bytes: 64 * 2 ** 20 }
+/** A block of some columns a place, over the network. */
+export const REMOTE: Reach = { places: 48, bytes: 16 * 2 ** 20 }
+
 /** Stretches read at once. */
 const AHEAD = 8
 
@@ -17,9 +26,9 @@ const AHEAD = 8
  * At most `most` rows, evenly over the dataset: it is divided into equal parts, and of each a stretch is taken from a random place. The
  * same rows for the same dataset. All rows, as one stretch, where they are no more than that.
  */
-export function pickRows(rows: number, most: number): Stretch[] {
+export function pickRows(rows: number, most: number, places = LOCAL.places): Stretch[] {
   if (rows <= most) return rows > 0 ? [{ from: 0, to: rows }] : []
-  const count = Math.min(STRETCHES, most)
+  const count = Math.min(places, most)
   const each = Math.floor(most / count)
   const { uniform } = random('view', rows, most)
   return Array.from({ length: count }, (_, i) => {

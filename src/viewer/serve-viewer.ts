@@ -36,7 +36,7 @@ export async function serveViewer(options: ViewerOptions): Promise<Viewer> {
   const closed = closing.signal
   const open = async () => {
     const subject = await openSubject(options, closed)
-    return { subject, answer: createAnswers(subject, closed) }
+    return { subject, answer: createAnswers(subject) }
   }
   let shown = open()
   /** What is shown now: an export that has ended meanwhile is opened as what it has become. */

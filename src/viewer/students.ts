@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { readProgress } from '../student/checkpoint.js'
-import { CHECKPOINT, SUMMARY } from '../student/folder.js'
+import { CHECKPOINT, PLAN, readJson, SUMMARY } from '../student/folder.js'
 import type { SweepStudent } from '../student/index.js'
 import type { StudentRow, Students } from './api.js'
 
@@ -25,6 +25,9 @@ const provenance = z.object({
     seed: z.int(),
   }),
 })
+
+/** A name is a folder's, and leads nowhere else. */
+const plan = z.array(provenance.extend({ name: z.string().regex(/^[\w.-]*\w$/) })).max(100_000)
 
 export const exists = (path: string): Promise<boolean> => stat(path).then(Boolean, () => false)
 
@@ -52,30 +55,47 @@ export async function readStudents({ dir, kind }: StudentsFolder): Promise<{ stu
       done: true,
     }
   }
+  const planned = kind === 'sweep' ? await readPlan(join(dir, 'students')) : []
   const rows: StudentRow[] = []
-  for (const folder of await foldersOf({ dir, kind })) {
-    const row = await readFolder(folder)
+  for (const { path, config } of planned.length > 0 ? planned : await foldersOf({ dir, kind })) {
+    const row = (await readFolder(path)) ?? (config && rowOf(config, null, { history: [] }))
     if (row) rows.push(row)
   }
   return { students: together(rows), done: kind !== 'sweep' && rows.every(({ metrics }) => metrics !== null) }
 }
 
-async function foldersOf({ dir, kind }: StudentsFolder): Promise<string[]> {
-  if (kind === 'student') return [dir]
+interface Folder {
+  path: string
+  /** of a student that is planned */
+  config?: Point
+}
+
+async function foldersOf({ dir, kind }: StudentsFolder): Promise<Folder[]> {
+  if (kind === 'student') return [{ path: dir }]
   const parent = kind === 'sweep' ? join(dir, 'students') : dir
   const names = (await readdir(parent).catch(() => [] as string[])).sort()
-  return names.filter((name) => kind === 'sweep' || isSeed(name)).map((name) => join(parent, name))
+  return names.filter((name) => kind === 'sweep' || isSeed(name)).map((name) => ({ path: join(parent, name) }))
+}
+
+/** The students that a sweep has before it; none where its folder does not say. */
+async function readPlan(parent: string): Promise<Folder[]> {
+  if (!(await exists(join(parent, PLAN)))) return []
+  const parsed = plan.safeParse(await readJson(join(parent, PLAN)))
+  return parsed.success ? parsed.data.map(({ name, config }) => ({ path: join(parent, name), config })) : []
 }
 
 /** A student's folder while it is trained, or after; undefined where nothing of it is on disk yet. */
 async function readFolder(dir: string): Promise<StudentRow | undefined> {
-  if (await exists(join(dir, SUMMARY))) {
+  const isWhole = () => exists(join(dir, SUMMARY))
+  const found = (await isWhole()) ? undefined : await readProgress(join(dir, CHECKPOINT))
+  if (found) return rowOf(pointOf(found.provenance), null, found.progress)
+  // It may have become whole just now, and lost its checkpoint.
+  if (await isWhole()) {
     const { readSummary } = await import('../student/save.js')
     const { provenance, metrics, history } = await readSummary(dir)
     return rowOf(pointOf(provenance), metrics ?? nothing, { history })
   }
-  const found = await readProgress(join(dir, CHECKPOINT))
-  return found && rowOf(pointOf(found.provenance), null, found.progress)
+  return undefined
 }
 
 /** Of a student that is trained, but was measured on no rows. */

@@ -6,10 +6,12 @@ import { DecantError } from '../errors.js'
 import { openDataset } from '../share/open-dataset.js'
 import { formatPlace, isRemote, nameOf, parsePlace } from '../share/uri.js'
 import { openDetokenizer, openSource, parsePreprocess, parseSourceOptions, type Source } from '../source/index.js'
-import type { Classes, Live, Section, TargetsFacts, What } from './api.js'
+import type { Classes, Live, Overview, Section, TargetsFacts, What } from './api.js'
 import { createClasses, MAX_CLASSES } from './classes.js'
 import { followExport, followStudents } from './live.js'
-import { pickRows, readStretches } from './pick-rows.js'
+import { once } from './once.js'
+import { summarize } from './overview.js'
+import { LOCAL, pickRows, REMOTE, type Reach, readStretches } from './pick-rows.js'
 import { isPicture, type RowInputs, sourceRowInputs, storedRowInputs } from './row-inputs.js'
 import type { SampleSources } from './samples.js'
 import { openStudent } from './student.js'
@@ -35,6 +37,7 @@ export interface SubjectOptions {
 export interface Subject {
   what: What
   samples: SampleSources | null
+  overview: (() => Promise<Overview>) | null
   classes: ((temperature: number) => Promise<Classes>) | null
   students: StudentsFolder | null
   live: (() => Promise<Live>) | null
@@ -63,7 +66,8 @@ export async function openSubject(options: SubjectOptions, signal: AbortSignal):
     const whole = dir !== undefined && (await exists(join(dir, 'student.json')))
     const student = whole && inputs ? await openStudent(dir, targets.classes) : null
     if (whole && !inputs) onNote(`${dir}: the student cannot be asked: its inputs are not at hand`)
-    const labelled = await isLabelled(targets, signal)
+    const reach = isRemote(dataset) ? REMOTE : LOCAL
+    const labelled = await isLabelled(targets, reach, signal)
     const live = shown && !whole ? followStudents(shown) : null
     const sections: Section[] = [
       'overview',
@@ -87,7 +91,8 @@ export async function openSubject(options: SubjectOptions, signal: AbortSignal):
         student,
         toText: await openText(targets, { inputs: inputs?.rows ?? null, place: dataset, onNote }),
       },
-      classes: createClasses({ targets, labelled, most: options.mostClasses ?? MAX_CLASSES, signal }),
+      overview: once(() => summarize(targets, signal, { reach })),
+      classes: createClasses({ targets, labelled, most: options.mostClasses ?? MAX_CLASSES, reach, signal }),
       students: shown ?? null,
       live,
       stale: async () => false,
@@ -112,7 +117,7 @@ const folderOf = (text: string): string | undefined => {
 const isUnfinished = async (dir: string): Promise<boolean> =>
   !(await exists(join(dir, MANIFEST))) && (await exists(join(dir, JOURNAL)))
 
-const nothing = { samples: null, classes: null, close: async () => {} }
+const nothing = { samples: null, overview: null, classes: null, close: async () => {} }
 
 async function openAlone(students: StudentsFolder): Promise<Subject> {
   const live = followStudents(students)
@@ -201,9 +206,9 @@ async function openText(
 }
 
 /** Whether a row has a label, of a few that are looked at. */
-async function isLabelled(targets: Targets, signal: AbortSignal): Promise<boolean> {
+async function isLabelled(targets: Targets, { places }: Reach, signal: AbortSignal): Promise<boolean> {
   if (targets.manifest.positions) return false
-  for await (const { labels } of readStretches(targets, pickRows(targets.rows, 64), signal))
+  for await (const { labels } of readStretches(targets, pickRows(targets.rows, 64, Math.min(64, places)), signal))
     if (labels.some((label) => label >= 0)) return true
   return false
 }

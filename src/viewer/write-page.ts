@@ -40,7 +40,7 @@ export async function writePage(options: WritePageOptions, signal: AbortSignal):
   const bundle = options.bundle ?? (await readBundle())
   const subject = await openSubject({ ...options, mostClasses: MAX_CLASSES }, signal)
   try {
-    const answer = createAnswers(subject, signal)
+    const answer = createAnswers(subject)
     const ask = async (path: string) => {
       const [place, query] = path.split('?')
       const found = await answer(place!, new URLSearchParams(query), signal)

@@ -55,7 +55,7 @@ beforeAll(async () => {
 
 async function ask<T>(subject: Subject, path: string): Promise<T> {
   const [place, query] = path.split('?')
-  const found = await createAnswers(subject, signal)(place!, new URLSearchParams(query), signal)
+  const found = await createAnswers(subject)(place!, new URLSearchParams(query), signal)
   if (!('json' in found)) throw new Error('a picture')
   return JSON.parse(JSON.stringify(found.json)) as T
 }
@@ -194,7 +194,7 @@ describe('samples', () => {
       position: null,
     })
     for (const [c, z] of studentLogits(11).entries()) expect(sample.studentLogits![c]).toBeCloseTo(z, 3)
-    const found = await createAnswers(dense!, signal)('/api/samples/11/image', new URLSearchParams(), signal)
+    const found = await createAnswers(dense!)('/api/samples/11/image', new URLSearchParams(), signal)
     const { data, info } = await sharp((found as { png: Uint8Array }).png)
       .grayscale()
       .raw()

@@ -1,6 +1,7 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { replaceFile } from '../../src/cache/files.js'
 import { createTargets } from '../../src/cache/index.js'
 import { writeCheckpoint } from '../../src/student/checkpoint.js'
 import { completeConfig } from '../../src/student/config.js'
@@ -91,10 +92,30 @@ test('a sweep is followed by its students’ checkpoints', async () => {
       { epoch: 2, loss: 0.5, accuracy: 0.5 },
     ],
   })
-  await mkdir(join(dir, 'students', 'b'))
-  await writeStudent(join(dir, 'students', 'b'))
+  const aside = await temporaryFolder()
+  await writeStudent(aside)
+  await rename(aside, join(dir, 'students', 'b')) // in one step, as a student's folder becomes whole
   await until(() => last().students.length === 2)
   expect(last().students[1]!.metrics).toEqual({ accuracy: null, nll: null, ece: null, agreement: null, kl: null })
+  const config = { student: 'mlp:8', method: 'ce', temperature: 1, alpha: 0, parameters: {}, seed: 1 }
+  const planned = [
+    { name: 'c', config },
+    { name: 'b', config },
+    { name: '../b', config },
+    { name: 'a', config },
+  ]
+  await replaceFile(
+    join(dir, 'students', 'plan.json'),
+    JSON.stringify(planned.filter(({ name }) => !name.includes('/'))),
+  )
+  await until(() => last().students.length === 3)
+  expect(last().students.map(({ student, metrics, epochs }) => [student, metrics === null, epochs.length])).toEqual([
+    ['mlp:8', true, 0], // is still to be trained
+    ['linear', false, 1],
+    ['linear', true, 2],
+  ])
+  await replaceFile(join(dir, 'students', 'plan.json'), JSON.stringify(planned)) // a name that leads elsewhere
+  await until(() => last().students.length === 2)
   stop.abort()
   await following
 })

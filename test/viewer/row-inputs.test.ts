@@ -148,7 +148,7 @@ test('stored inputs that are not asked for are not read, and can be read of sing
 describe('what is no picture', () => {
   const subjectOf = (place: string) => openSubject({ place }, signal)
   const ask = async <T>(subject: Awaited<ReturnType<typeof subjectOf>>, path: string, query = '') => {
-    const found = await createAnswers(subject, signal)(path, new URLSearchParams(query), signal)
+    const found = await createAnswers(subject)(path, new URLSearchParams(query), signal)
     return (found as { json: unknown }).json as T
   }
 
@@ -161,7 +161,7 @@ describe('what is no picture', () => {
     expect(sample).toMatchObject({ features: Array.from(values.subarray(20, 30)), image: false, text: null })
     const { samples } = await ask<Samples>(subject, '/api/samples', 'limit=1')
     expect(samples[0]!.preview).toBe('0, 0.1429, 0.2857, 0.4286, 0.5714, 0.7143, 0.8571, 1')
-    await expect(createAnswers(subject, signal)('/api/samples/2/image', new URLSearchParams(), signal)).rejects.toThrow(
+    await expect(createAnswers(subject)('/api/samples/2/image', new URLSearchParams(), signal)).rejects.toThrow(
       /no picture/,
     )
     await subject.close()

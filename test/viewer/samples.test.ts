@@ -79,7 +79,7 @@ test('a filter looks at no more than 50,000 rows for an answer, and goes on from
 
 test('the overview and the classes are of rows from all over it, of a bounded number', async () => {
   const { targets, read } = millionRows()
-  const { rows, softened, tally, labels } = await summarize(targets, signal, 0.1)
+  const { rows, softened, tally, labels } = await summarize(targets, signal, { seconds: 0.1 })
   expect(rows).toBeLessThan(20_000)
   expect(softened).toBeLessThanOrEqual(rows)
   expect(read.rows).toBe(rows)
