@@ -1,10 +1,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { pullTargets, pushTargets } from '../../src/share/index.js'
 import { readRange } from '../../src/share/read-range.js'
 import { openHubStore } from '../../src/share/stores/hub.js'
+import { makePlan, writeTargets } from '../cache/datasets.js'
 import { type FakeHub, startFakeHub, TOKEN } from '../helpers/fake-hub.js'
-import { temporaryFolder } from '../helpers/folder.js'
+import { hashFolder, temporaryFolder } from '../helpers/folder.js'
 import { bytesOf, patternContent } from './content.js'
 
 let hub: FakeHub
@@ -141,6 +143,20 @@ describe('a repository of the hub', () => {
     hub.before = (_, response) => busy-- > 0 && Boolean(response.writeHead(429, { 'retry-after': '1' }).end())
     expect(await (await open()).head('manifest.json')).toMatchObject({ bytes: 300 })
   })
+})
+
+test('push and pull bring a dataset there and back, and send nothing twice', async () => {
+  const [dir, copy] = [temporaryFolder(), join(temporaryFolder(), 'copy')]
+  await writeTargets(dir, makePlan({ teacherLicense: 'mit' }))
+  const options = { env: { HF_ENDPOINT: hub.endpoint, HF_TOKEN: TOKEN } }
+  const uri = 'hf://datasets/org/name'
+  const first = await pushTargets(dir, uri, options)
+  expect(first.sent.at(-1)).toBe('manifest.json')
+  const before = hub.requests.length
+  expect(await pushTargets(dir, uri, options)).toMatchObject({ sent: [], sentBytes: 0 })
+  expect(hub.requests.slice(before).filter((request) => /commit|preupload|PUT/.test(request))).toEqual([])
+  await pullTargets(`${uri}#sha256=${first.manifest}`, { ...options, dir: copy })
+  expect(hashFolder(copy)).toEqual(hashFolder(dir))
 })
 
 describe('the token', () => {

@@ -1,11 +1,17 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as sdk from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { openTargets } from '../../src/cache/index.js'
+import { pullTargets, pushTargets } from '../../src/share/index.js'
+import { openDataset } from '../../src/share/open-dataset.js'
 import { readRange } from '../../src/share/read-range.js'
 import type { Content } from '../../src/share/store.js'
 import { openS3Store } from '../../src/share/stores/s3.js'
+import { makePlan, writeTargets } from '../cache/datasets.js'
+import { hashFolder, temporaryFolder } from '../helpers/folder.js'
 import { hasPackage } from '../helpers/python.js'
 import { type Moto, startMoto, withEnvironment } from '../helpers/servers.js'
 import { bytesOf, patternContent } from './content.js'
@@ -147,6 +153,30 @@ describe.skipIf(missing)('a bucket of moto', () => {
     const store = await openS3Store({ bucket: 'no-such-bucket', prefix: '' }, { retry: { attempts: 1 } })
     await expect(store.list()).rejects.toThrow('s3://no-such-bucket: there is no such bucket')
     await expect(store.write('a', patternContent(1))).rejects.toThrow('s3://no-such-bucket/a: there is no such bucket')
+  })
+})
+
+describe.skipIf(missing)('push and pull', () => {
+  test('bring the dataset there and back, read it where it is, and send nothing twice', async () => {
+    const [dir, copy] = [temporaryFolder(), join(temporaryFolder(), 'copy')]
+    await writeTargets(dir, makePlan({ teacherLicense: 'mit' }))
+    const uri = `s3://${bucket}/sets/one`
+    const first = await pushTargets(dir, uri)
+    expect(first.sent.at(-1)).toBe('manifest.json')
+    const sent = countRequests('PutObjectCommand')
+    expect(await pushTargets(dir, uri)).toMatchObject({ sent: [], sentBytes: 0 })
+    // a push that was killed before the manifest: what has arrived is known by its hash
+    await client.send(new sdk.DeleteObjectCommand({ Bucket: bucket, Key: 'sets/one/manifest.json' }))
+    const read = countRequests('GetObjectCommand')
+    expect(await pushTargets(dir, uri)).toMatchObject({ sent: ['manifest.json'] })
+    expect(read()).toBe(0)
+    expect(sent()).toBe(1)
+    await pullTargets(`${uri}#sha256=${first.manifest}`, { dir: copy })
+    expect(hashFolder(copy)).toEqual(hashFolder(dir))
+
+    const [there, here] = [await openDataset(uri), await openTargets(dir)]
+    expect((await there.row(77)).logits).toEqual((await here.row(77)).logits)
+    await Promise.all([there.close(), here.close()])
   })
 })
 
