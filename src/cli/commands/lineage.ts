@@ -98,10 +98,20 @@ function render(lineage: Lineage, student: StudentPart | undefined): string[] {
   return steps.map(([name, what], i) => `${i === 0 ? '  ' : '→ '}${name.padEnd(14)} ${what}`)
 }
 
-/** What was done to datasets since the export, the oldest first. */
+/** What was done to datasets since the export: each operation after those that made its parents, in the order of these. */
 function operations(derived: Lineage['derived']): [string, string][] {
   if (!derived) return []
-  const steps = [...derived.ancestors.toReversed().flatMap((ancestor) => ancestor.derived ?? []), derived]
+  const ancestors = new Map(derived.ancestors.map((ancestor) => [ancestor.manifest, ancestor]))
+  const steps: Pick<typeof derived, 'operation' | 'options' | 'from'>[] = []
+  const visit = (step: (typeof steps)[number]) => {
+    for (const parent of step.from) {
+      const own = ancestors.get(parent)?.derived
+      ancestors.delete(parent) // once, however many were made of it
+      if (own) visit(own)
+    }
+    steps.push(step)
+  }
+  visit(derived)
   return steps.map(({ operation, options, from }) => [
     operation,
     `${Object.keys(options).length > 0 ? `${JSON.stringify(options)} ` : ''}of ${from.map((sha256) => sha256.slice(0, 12)).join(', ')}`,

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
+import { makePlan, writeTargets } from '../../cache/datasets.js'
 import { temporaryFolder } from '../../helpers/folder.js'
 import { writeIdx } from '../../helpers/idx.js'
 import { writeLinearTeacher } from '../../helpers/teachers.js'
@@ -48,4 +49,16 @@ it('says what has no lineage', async () => {
   writeLinearTeacher(join(dir, 'teacher.onnx'), { side: 4, classes: 10 })
   await expect(runCommand('lineage', join(dir, 'teacher.onnx'))).rejects.toThrow(/no lineage in it/)
   await expect(runCommand('lineage', join(dir, 'nothing'))).rejects.toThrow(/cannot be read: ENOENT/)
+})
+
+it('prints the operations of a diamond after those that made their parents', async () => {
+  const dir = temporaryFolder()
+  const at = (name: string) => join(dir, name)
+  await writeTargets(at('a'), makePlan())
+  await runCommand('convert', at('a'), '--codec', 'f16', '--out', at('b'))
+  await runCommand('select', at('b'), '--confidence', '0:1', '--out', at('c'))
+  await runCommand('ensemble', at('b'), at('c'), '--out', at('d'))
+  const { out } = await runCommand('lineage', at('d'))
+  const names = out.split('\n').map((line) => line.slice(2).split(' ')[0])
+  expect(names.slice(4, 7)).toEqual(['convert', 'select', 'ensemble'])
 })
