@@ -10,6 +10,7 @@ import {
   mergeTargets,
   openTargets,
   type Plan,
+  type Rows,
   selectTargets,
   verifyTargets,
 } from '../../src/cache/index.js'
@@ -331,6 +332,53 @@ describe('ensemble', () => {
     await writer.finish({ created: CREATED })
     await expect(ensembleTargets([dir, shifted], { out })).rejects.toThrow("row 0 has the id 'row/1', in")
   })
+
+  test('refuses other labels and other lengths, with the row', async () => {
+    const root = temporaryFolder()
+    const write = async (name: string, changes: Partial<Plan>, alter: (rows: ReturnType<typeof makeRows>) => Rows) => {
+      const plan = makePlan({ rows: 20, ...changes })
+      const writer = await createTargets(join(root, name), plan)
+      await writer.beginShard(0)
+      await writer.append(alter(makeRows(plan, 0, 20)))
+      await writer.endShard()
+      await writer.finish({ created: CREATED })
+      return join(root, name)
+    }
+    const out = join(root, 'out')
+    const a = await write('a', {}, (rows) => rows)
+    const b = await write('b', {}, (rows) => ({
+      ...rows,
+      labels: rows.labels.map((label, i) => (i === 13 ? 2 : label)),
+    }))
+    const c = await write('c', {}, (rows) => ({
+      ...rows,
+      labels: rows.labels.map((label, i) => (i === 5 ? -1 : label)),
+    }))
+    await expect(ensembleTargets([a, b], { out })).rejects.toThrow(
+      /b: row 13 has the id 'row\/13' and the label 2, in .*a the label 1$/,
+    )
+    await expect(ensembleTargets([a, c], { out })).rejects.toThrow(
+      /row 5 has the id 'row\/5' and no label, in .*a the label 2$/,
+    )
+    const sequence = (lengths: number[]) => (rows: ReturnType<typeof makeRows>) => ({
+      ...rows,
+      logits: new Float32Array(20 * 2 * 3),
+      columns: { length: Int32Array.from(rows.labels, (_, i) => lengths[i] ?? 2) },
+    })
+    const d = await write('d', { positions: 2 }, sequence([2, 1]))
+    const e = await write('e', { positions: 2 }, sequence([2, 2]))
+    await expect(ensembleTargets([d, e], { out })).rejects.toThrow(
+      /e: row 1 has the id 'row\/1' and 2 positions, in .*d 1$/,
+    )
+  })
+})
+
+test('many labels to select by are named by their hash, as ids are', async () => {
+  const { dir, out } = await makeDataset()
+  const labels = Array.from({ length: 20_000 }, (_, i) => i)
+  const { derived, rows } = await selectTargets(dir, { labels, out })
+  expect(rows).toBe(80)
+  expect(derived!.options).toEqual({ labels: 20_000, labelsSha256: sha256(Buffer.from(labels.join('\n'))) })
 })
 
 test('rows that the export skipped stay listed through every operation', async () => {

@@ -22,7 +22,7 @@ export interface EnsembleOptions extends DeriveOptions {
 
 /**
  * Averages what several teachers said of the same rows: z = Σ w_i z_i, or z = log Σ w_i softmax(z_i).
- * @throws MismatchError where classes, rows, views or positions differ; DecantError where an id differs, or a codec does not keep all classes
+ * @throws MismatchError where classes, rows, views or positions differ; DecantError where an id, a label or a length differs, or a codec does not keep all classes
  */
 export async function ensembleTargets(places: DatasetPlace[], options: EnsembleOptions): Promise<Manifest> {
   const { space = 'logits', shardMb = 128 } = options
@@ -131,17 +131,22 @@ function checkSameRows(parents: Parent[], [first, ...others]: Chunk[]): void {
   others.forEach((chunk, i) => {
     const { dir } = parents[i + 1]!.targets
     for (let row = 0; row < chunk.rows; row++) {
+      const differs = (what: string, b: unknown, a: unknown) =>
+        new DecantError(`${dir}: row ${chunk.first + row} has the ${what}${b}, in ${parents[0]!.targets.dir} ${a}`)
       const [a, b] = [first!.idAt(row), chunk.idAt(row)]
-      if (a !== b)
-        throw new DecantError(
-          `${dir}: row ${chunk.first + row} has the id '${b}', in ${parents[0]!.targets.dir} '${a}'`,
-        )
+      if (a !== b) throw differs('id ', `'${b}'`, `'${a}'`)
+      const [label, other] = [first!.labels[row]!, chunk.labels[row]!]
+      if (label !== other) throw differs(`id '${a}' and `, nameOf(other), nameOf(label))
+      const [length, found] = [first!.columns.length?.[row], chunk.columns.length?.[row]]
+      if (length !== found) throw differs(`id '${a}' and `, `${found} positions`, length)
     }
     const params = [first!.columns.view_params, chunk.columns.view_params]
     if (params[0]?.some((value, at) => value !== params[1]![at]))
       throw new DecantError(`${dir}: rows from ${chunk.first} on: other views than in ${parents[0]!.targets.dir}`)
   })
 }
+
+const nameOf = (label: number) => (label < 0 ? 'no label' : `the label ${label}`)
 
 export function averageLogits(parts: { logits: Float32Array }[], weights: number[]): Float32Array {
   const sum = new Float64Array(parts[0]!.logits.length)

@@ -29,14 +29,19 @@ export async function selectTargets(place: DatasetPlace, options: SelectOptions)
     const { kept, rows } = await chooseSamples(targets, options)
     if (rows === 0) throw new DecantError(`${targets.dir}: no row is as asked for`)
     const described = {
-      ...(ids && { ids: ids.length, idsSha256: createHash('sha256').update(ids.join('\n')).digest('hex') }),
-      ...(labels && { labels }),
+      ...(ids && { ids: ids.length, idsSha256: hash(ids) }),
+      ...(labels && (labels.length <= MAX_LISTED ? { labels } : { labels: labels.length, labelsSha256: hash(labels) })),
       ...(confidence && { confidence }),
     }
     const plan = derivePlan(parents, { operation: 'select', options: described, rows })
     return writeDerived(plan, options, (from) => read(targets, kept, from))
   })
 }
+
+/** More labels than this are named by their hash: a plan's settings have little room. */
+const MAX_LISTED = 1000
+
+const hash = (values: (string | number)[]) => createHash('sha256').update(values.join('\n')).digest('hex')
 
 /** A bit a sample: 125 MB for 10⁹ of them. */
 type Bits = Uint8Array
