@@ -20,7 +20,9 @@ import { takeLock } from './lock.js'
 import {
   type Fidelity,
   formatManifest,
+  MAX_MANIFEST_BYTES,
   MAX_SHARDS,
+  MAX_SKIPPED,
   type Manifest,
   type Plan,
   parseManifest,
@@ -119,6 +121,10 @@ function checkPlan(plan: Plan): Plan {
   return checked
 }
 
+/** What the manifest, indented, has around the texts of a row that was left out; and of a shard, all of it. */
+const SKIPPED_BYTES = 80
+const SHARD_BYTES = 220
+
 class Writer implements TargetsWriter {
   readonly done: boolean
   private readonly lines: JournalLine[]
@@ -129,6 +135,8 @@ class Writer implements TargetsWriter {
   private shard: ShardWriter | undefined
   private skipped: Skipped[] = []
   private seen = 0
+  /** Rows that the finished shards left out, and what the manifest will take, about and at most. */
+  private listed = { rows: 0, bytes: 0 }
 
   constructor(
     private readonly dir: string,
@@ -148,6 +156,27 @@ class Writer implements TargetsWriter {
     this.release = state.release ?? (async () => {})
     this.lines = state.lines ?? []
     this.made = state.made
+    const shards = Math.ceil(plannedSamples(plan) / plan.rowsPerShard)
+    this.listed.bytes = Buffer.byteLength(JSON.stringify(plan, null, 2)) + shards * SHARD_BYTES
+    for (const line of this.lines) this.list(line.skipped)
+  }
+
+  /** Counts rows that are left out. @throws DecantError: more than a manifest can list, which would be found only at the end */
+  private list(skipped: Skipped[]): void {
+    this.listed.rows += skipped.length
+    for (const { id, reason } of skipped)
+      this.listed.bytes += SKIPPED_BYTES + Buffer.byteLength(id) + Buffer.byteLength(reason)
+    const { rows, bytes } = this.listed
+    if (rows > MAX_SKIPPED || bytes > MAX_MANIFEST_BYTES)
+      throw new DecantError(
+        `${this.dir}: the manifest cannot list more: ${rows} rows left out, at most ${MAX_SKIPPED}; about ${bytes} bytes, at most ${MAX_MANIFEST_BYTES}${rows > 0 ? '; are they unreadable for one reason?' : ': choose larger shards'}`,
+      )
+  }
+
+  private unlist(skipped: Skipped[]): void {
+    this.listed.rows -= skipped.length
+    for (const { id, reason } of skipped)
+      this.listed.bytes -= SKIPPED_BYTES + Buffer.byteLength(id) + Buffer.byteLength(reason)
   }
 
   get finishedShards(): number {
@@ -167,7 +196,8 @@ class Writer implements TargetsWriter {
     await this.orAbort(async () => {
       await shard.append(rows, storedColumns(rows, this.plan))
       const skipped = rows.skipped ?? []
-      this.skipped.push(...skipped)
+      for (const row of skipped) this.skipped.push(row)
+      this.list(skipped)
       this.seen += rows.rows + (this.plan.derived ? 0 : skipped.length * viewsOf(this.plan))
     })
   }
@@ -191,6 +221,7 @@ class Writer implements TargetsWriter {
   }
 
   async abortShard(): Promise<void> {
+    if (this.shard) this.unlist(this.skipped)
     await this.shard?.abort()
     this.shard = undefined
   }
@@ -212,6 +243,11 @@ class Writer implements TargetsWriter {
       shards,
     }
     const text = formatManifest(manifest)
+    const bytes = Buffer.byteLength(text)
+    if (bytes > MAX_MANIFEST_BYTES)
+      throw new DecantError(
+        `${join(this.dir, MANIFEST)}: it would have ${bytes} bytes, at most ${MAX_MANIFEST_BYTES} are read`,
+      )
     const written = parseManifest(text, join(this.dir, MANIFEST)) // never write what the reader refuses: missing shards among it
     await writeCard(this.dir, text, this.open)
     await replaceFile(join(this.dir, MANIFEST), text, this.open)

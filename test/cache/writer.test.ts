@@ -411,3 +411,18 @@ test('an unfinished export is not a dataset yet, and a folder without one never 
   await (await begin(join(dir, 'half'))).close()
   await expect(openTargets(join(dir, 'half'))).rejects.toThrow('this export has not finished')
 })
+
+test('more rows left out than a manifest can list are refused when they come, not at the end', async () => {
+  const plan = makePlan({ rows: 3_000_000, rowsPerShard: 2_000_000 })
+  const left = (n: number, reason: string) => Array.from({ length: n }, () => ({ id: 'a', reason }))
+  const writer = await createTargets(join(temporaryFolder(), 'targets'), plan)
+  for (const skipped of [left(1_000_001, ''), left(300_000, 'x'.repeat(1000))]) {
+    await writer.beginShard(0)
+    await expect(writer.append({ ...makeRows(plan, 0, 0), skipped })).rejects.toThrow(
+      /the manifest cannot list more: \d+ rows left out/,
+    )
+  }
+  await writer.beginShard(0)
+  await writer.append({ ...makeRows(plan, 0, 5), skipped: left(200_000, 'unreadable') }) // in one call, too
+  await writer.withdraw()
+})
