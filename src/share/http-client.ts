@@ -237,7 +237,8 @@ function connectionError(error: NodeJS.ErrnoException, url: URL, signal: AbortSi
 const refused = (url: URL, address: string): DecantError =>
   new DecantError(`${bare(url)}: a redirect to ${address}, an address of this machine or network, is not followed`)
 
-function guardedLookup(url: URL, allowed: (kind: AddressKind) => boolean): LookupFunction {
+/** A resolver that gives no address that is not allowed: no connection is begun to it. */
+export function guardedLookup(url: URL, allowed: (kind: AddressKind) => boolean): LookupFunction {
   return (hostname, options: LookupOptions, callback) => {
     lookup(hostname, { ...options, all: true }, (error, addresses: LookupAddress[]) => {
       const found = addresses ?? []

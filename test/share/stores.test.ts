@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { fileContent } from '../../src/share/file-content.js'
-import { kindOf } from '../../src/share/http-client.js'
+import { guardedLookup, kindOf } from '../../src/share/http-client.js'
 import { readRange, readSmall } from '../../src/share/read-range.js'
 import type { Content, Store } from '../../src/share/store.js'
 import { openFolderStore } from '../../src/share/stores/folder.js'
@@ -173,4 +173,27 @@ it('tells addresses apart, whatever they are wrapped in', () => {
   }
   for (const [kind, addresses] of Object.entries(kinds))
     expect(addresses.map(kindOf)).toEqual(addresses.map(() => kind))
+})
+
+describe('a redirect to a name', () => {
+  it('is followed where its address is of the kind that the URI is at', async () => {
+    const content = createServer((_, response) => response.writeHead(200, { 'content-length': 3 }).end('abc'))
+    await new Promise<void>((resolve) => content.listen(0, 'localhost', resolve))
+    onTestFinished(() => void content.close())
+    const { port } = content.address() as AddressInfo
+    const store = await serve((_, response) =>
+      response.writeHead(302, { location: `http://localhost:${port}/x` }).end(),
+    )
+    expect(await collect(store.read('a', { from: 0, to: 3 }))).toBe('abc')
+  })
+
+  it('is refused by the address that the resolver gives, before anything is sent', async () => {
+    const look = guardedLookup(new URL('http://localhost/a'), (kind) => kind === 'public')
+    for (const all of [true, false]) {
+      const error = await new Promise((resolve) => look('localhost', { all }, resolve))
+      expect(error).toMatchObject({
+        message: expect.stringMatching(/a redirect to (127\.0\.0\.1|::1), an address of this machine/),
+      })
+    }
+  })
 })

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
-import { basename, dirname, join, relative, sep } from 'node:path'
+import { dirname, join, relative, sep } from 'node:path'
 import { diskError, ignoreOn, syncFolder, writeFully } from '../../cache/files.js'
 import { MismatchError } from '../../errors.js'
 import { copyHashed } from '../copy-hashed.js'
@@ -14,6 +14,12 @@ const PIECE = 2 ** 20
 /** A folder of this machine, or of a network's file system. */
 export function openFolderStore(dir: string): Store {
   const pathOf = (name: string) => join(dir, checkName(name))
+  const swept = new Set<string>()
+  const sweep = async (folder: string) => {
+    if (swept.has(folder)) return
+    swept.add(folder)
+    await removeStale(folder)
+  }
   return {
     uri: dir,
     pathOf,
@@ -24,7 +30,7 @@ export function openFolderStore(dir: string): Store {
       const files: StoredFile[] = []
       for (const entry of entries ?? []) {
         const path = join(entry.parentPath, entry.name)
-        if (entry.isFile() && !isTemporary(entry.name))
+        if (entry.isFile() && !TEMPORARY.test(entry.name))
           files.push({ name: relative(dir, path).split(sep).join('/'), ...(await describe(path))! })
       }
       return files.sort((a, b) => (a.name < b.name ? -1 : 1))
@@ -34,7 +40,7 @@ export function openFolderStore(dir: string): Store {
       return found && { name, ...found }
     },
     read: (name, range, transfer) => read(pathOf(name), range, transfer),
-    write: (name, content, transfer) => write(pathOf(name), content, transfer),
+    write: (name, content, transfer) => write(pathOf(name), content, { ...transfer, sweep }),
     async delete(name) {
       const path = pathOf(name)
       await rm(path, { force: true }).catch((error) => {
@@ -45,7 +51,8 @@ export function openFolderStore(dir: string): Store {
   }
 }
 
-const isTemporary = (name: string) => /\.\d+\.tmp$/.test(name)
+/** A file that this store is writing: its name, and the process's number. */
+const TEMPORARY = /^[A-Za-z0-9_-][\w.-]*\.(\d+)\.tmp$/
 
 async function describe(path: string): Promise<{ bytes: number; etag: string } | undefined> {
   const found = await stat(path, { bigint: true }).catch((error) => {
@@ -84,12 +91,16 @@ async function* read(
 }
 
 /** Written under a name of this process and synced, before it gets its own. */
-async function write(path: string, content: Content, transfer: Transfer = {}): Promise<void> {
+async function write(
+  path: string,
+  content: Content,
+  { sweep, ...transfer }: Transfer & { sweep: (dir: string) => Promise<void> },
+): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`
   let file: FileHandle | undefined
   try {
     await mkdir(dirname(path), { recursive: true })
-    await removeStale(path)
+    await sweep(dirname(path))
     file = await open(temporary, constants.O_CREAT | constants.O_TRUNC | constants.O_WRONLY)
     if (content.path === undefined) await writePieces(file, content, transfer)
     else await copy(file, { ...content, path: content.path }, transfer)
@@ -128,13 +139,11 @@ async function copy(
   if (found !== sha256) throw wrongHash(path, sha256, found)
 }
 
-/** What processes that were killed while they wrote this file have left. */
-async function removeStale(path: string): Promise<void> {
-  const name = basename(path)
-  for (const found of await readdir(dirname(path))) {
-    const pid = Number(/\.(\d+)\.tmp$/.exec(found)?.[1])
-    if (found === `${name}.${pid}.tmp` && pid !== process.pid && !isAlive(pid))
-      await rm(join(dirname(path), found), { force: true })
+/** What processes that were killed while they wrote into this folder have left. */
+async function removeStale(dir: string): Promise<void> {
+  for (const name of await readdir(dir)) {
+    const pid = Number(TEMPORARY.exec(name)?.[1])
+    if (pid > 0 && pid !== process.pid && !isAlive(pid)) await rm(join(dir, name), { force: true })
   }
 }
 
