@@ -202,7 +202,8 @@ function judge(search: Search, value: string, known: Map<string, boolean>): bool
     case 'ai.onnx.ml.LinearClassifier':
     case 'ai.onnx.ml.TreeEnsembleClassifier':
     case 'ai.onnx.ml.SVMClassifier':
-      return node.output[1] === value && ['SOFTMAX', 'LOGISTIC'].includes(stringOf(node, 'post_transform') ?? '')
+      if (node.output[1] !== value) return false
+      return ['SOFTMAX', 'LOGISTIC'].includes(stringOf(node, 'post_transform') ?? '') || givesShares(node)
     case 'Div':
       if (isRowReduction(search, through(index, second, guarding), ['ReduceSum'], first)) return true
       return probable(first) && index.isConstant(second)
@@ -231,4 +232,15 @@ function judge(search: Search, value: string, known: Map<string, boolean>): bool
     default:
       return false
   }
+}
+
+/**
+ * Does a classifier of ai.onnx.ml give probabilities without a transform? Platt's of a support vector machine (`prob_a`), and the shares of a
+ * forest, whose leaves hold no weight below 0; the leaves of boosted trees hold logits of both signs.
+ */
+function givesShares(node: NodeProto): boolean {
+  const floats = (name: string) => node.attribute.find((attribute) => attribute.name === name)?.floats ?? []
+  if (floats('prob_a').length > 0) return true
+  const [leaves, base] = [floats('class_weights'), floats('base_values')]
+  return leaves.length > 0 && [...leaves, ...base].every((weight) => weight >= 0 && weight <= 1)
 }

@@ -310,6 +310,38 @@ describe('which output', () => {
 })
 
 describe("scikit-learn's classifiers", () => {
+  test.each([
+    [
+      'a forest, whose leaves hold shares',
+      'TreeEnsembleClassifier',
+      { class_weights: { floats: [0.25, 0, 0.75] } },
+      'log of probabilities',
+    ],
+    [
+      'boosted trees, whose leaves hold logits',
+      'TreeEnsembleClassifier',
+      { class_weights: { floats: [0.25, -0.1, 0.75] } },
+      'logits',
+    ],
+    [
+      'a support vector machine with probabilities',
+      'SVMClassifier',
+      { prob_a: { floats: [1, 1, 1] } },
+      'log of probabilities',
+    ],
+    ['one without', 'SVMClassifier', {}, 'logits'],
+  ] as const)('%s', (_, op, attributes, kind) => {
+    const proto = build(
+      (g) => {
+        const input = g.input('x', 'float32', ['N', inner])
+        const [, scores] = g.nodeOf(op, [input], attributes, { outputs: ['label', 'scores'], domain: 'ai.onnx.ml' })
+        g.output('probabilities', 'float32', ['N', classes], scores!)
+      },
+      { domains: { 'ai.onnx.ml': 1 }, opset: 15 },
+    )
+    expect(findLogits({ proto, path: 'm.onnx' })).toMatchObject({ kind })
+  })
+
   /** What skl2onnx writes: label, and a ZipMap of the probabilities. */
   function sklearn(transform: 'SOFTMAX' | 'NONE', normalizer: boolean, zipMap: boolean) {
     const fill = (g: GraphBuilder) => {
