@@ -23,8 +23,9 @@ Examples:
 
 What is there already, by hash, is not sent again: stopped or killed, the same command goes on. The manifest is written last, so that nobody
 reads half a dataset. With --replace the old manifest goes first: there is the old dataset, none for a while, then the new one. A dataset
-without the licences of its data and its teacher is not pushed (decant license states them). Credentials come from the environment and the
-usual files, never from the URI.`
+without the licences of its data and its teacher is not pushed (decant license states them). A dataset of the
+hub that is not there is made, private. Credentials come from the environment and the usual files, never from the URI: HF_TOKEN or hf auth login;
+AWS_ACCESS_KEY_ID … or ~/.aws (AWS_ENDPOINT_URL for other servers); ~/.netrc.`
 
 export function pushCommand(): Command {
   return new Command('push')

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { pullTargets, pushTargets } from '../../src/share/index.js'
 import { readRange } from '../../src/share/read-range.js'
 import { openHubStore } from '../../src/share/stores/hub.js'
+import { openS3Store } from '../../src/share/stores/s3.js'
 import { makePlan, writeTargets } from '../cache/datasets.js'
 import { type FakeHub, startFakeHub, TOKEN } from '../helpers/fake-hub.js'
 import { hashFolder, temporaryFolder } from '../helpers/folder.js'
@@ -188,4 +189,11 @@ describe('the token', () => {
     const wrong = await open({}, { HF_TOKEN: 'hf_someOtherToken' })
     await expect(wrong.head('manifest.json')).rejects.toThrow('the hub does not take the token')
   })
+})
+
+test('a bucket without the SDK is an error that says how to get it', async () => {
+  const error = Object.assign(new Error('Cannot find package'), { code: 'ERR_MODULE_NOT_FOUND' })
+  await expect(openS3Store({ bucket: 'b', prefix: '' }, { load: () => Promise.reject(error) })).rejects.toThrow(
+    'npm install @aws-sdk/client-s3',
+  )
 })
