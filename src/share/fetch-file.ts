@@ -86,7 +86,7 @@ async function fillPart(
     if (local !== undefined) {
       await file.truncate(from)
       const count = report(from)
-      await copyHashed(local, file, { from, to: bytes, hash, signal, onBytes: count })
+      await copyHashed(local, { file, path: part }, { from, to: bytes, hash, signal, onBytes: count })
     } else if (from < bytes) {
       const pieces = readRange(store, name, { from, to: bytes, etag }, transfer)
       const first = await pieces.next().catch((error) => {

@@ -101,9 +101,9 @@ async function write(
   try {
     await mkdir(dirname(path), { recursive: true })
     await sweep(dirname(path))
-    file = await open(temporary, constants.O_CREAT | constants.O_TRUNC | constants.O_WRONLY)
+    file = await open(temporary, constants.O_CREAT | constants.O_TRUNC | constants.O_RDWR)
     if (content.path === undefined) await writePieces(file, content, transfer)
-    else await copy(file, { ...content, path: content.path }, transfer)
+    else await copy({ file, path: temporary }, { ...content, path: content.path }, transfer)
     await file.sync()
     await file.close()
     file = undefined
@@ -129,12 +129,12 @@ async function writePieces(file: FileHandle, { bytes, read }: Content, { signal,
 
 /** From one folder to another: without a new piece of memory for each piece of the file. */
 async function copy(
-  file: FileHandle,
+  into: { file: FileHandle; path: string },
   { path, bytes, sha256 }: Content & { path: string },
   transfer: Transfer,
 ): Promise<void> {
   const hash = createHash('sha256')
-  await copyHashed(path, file, { from: 0, to: bytes, hash, ...transfer })
+  await copyHashed(path, into, { from: 0, to: bytes, hash, ...transfer })
   const found = hash.digest('hex')
   if (found !== sha256) throw wrongHash(path, sha256, found)
 }
