@@ -77,7 +77,7 @@ function Page({ what, changed }: { what: What; changed: () => void }) {
         <div class="brand">
           <b>{what.title}</b>
           <span class="place" title={what.place}>
-            <bdi>{what.place}</bdi>
+            <bdi>{what.place === what.title ? '' : what.place}</bdi>
           </span>
           <button type="button" class="quiet" aria-keyshortcuts="?" onClick={() => help.current?.showModal()}>
             Keys

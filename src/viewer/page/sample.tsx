@@ -280,6 +280,7 @@ function Bars({ soft, sample, names }: { soft: Distribution; sample: Sample; nam
                 p={soft.tail.p}
                 student={soft.tail.student}
                 width={width}
+                label={sample.label !== null && !sample.index.includes(sample.label) ? names[sample.label]! : null}
               />
             )}
           </tbody>
@@ -300,10 +301,19 @@ function Together(props: {
   p: number
   student: number | null
   width: (p: number) => string
+  /** the label, where the sample's class is among these */
+  label?: string | null
 }) {
   return (
     <tr class="together" data-class={props.kind} data-p={props.p}>
-      <th scope="row">{props.name}</th>
+      <th scope="row">
+        {props.name}
+        {props.label && (
+          <span class="tag label" title={props.label}>
+            label
+          </span>
+        )}
+      </th>
       <td class="bar">
         <span class="teacher-bar" style={{ width: props.width(props.p) }} />
         {props.student !== null && <span class="student-bar" style={{ width: props.width(props.student) }} />}

@@ -1,6 +1,6 @@
 import { useRef } from 'preact/hooks'
 import type { SampleHead, SampleQuery, Samples, TargetsFacts, What } from '../api.js'
-import { imageOf, useAnswer, writeQuery } from './ask.js'
+import { imageOf, isOneFile, useAnswer, writeQuery } from './ask.js'
 import { count, percent, plural } from './format.js'
 import { Answered, Empty, Name } from './parts.js'
 import { go, link, sampleLink } from './route.js'
@@ -65,25 +65,27 @@ function Filters(props: { targets: TargetsFacts; query: SampleQuery; students: b
           </label>
         ))}
       </fieldset>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault()
-          const row = new FormData(event.currentTarget).get('row')
-          if (typeof row === 'string' && /^\d+$/.test(row)) go(sampleLink(Math.min(Number(row), targets.rows - 1)))
-        }}
-      >
-        <label>
-          Row
-          <input
-            name="row"
-            inputMode="numeric"
-            pattern="[0-9]*"
-            placeholder={`0–${count(targets.rows - 1)}`}
-            autocomplete="off"
-          />
-        </label>
-        <button type="submit">Open</button>
-      </form>
+      {!isOneFile && (
+        <form
+          onSubmit={(event) => {
+            event.preventDefault()
+            const row = new FormData(event.currentTarget).get('row')
+            if (typeof row === 'string' && /^\d+$/.test(row)) go(sampleLink(Math.min(Number(row), targets.rows - 1)))
+          }}
+        >
+          <label>
+            Row
+            <input
+              name="row"
+              inputMode="numeric"
+              pattern="[0-9]*"
+              placeholder={`0–${count(targets.rows - 1)}`}
+              autocomplete="off"
+            />
+          </label>
+          <button type="submit">Open</button>
+        </form>
+      )}
     </search>
   )
 }
@@ -120,9 +122,12 @@ function List(props: { samples: Samples; query: SampleQuery; targets: TargetsFac
   const { from = 0 } = query
   const end = samples.next ?? targets.rows
   const filtered = query.label !== undefined || query.predicted !== undefined || query.only !== undefined
-  const title = filtered
-    ? `${plural(found.length, 'sample')} in rows ${count(from)}–${count(Math.max(from, end - 1))}`
-    : `Rows ${count(from)}–${count(Math.max(from, end - 1))} of ${count(targets.rows)}`
+  const range = `${count(from)}–${count(Math.max(from, end - 1))}`
+  const title = isOneFile
+    ? `${plural(found.length, 'sample')} of the ${count(samples.scanned)} in this file; the dataset has ${plural(targets.rows, 'row')}`
+    : filtered
+      ? `${plural(found.length, 'sample')} in rows ${range}`
+      : `Rows ${range} of ${count(targets.rows)}`
   return (
     <>
       <p class="note" role="status">

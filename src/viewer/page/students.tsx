@@ -20,8 +20,8 @@ function Figures({ students }: { students: Students }) {
   }
   return (
     <>
-      <Table students={students.students} />
       <ByTemperature students={students} />
+      <Table students={students.students} />
       <h2>Training</h2>
       <Curves students={students.students} />
     </>
@@ -65,7 +65,7 @@ function Table({ students }: { students: StudentRow[] }) {
   return (
     <>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways on a narrow screen */}
-      <section class="scroll" aria-label="Table of students" tabIndex={0}>
+      <section class="scroll after" aria-label="Table of students" tabIndex={0}>
         <table class="students">
           <caption>
             <span>{plural(students.length, 'student')}; a column's name sorts by it.</span>

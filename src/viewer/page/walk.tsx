@@ -1,5 +1,5 @@
 import { isWanted, type SampleHead, type SampleQuery, type Samples } from '../api.js'
-import { ask, writeQuery } from './ask.js'
+import { ask, isOneFile, writeQuery } from './ask.js'
 
 const keyOf = ({ label, predicted, only }: SampleQuery) => writeQuery({ label, predicted, only } as SampleQuery)
 
@@ -34,6 +34,11 @@ export async function stepRow(
   query: SampleQuery,
   { row, by, rows }: { row: number; by: 1 | -1; rows: number },
 ): Promise<number | null> {
+  if (isOneFile) {
+    const { samples } = await ask<Samples>(`/api/samples${keyOf(query)}`)
+    const others = samples.map((head) => head.row).filter((one) => (by > 0 ? one > row : one < row))
+    return others.length === 0 ? null : by > 0 ? Math.min(...others) : Math.max(...others)
+  }
   if (keyOf(query) === '') return row + by >= 0 && row + by < rows ? row + by : null
   if (by < 0) return known.before(query, row)
   let from: number | null = row + 1
