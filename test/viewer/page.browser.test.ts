@@ -310,6 +310,7 @@ describe.skipIf(noChromium)("the viewer's page in Chromium", () => {
     await expect.poll(() => rowsShown(page)).toEqual(wrong)
     await page.getByText('all', { exact: true }).click()
     await page.locator('.grid a').first().click()
+    await page.getByRole('heading', { name: 'Row 0' }).waitFor()
     await page.keyboard.press('ArrowRight')
     await page.getByRole('heading', { name: 'Row 1', exact: true }).waitFor()
     await page.keyboard.press('ArrowLeft')

@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useState } from 'preact/hooks'
+import { useLayoutEffect, useMemo, useState } from 'preact/hooks'
 import type { Sample, SampleQuery, TargetsFacts } from '../api.js'
 import { type Distribution, type Slot, softenSample } from '../distribution.js'
 import { imageOf, useAnswer } from './ask.js'
@@ -30,7 +30,8 @@ export function SamplePage({ row, query, targets, stop, changeStop }: Props) {
       go(sampleLink(next, query))
     }
   }
-  useEffect(() => {
+  // Before the page is painted, so that no key is lost between.
+  useLayoutEffect(() => {
     const press = (event: KeyboardEvent) => {
       if (!isPlainKey(event)) return
       if (event.key === 'ArrowRight') void move(1)
