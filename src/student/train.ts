@@ -16,7 +16,8 @@ import { findMethod } from './method.js'
 import type { Metrics } from './metrics.js'
 import { hashModule } from './module.js'
 import { openRun } from './run.js'
-import { loadStudent, readSummary, saveStudent } from './save.js'
+import { loadStudent, saveStudent } from './save.js'
+import { readSummary } from './summary.js'
 
 export type TrainEvent =
   | { type: 'start'; parameters: number; rows: number; held: number; steps: number; backend: string; reason?: string }

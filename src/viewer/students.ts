@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { readProgress } from '../student/checkpoint.js'
 import { CHECKPOINT, PLAN, readJson, SUMMARY } from '../student/folder.js'
 import type { SweepStudent } from '../student/index.js'
+import { readSummary } from '../student/summary.js'
 import type { StudentRow, Students } from './api.js'
 
 /** Where students are: one folder each. A sweep that has ended says all in one file. */
@@ -91,7 +92,6 @@ async function readFolder(dir: string): Promise<StudentRow | undefined> {
   if (found) return rowOf(pointOf(found.provenance), null, found.progress)
   // It may have become whole just now, and lost its checkpoint.
   if (await isWhole()) {
-    const { readSummary } = await import('../student/save.js')
     const { provenance, metrics, history } = await readSummary(dir)
     return rowOf(pointOf(provenance), metrics ?? nothing, { history })
   }

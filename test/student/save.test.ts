@@ -6,7 +6,7 @@ import * as ort from 'onnxruntime-node'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { openEngine } from '../../src/engine/engine.js'
 import { describeModel, readModel } from '../../src/onnx/index.js'
-import { readSummary } from '../../src/student/save.js'
+import { readSummary } from '../../src/student/summary.js'
 import { type TrainedStudent, trainOnDataset } from '../../src/student/train.js'
 import { CLASSES, type Example, makeExample, temporaryFolder } from './fixtures.js'
 
