@@ -1,6 +1,7 @@
-import { Message, MessageHeader, RecordBatchReader, type Schema } from 'apache-arrow'
+import { DataType, Message, MessageHeader, RecordBatchReader, type Schema } from 'apache-arrow'
 import { Footer } from 'apache-arrow/ipc/metadata/file'
 import { FormatError } from '../errors.js'
+import { checkUnpacked, VALUE_BYTES } from './bounds.js'
 import { type Bytes, understand } from './bytes.js'
 import { classNamesOf } from './class-names.js'
 import type { Block, Table } from './table.js'
@@ -37,24 +38,44 @@ export async function openArrow(bytes: Bytes): Promise<Table> {
         throw new FormatError(`${path}: the message at byte ${place.offset} is no record batch`)
       const rows = message.header().length
       if (!(Number.isSafeInteger(rows) && rows >= 0)) throw new FormatError(`${path}: a record batch of ${rows} rows`)
+      checkUnpacked(`${path}: a record batch of ${rows} rows`, {
+        unpacked: VALUE_BYTES * rows,
+        packed: place.bodyBytes,
+      })
       starts.push(starts.at(-1)! + rows)
     }
+    checkUnpacked(`${path}: ${starts.at(-1)} rows`, { unpacked: VALUE_BYTES * starts.at(-1)!, packed: bytes.size })
     const names = classNamesOf(schema.metadata.get('huggingface'))
     const columns = schema.fields.map(({ name }) => name)
     const head = encapsulate(Message.encode(Message.from(schema)))
     const known = await Promise.all(
-      dictionaries.map(async ({ offset, ...rest }) => ({ offset, bytes: await readWhole(bytes, { offset, ...rest }) })),
+      dictionaries.map(async ({ offset, ...rest }) => ({
+        offset,
+        bytes: (await readWhole(bytes, { offset, ...rest })).data,
+      })),
     )
     const block = async (index: number, wanted: string[]): Promise<Block> => {
       const place = batches[index]!
       // In a stream a later dictionary may replace an earlier one; in a file their order does not matter.
       const before = known.filter(({ offset }) => isFile || offset < place.offset).map(({ bytes }) => bytes)
-      const parts = [head, ...before, await readWhole(bytes, place)]
+      const { data, unpacked } = await readWhole(bytes, place)
+      const parts = [head, ...before, data]
       const [batch] = [...RecordBatchReader.from(parts)]
       const rows = starts[index + 1]! - starts[index]!
       if (batch?.numRows !== rows)
         throw new FormatError(`${path}: a record batch of ${batch?.numRows} rows, expected ${rows}`)
-      return { columns: wanted.map((name) => cellsOf(batch.getChild(name)!)) }
+      const room = { cells: FREE_CELLS + 8 * unpacked }
+      return {
+        columns: wanted.map((name) => {
+          const vector = batch.getChild(name)!
+          if (vector.length !== rows)
+            throw new FormatError(
+              `${path}: column '${name}': ${vector.length} values in a record batch of ${rows} rows`,
+            )
+          const read = readerOf(vector.type, room)
+          return Array.from({ length: rows }, (_, i) => read(vector.get(i)))
+        }),
+      }
     }
     return {
       path,
@@ -62,7 +83,7 @@ export async function openArrow(bytes: Bytes): Promise<Table> {
       starts,
       sha256: bytes.sha256,
       size: bytes.size,
-      blockBytes: (index) => batches[index]!.bodyBytes,
+      blockBytes: (index) => GROWTH * batches[index]!.bodyBytes,
       classNames: (column) => names.get(column),
       block: (index, wanted) => understand(unreadable, () => block(index, wanted)),
       close: () => bytes.close(),
@@ -75,22 +96,46 @@ interface Vectorlike {
   get(i: number): unknown
 }
 
-/** Cells on demand: a list is a vector of its own, a struct a row that reads its fields. */
-function cellsOf(vector: Vectorlike): ArrayLike<unknown> {
-  return Array.from({ length: vector.length }, (_, i) => plain(vector.get(i)))
+/** Cells of lists beyond one for each bit of a batch: lists of a dictionary are there once, and read as often as they are named. */
+const FREE_CELLS = 2 ** 24
+/** What a batch takes in memory for each of its bytes: it may be compressed, and cells take more than they do in Arrow. */
+const GROWTH = 4
+
+/** How values of a type become cells. `room` is what is left for those of lists. */
+function readerOf(type: DataType, room: { cells: number }): (value: unknown) => unknown {
+  const some = (read: (value: never) => unknown) => (value: unknown) =>
+    value === null || value === undefined ? null : read(value as never)
+  if (DataType.isDecimal(type)) return some((words: Uint32Array) => decimal(words, type.scale))
+  if (DataType.isInterval(type)) throw new FormatError('a column of intervals is neither numbers nor text')
+  if (DataType.isDictionary(type)) return readerOf(type.dictionary, room)
+  if (DataType.isList(type) || DataType.isFixedSizeList(type)) {
+    const read = readerOf(type.children[0]!.type, room)
+    return some((list: Vectorlike) => {
+      room.cells -= list.length
+      if (!(room.cells >= 0)) throw new FormatError('lists of more values than the record batch can hold')
+      return Array.from({ length: list.length }, (_, i) => read(list.get(i)))
+    })
+  }
+  if (DataType.isStruct(type)) {
+    const readers = type.children.map((field) => [field.name, readerOf(field.type, room)] as const)
+    return some((row: { toJSON(): Record<string, unknown> }) => {
+      const values = row.toJSON()
+      return Object.fromEntries(readers.map(([name, read]) => [name, read(values[name])]))
+    })
+  }
+  return some(plain)
 }
 
-function plain(cell: unknown): unknown {
-  if (typeof cell !== 'object' || cell === null || ArrayBuffer.isView(cell)) return cell
-  if ('toArray' in cell && 'length' in cell) {
-    const list = cell as unknown as Vectorlike
-    return Array.from({ length: list.length }, (_, i) => plain(list.get(i)))
-  }
-  if ('toJSON' in cell) {
-    const row = (cell as { toJSON(): Record<string, unknown> }).toJSON()
-    return Object.fromEntries(Object.entries(row).map(([key, value]) => [key, plain(value)]))
-  }
-  return cell
+/** Of other types what they say of themselves as JSON: maps objects, dates texts. */
+const plain = (cell: unknown): unknown =>
+  typeof cell === 'object' && cell !== null && !ArrayBuffer.isView(cell) && 'toJSON' in cell
+    ? (cell as { toJSON(): unknown }).toJSON()
+    : cell
+
+/** A decimal, two's complement in words of 32 bits, as the nearest number. */
+function decimal(words: Uint32Array, scale: number): number {
+  const value = words.reduceRight((all, word) => (all << 32n) | BigInt(word), 0n)
+  return Number(`${BigInt.asIntN(32 * words.length, value)}e${-scale}`)
 }
 
 async function readFooter(bytes: Bytes): Promise<{ schema: Schema; batches: Place[]; dictionaries: Place[] }> {
@@ -168,8 +213,36 @@ async function readMetadata(
   return { metadata: await bytes.read(offset + before, length), metadataBytes: before + length }
 }
 
-const readWhole = (bytes: Bytes, { offset, metadataBytes, bodyBytes }: Place) =>
-  bytes.read(offset, metadataBytes + bodyBytes)
+/** A message and its body, and how many bytes its buffers hold when they are decompressed. */
+async function readWhole(
+  bytes: Bytes,
+  { offset, metadataBytes, bodyBytes }: Place,
+): Promise<{ data: Uint8Array; unpacked: number }> {
+  const data = await bytes.read(offset, metadataBytes + bodyBytes)
+  const view = new DataView(data.buffer)
+  const message = Message.decode(data.subarray(view.getUint32(0, true) === CONTINUATION ? 8 : 4, metadataBytes))
+  const header = message.isDictionaryBatch()
+    ? message.header().data
+    : message.isRecordBatch()
+      ? message.header()
+      : undefined
+  if (!header?.compression) return { data, unpacked: bodyBytes }
+  let unpacked = 0
+  for (const { offset, length } of header.buffers) {
+    if (length === 0) continue
+    if (!(offset >= 0 && length >= LENGTH_BYTES && offset + length <= bodyBytes))
+      throw new FormatError(`${bytes.path}: a compressed buffer of ${length} bytes at ${offset} of ${bodyBytes}`)
+    const said = Number(view.getBigInt64(metadataBytes + offset, true))
+    unpacked += said === AS_IT_IS ? length : said
+    if (said < AS_IT_IS) unpacked = Number.NaN
+  }
+  checkUnpacked(`${bytes.path}: a record batch`, { unpacked, packed: bodyBytes })
+  return { data, unpacked }
+}
+
+/** Before each compressed buffer: what it decompresses to, or -1 where it is not compressed. */
+const LENGTH_BYTES = 8
+const AS_IT_IS = -1
 
 function encapsulate(metadata: Uint8Array): Uint8Array {
   const padded = (metadata.length + 7) & ~7
@@ -186,7 +259,15 @@ async function registerCodecs(): Promise<void> {
   if (compressionRegistry.get(CompressionType.ZSTD)) return
   const { decompressZstd } = await import('hyparquet-compressors')
   const { decodeLz4Frame } = await import('./lz4-frame.js')
-  // copied: a view into a larger buffer need not begin where its elements may
-  compressionRegistry.set(CompressionType.ZSTD, { decode: (data) => decompressZstd(data).slice() })
-  compressionRegistry.set(CompressionType.LZ4_FRAME, { decode: decodeLz4Frame })
+  /** The length lies before the bytes that a codec is given; no more than that is made. */
+  const exactly = (decode: (data: Uint8Array, length: number) => Uint8Array) => (data: Uint8Array) => {
+    const length = Number(new DataView(data.buffer, data.byteOffset - LENGTH_BYTES, LENGTH_BYTES).getBigInt64(0, true))
+    const decoded = decode(data, length)
+    if (decoded.length !== length) throw new Error(`a buffer of ${decoded.length} bytes, expected ${length}`)
+    return decoded
+  }
+  compressionRegistry.set(CompressionType.ZSTD, {
+    decode: exactly((data, length) => decompressZstd(data, new Uint8Array(length))),
+  })
+  compressionRegistry.set(CompressionType.LZ4_FRAME, { decode: exactly(decodeLz4Frame) })
 }

@@ -4,15 +4,18 @@ const MAGIC = 0x184d2204
 /** A byte of LZ4 stands for at most 255: what a frame can decode to is bounded by its length. */
 const RATIO = 255
 
-/** Decodes one frame. @throws Error: not a frame, truncated, a match before the start */
-export function decodeLz4Frame(frame: Uint8Array): Uint8Array {
+/** Decodes one frame, of at most `most` bytes where that is known. @throws Error: not a frame, truncated, a match before the start */
+export function decodeLz4Frame(frame: Uint8Array, most = frame.length * RATIO): Uint8Array {
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength)
   if (view.getUint32(0, true) !== MAGIC) throw new Error('not an LZ4 frame')
   const flags = view.getUint8(4)
   if (flags >> 6 !== 1) throw new Error(`LZ4 frame of version ${flags >> 6}, expected 1`)
   const [blockChecksum, hasSize, hasDictionary] = [flags & 16, flags & 8, flags & 1]
   let at = 7 + (hasSize ? 8 : 0) + (hasDictionary ? 4 : 0)
-  const out = new Output(hasSize ? Number(view.getBigUint64(6, true)) : frame.length * 4, frame.length * RATIO)
+  const out = new Output(
+    hasSize ? Number(view.getBigUint64(6, true)) : frame.length * 4,
+    Math.min(most, frame.length * RATIO),
+  )
   for (let size = view.getUint32(at, true); size !== 0; size = view.getUint32(at, true)) {
     at += 4
     const length = size & 0x7fffffff

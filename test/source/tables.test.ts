@@ -3,17 +3,26 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import {
+  Decimal,
   Dictionary,
   Float32,
   Int32,
+  IntervalDayTime,
   Message,
   makeData,
   makeVector,
   Table,
   tableToIPC,
   Utf8,
+  type Vector,
   vectorFromArray,
 } from 'apache-arrow'
+import {
+  RecordBatch as BatchMetadata,
+  BodyCompression,
+  BufferRegion,
+  FieldNode,
+} from 'apache-arrow/ipc/metadata/message'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { idAt } from '../../src/source/ids.js'
 import { type Batch, openSource } from '../../src/source/index.js'
@@ -374,20 +383,25 @@ describe('several files', () => {
   })
 })
 
+/** The messages of a stream of some columns. */
+function streamMessages(columns: Record<string, Vector>): Buffer[] {
+  const bytes = Buffer.from(tableToIPC(new Table(columns), 'stream'))
+  const found: Buffer[] = []
+  for (let at = 0; bytes.readInt32LE(at + 4) > 0; at += found.at(-1)!.length) {
+    const length = bytes.readInt32LE(at + 4)
+    const { bodyLength } = Message.decode(bytes.subarray(at + 8, at + 8 + length))
+    found.push(bytes.subarray(at, at + 8 + length + Number(bodyLength)))
+  }
+  return found
+}
+
 describe('an Arrow stream', () => {
   /** Labels 0 and 1 of a dictionary, as the messages of a stream. */
   const messages = (names: string[]) => {
     const type = new Dictionary(new Utf8(), new Int32(), 7)
     const dictionary = vectorFromArray(names, new Utf8())
     const y = makeVector(makeData({ type, data: Int32Array.of(0, 1), dictionary, length: 2 }))
-    const bytes = Buffer.from(tableToIPC(new Table({ x: vectorFromArray([1, 2], new Float32()), y }), 'stream'))
-    const found: Buffer[] = []
-    for (let at = 0; bytes.readInt32LE(at + 4) > 0; at += found.at(-1)!.length) {
-      const length = bytes.readInt32LE(at + 4)
-      const { bodyLength } = Message.decode(bytes.subarray(at + 8, at + 8 + length))
-      found.push(bytes.subarray(at, at + 8 + length + Number(bodyLength)))
-    }
-    return found
+    return streamMessages({ x: vectorFromArray([1, 2], new Float32()), y })
   }
 
   test('may replace a dictionary: each batch has the one before it', async () => {
@@ -396,5 +410,57 @@ describe('an Arrow stream', () => {
     const source = await open({ 's.arrows': stream }, { input: 'x', label: 'y' })
     const { labels } = await source.read([0, 1, 2, 3])
     expect([...labels].map((label) => source.classes![label])).toEqual(['cat', 'dog', 'dog', 'cat'])
+  })
+})
+
+describe('an Arrow column', () => {
+  test('of decimals is numbers, not their words; one of intervals is refused', async () => {
+    const decimals = makeData({
+      type: new Decimal(2, 20, 128),
+      data: Uint32Array.from([150, 0, 0, 0, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff]),
+      length: 2,
+    })
+    const file = tableToIPC(new Table({ x: makeVector(decimals) }), 'file')
+    expect((await read({ 'a.arrow': file })).inputs).toEqual([1.5, Math.fround(-0.01)])
+    const intervals = makeData({ type: new IntervalDayTime(), data: new Int32Array(4), length: 2 })
+    await expect(read({ 'a.arrow': tableToIPC(new Table({ x: makeVector(intervals) }), 'file') })).rejects.toThrow(
+      /a.arrow: .*intervals is neither numbers nor text|intervals/,
+    )
+  })
+
+  /** A stream of one batch, its one column of floats compressed as LZ4: the frame, and what is said of it. */
+  const compressed = (frame: Buffer, said: bigint, rows = 2) => {
+    const [schema] = streamMessages({ x: vectorFromArray([1, 2], new Float32()) })
+    const body = Buffer.alloc(Math.ceil((8 + frame.length) / 8) * 8)
+    body.writeBigInt64LE(said)
+    body.set(frame, 8)
+    const buffers = [new BufferRegion(0, 0), new BufferRegion(0, 8 + frame.length)]
+    const batch = new BatchMetadata(rows, [new FieldNode(rows, 0)], buffers, new BodyCompression(0))
+    const message = Buffer.from(Message.encode(Message.from(batch as never, body.length)))
+    const head = Buffer.alloc(8 + Math.ceil(message.length / 8) * 8)
+    head.writeUInt32LE(0xffffffff)
+    head.writeInt32LE(head.length - 8, 4)
+    head.set(message, 8)
+    return Buffer.concat([schema!, head, body])
+  }
+  const frame = (content: Buffer) => {
+    const size = Buffer.alloc(4)
+    size.writeUInt32LE(0x80000000 + content.length)
+    return Buffer.concat([Buffer.from([0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82]), size, content, Buffer.alloc(4)])
+  }
+  const floats = Buffer.from(Float32Array.of(3, 4).buffer)
+
+  test('that is compressed is decompressed to what it says', async () => {
+    expect((await read({ 's.arrows': compressed(frame(floats), 8n) })).inputs).toEqual([3, 4])
+  })
+
+  test.each([
+    [compressed(frame(floats), 2n ** 40n), /a record batch: \d+ bytes that unpack to 1099511627776/],
+    [compressed(frame(floats), -2n), /unpack to NaN/],
+    [compressed(frame(floats), 4n), /longer than it can be/],
+    [compressed(frame(floats), 12n), /a buffer of 8 bytes, expected 12/],
+    [compressed(frame(floats), 8n, 2 ** 30), /a record batch of 1073741824 rows: .*unpack to 8589934592/],
+  ])('that claims more than it can hold is refused (%#)', async (file, message) => {
+    await expect(read({ 's.arrows': file })).rejects.toThrow(message)
   })
 })
