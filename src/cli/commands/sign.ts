@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { openTerminal } from '../terminal.js'
 
 const examples = `
-Example:
+Examples:
   $ openssl genpkey -algorithm ed25519 -out private.pem
   $ openssl pkey -in private.pem -pubout -out public.pem
   $ decant sign targets --key private.pem
