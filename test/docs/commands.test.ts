@@ -1,4 +1,5 @@
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parses } from '../cli/command-lines.js'
 import { commandsOf } from '../helpers/markdown.js'
@@ -15,6 +16,11 @@ describe.each(documents)('%s', (path) => {
   it.runIf(commands.length > 0)('calls decant only in ways that it takes', () => {
     for (const line of commands) expect(() => parses(line), line).not.toThrow()
   })
+})
+
+it.each(documents)('%s links only to files that are there', (path) => {
+  const links = [...readFileSync(path, 'utf8').matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map(([, link]) => link!)
+  expect(links.filter((link) => !existsSync(join(dirname(path), link)))).toEqual([])
 })
 
 it('finds the commands of a document', () => {
