@@ -74,7 +74,8 @@ export function chooseCodec(options: { logits: Float32Array; kind: Omit<RowKind,
   return { codec: 'f32', trials }
 }
 
-function candidatesOf(kind: Omit<RowKind, 'codec'>): { codec: CodecName; bytesPerRow: number }[] {
+/** The codecs that come into question, the smallest first. */
+export function candidatesOf(kind: Omit<RowKind, 'codec'>): { codec: CodecName; bytesPerRow: number }[] {
   const { classes } = kind
   const some = [16, 64, 256].filter((k) => 2 * k <= classes)
   const codecs: CodecName[] = [

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { isCodecName } from '../../src/cache/index.js'
 import { random } from '../../src/random.js'
-import { chooseCodec } from '../../src/teacher/choose-codec.js'
+import { candidatesOf, chooseCodec } from '../../src/teacher/choose-codec.js'
 
 const logitsOf = (rows: number, classes: number) => {
   const { normal } = random('choose', rows, classes)
@@ -20,9 +20,10 @@ test('the smallest codec that stays within the bound is taken, and what was trie
 })
 
 test('only codecs that there are come into question, however many classes', () => {
-  const classes = 2 ** 20
-  const { trials } = chooseCodec({ logits: logitsOf(1, classes), kind: { classes }, maxKl: 1e-9 })
-  expect(trials.every(({ codec }) => isCodecName(codec))).toBe(true)
+  for (const classes of [2, 10, 1000, 2 ** 20])
+    expect(candidatesOf({ classes }).filter(({ codec }) => !isCodecName(codec))).toEqual([])
+  expect(candidatesOf({ classes: 1000 }).map(({ codec }) => codec)).toContain('hybrid:84')
+  expect(candidatesOf({ classes: 2 ** 20 }).map(({ codec }) => codec)).not.toContain('hybrid:87382')
 })
 
 test('without a finite row there is nothing to choose by', () => {
