@@ -200,9 +200,11 @@ export function explainUpload(error: unknown, hub: Hub): unknown {
   return error
 }
 
+type HubPackage = typeof import('@huggingface/hub')
+
 export async function loadHubPackage(
-  load = () => import('@huggingface/hub'),
-): Promise<typeof import('@huggingface/hub')> {
+  load: () => Promise<HubPackage> = () => import('@huggingface/hub'),
+): Promise<HubPackage> {
   return load().catch(() => {
     throw new UnavailableError('hf:// needs a package that is not installed: npm install @huggingface/hub')
   })
