@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-// fast, slow and faults (the long ones of npm run faults) need nothing but npm ci; interop needs Python with the packages that .ci/run lists;
+// fast and slow (npm test), long (npm run test:long) and faults (npm run faults) need nothing but npm ci; interop needs Python with the packages that .ci/run lists;
 // servers nginx and moto; webgpu a Vulkan driver; browser Chromium; tensorflow what scripts/build-tfjs-node.sh makes.
 const project = (name: string, include: string[], testTimeout: number) => ({
   test: { name, include, testTimeout, hookTimeout: testTimeout, pool: 'forks' as const },
@@ -12,10 +12,11 @@ export default defineConfig({
     projects: [
       project(
         'fast',
-        ['test/**/*.test.ts', '!test/**/*.{slow,faults,interop,servers,webgpu,tensorflow,browser}.test.ts'],
+        ['test/**/*.test.ts', '!test/**/*.{slow,long,faults,interop,servers,webgpu,tensorflow,browser}.test.ts'],
         20_000,
       ),
       project('slow', ['test/**/*.slow.test.ts'], 170_000),
+      project('long', ['test/**/*.long.test.ts'], 170_000),
       project('faults', ['test/**/*.faults.test.ts'], 1_200_000),
       project('servers', ['test/**/*.servers.test.ts'], 120_000),
       project('webgpu', ['test/**/*.webgpu.test.ts'], 120_000),
