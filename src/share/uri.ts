@@ -26,7 +26,8 @@ export const PLACES = 'a folder, https://…, s3://bucket/prefix or hf://dataset
  * @throws DecantError for anything else; no message holds a password
  */
 export function parsePlace(text: string, options: { revision?: string } = {}): Place {
-  const { rest, sha256 } = splitPin(text)
+  // the schemes of SDKs have no place for a name and a password, so none is read; messages quote what is left
+  const { rest, sha256 } = splitPin(text.replace(/^((?:s3|hf):\/\/)[^/@]*@/i, '$1…@'))
   const place = parseBare(rest, options.revision)
   if (options.revision !== undefined && place.kind !== 'hub')
     throw new DecantError(`${formatPlace(place)}: only hf:// has revisions; pin the manifest with #sha256=… instead`)

@@ -30,6 +30,8 @@ describe('parsePlace', () => {
     ['https://host/a#b', 'found a query or a fragment'],
     ['s3://B/a', 'expected s3://bucket/prefix'],
     ['s3://bucket/../other', 'no . or ..'],
+    ['s3://name:secret@bucket/x', /^s3:\/\/…@bucket\/x: expected s3:\/\/bucket\/prefix$/],
+    ['hf://user:secret@datasets/org/name', /^hf:\/\/…@datasets\/org\/name: expected hf/],
     ['hf://datasets/name', 'expected hf://datasets/org/name'],
     ['hf://org/name', 'expected hf://datasets/org/name'],
     ['hf://datasets/org/name@-x', "found revision '-x'"],
