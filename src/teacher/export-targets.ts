@@ -104,19 +104,18 @@ const ownColumns = ({ view, viewParams, kept }: Batch & { kept?: Inputs }): Colu
   ...(kept && { input: kept }),
 })
 
-/** Reports at most ten times a second; the rate is of the last few seconds, so that it follows a machine that slows down. */
+/** The rate is that of the last ten seconds or so: it follows a machine that slows down, and sessions whose batches come in at once. */
+const PACE_MS = 10_000
+
+/** Reports at most ten times a second. */
 function createPace(from: number, total: number, onEvent: (event: ExportEvent) => void) {
-  let seen = performance.now()
-  let rows = from
-  let rate = 0
+  const seen = [{ at: performance.now(), rows: from }]
   return (done: number) => {
-    const now = performance.now()
-    if (now - seen < 100 && done < total) return
-    const current = ((done - rows) / Math.max(now - seen, 1e-3)) * 1000
-    const weight = rate === 0 ? 1 : Math.min(1, (now - seen) / 3000)
-    rate += weight * (current - rate)
-    seen = now
-    rows = done
+    const at = performance.now()
+    if (at - seen.at(-1)!.at < 100 && done < total) return
+    while (seen.length > 1 && seen[1]!.at <= at - PACE_MS) seen.shift()
+    const rate = ((done - seen[0]!.rows) / Math.max(at - seen[0]!.at, 1e-3)) * 1000
+    seen.push({ at, rows: done })
     onEvent({ type: 'progress', rows: done, total, rowsPerSecond: rate, secondsLeft: (total - done) / rate })
   }
 }
