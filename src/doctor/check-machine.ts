@@ -86,7 +86,14 @@ export function checkDisk(system: System, folders: Record<string, string>): Prom
           status: little ? 'warning' : 'ok',
           required: false,
           found: `${size(free)} free in ${folder}`,
-          fix: little ? [`du -xh --max-depth=1 ${folder} | sort -h   # what takes the room`] : [],
+          fix: little
+            ? [
+                `du -xh --max-depth=1 ${folder} | sort -h   # what takes the room`,
+                ...(what === 'cache'
+                  ? ['or name another folder for what is fetched of remote datasets: DECANT_CACHE_DIR=<folder>']
+                  : []),
+              ]
+            : [],
           details: { folder, free },
         }
       } catch (error) {

@@ -48,7 +48,7 @@ const DEFAULT_BYTES = 10e9
 const LINE = /^(\d{1,10}) ([0-9a-f]{64})$/gm
 const NAME = /^([0-9a-f]{64})\.(data|index)$/
 
-export function openBlockCache({ dir: root = defaultDir(), bytes }: CacheOptions = {}): BlockCache {
+export function openBlockCache({ dir: root = cacheFolder(), bytes }: CacheOptions = {}): BlockCache {
   const dir = join(root, 'blocks')
   const entries = new Map<string, Entry>()
   let limit: Promise<number> | undefined
@@ -226,7 +226,8 @@ async function limitOf(dir: string, given: number | undefined): Promise<number> 
   return Math.min(DEFAULT_BYTES, (bavail * bsize) / 2)
 }
 
-function defaultDir(): string {
+/** Where remote datasets are cached on this machine, whether it is there yet or not. */
+export function cacheFolder(): string {
   const { DECANT_CACHE_DIR: own, XDG_CACHE_HOME: shared } = process.env
   return own || join(shared || join(homedir(), '.cache'), 'decant')
 }

@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { diffJson } from '../cache/diff.js'
-import { diskError } from '../cache/files.js'
+import { diskError, replaceFile } from '../cache/files.js'
 import { DecantError, FormatError, MismatchError } from '../errors.js'
 import type { StudentConfig } from './config.js'
 
@@ -22,7 +22,9 @@ export interface Provenance {
 
 export const SUMMARY = 'student.json'
 export const CHECKPOINT = 'checkpoint.safetensors'
-/** In a sweep's folder of students: all that are to be trained, names and configs, in the order of its table. */
+/** How far it is, while it trains. */
+export const TRAINING = 'training.json'
+/** Beside the folders of several students: all that are to be trained, names and configs, in their order. */
 export const PLAN = 'plan.json'
 
 /** Finds what a student's folder holds; makes it where there is none. @throws DecantError where it holds something else */
@@ -32,7 +34,7 @@ export async function openFolder(dir: string): Promise<'empty' | 'checkpoint' | 
     const files = await readdir(dir)
     if (files.includes(SUMMARY)) return 'finished'
     if (files.includes(CHECKPOINT)) return 'checkpoint'
-    const foreign = files.find((file) => !file.endsWith('.tmp') && !PARTS.includes(file))
+    const foreign = files.find((file) => !file.endsWith('.tmp') && file !== TRAINING && !PARTS.includes(file))
     if (foreign) throw new DecantError(`${dir}: not empty and no student's folder: it holds ${foreign}`)
     return 'empty'
   } catch (error) {
@@ -42,6 +44,12 @@ export async function openFolder(dir: string): Promise<'empty' | 'checkpoint' | 
 
 /** The files of a student, in the order in which they are written: student.json comes last and says that it is whole. */
 export const PARTS = ['model.json', 'weights.bin', 'student.onnx', 'preprocess.json', 'metrics.json', SUMMARY]
+
+/** Says in a folder which students are to be trained in it, so that who looks sees those that have not begun. */
+export async function writePlan(dir: string, plan: { name: string; config: StudentConfig }[]): Promise<void> {
+  await mkdir(dir, { recursive: true })
+  await replaceFile(join(dir, PLAN), `${JSON.stringify(plan, null, 2)}\n`)
+}
 
 /** @throws MismatchError with a line for each difference where `found` (of `path`) is not the student that is asked for */
 export function checkProvenance(path: string, found: unknown, asked: Provenance): void {

@@ -9,7 +9,7 @@ import type { EpochRecord } from './checkpoint.js'
 import type { StudentConfig } from './config.js'
 import { type CostTable, checkModel, measureCosts } from './cost.js'
 import { type Dataset, loadDataset } from './dataset.js'
-import { openParent, PLAN } from './folder.js'
+import { openParent, writePlan } from './folder.js'
 import type { Metrics } from './metrics.js'
 import { gatherFacts, type SweepFacts } from './sweep-facts.js'
 import { type Grid, type PlannedStudent, planSweep } from './sweep-plan.js'
@@ -75,7 +75,7 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
   if (out !== undefined) {
     await openParent(out)
     // for who looks at the folder while it trains
-    await replaceFile(join(out, 'students', PLAN), `${JSON.stringify(plan, null, 2)}\n`)
+    await writePlan(join(out, 'students'), plan)
   }
   const jobs = Math.min(options.jobs, plan.length)
   const load = async (): Promise<SweepData> => {

@@ -15,6 +15,7 @@ import { describeInput } from './inputs.js'
 import { findMethod } from './method.js'
 import type { Metrics } from './metrics.js'
 import { hashModule } from './module.js'
+import { openTrainingFile } from './progress.js'
 import { openRun } from './run.js'
 import { loadStudent, saveStudent } from './save.js'
 import { readSummary } from './summary.js'
@@ -108,8 +109,10 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
   const run = await openRun({ config, dataset, engine, checkpoint })
   const { model, batches, program, progress, steps } = run
   const save = async () => path && writeCheckpoint(path, await run.checkpoint(), provenance)
+  const training = openTrainingFile(out, { config, steps })
   const parameters = model.countParams()
   const { backend, reason } = program
+  await training.write(progress)
   onEvent({ type: 'start', parameters, rows: run.train.length, held: run.held.length, steps, backend, reason })
   if (method.needs.teacher) {
     const over = method.needs.teacher === 'dense' ? 'classes' : 'buckets'
@@ -152,9 +155,11 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
         onEvent({ type: 'epoch', epochs: config.epochs, learningRate, ...record })
       }
       if (progress.step % every === 0 && progress.step < steps) await save()
+      await training.write(progress)
       await turn() // a step may never leave JavaScript: give signals and timers a turn
       if (signal?.aborted && progress.step < steps) {
         await save()
+        await training.write(progress, true)
         const next = out ? `run the same command again to continue from ${path}` : 'nothing is kept without a folder'
         throw new InterruptedError(`stopped after step ${progress.step} of ${steps}; ${next}`)
       }
@@ -174,6 +179,7 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
     if (out !== undefined && path) {
       await saveStudent(out, student, dataset)
       await rm(path, { force: true })
+      await training.remove()
     }
     return student
   } catch (error) {

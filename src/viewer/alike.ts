@@ -1,4 +1,4 @@
-import type { Classes } from './api.js'
+import type { Similarity } from './means.js'
 
 export interface Pair {
   /** classes */
@@ -11,7 +11,7 @@ export interface Pair {
 }
 
 /** The pairs of classes that give each other most, most first. */
-export function alikePairs({ classes, mean }: Classes, most: number): Pair[] {
+export function alikePairs({ classes, mean }: Similarity, most: number): Pair[] {
   const n = classes.length
   const best: Pair[] = []
   for (let a = 0; a < n; a++) {

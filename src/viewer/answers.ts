@@ -1,5 +1,5 @@
 import { DecantError } from '../errors.js'
-import { type SampleQuery, TEMPERATURES } from './api.js'
+import type { SampleQuery } from './api.js'
 import { findSamples, readImage, readSample } from './samples.js'
 import { readStudents } from './students.js'
 import type { Subject } from './subject.js'
@@ -37,13 +37,20 @@ export function createAnswers(subject: Subject) {
       return { json: await overview() }
     }
     if (path === '/api/classes') {
-      const { temperature } = readQuery(query, { temperature: TEMPERATURES.length - 1 })
-      return { json: await classes(temperature ?? TEMPERATURES.indexOf(4)) }
+      readQuery(query, {})
+      return { json: await classes() }
     }
     if (path === '/api/samples') {
       const most = { label: samples.targets.classes - 1, predicted: samples.targets.classes - 1 }
       const only = onlyOf(query)
-      const found = readQuery(query, { ...most, from: Number.MAX_SAFE_INTEGER, limit: MAX_LIMIT })
+      const found = readQuery(query, {
+        ...most,
+        from: Number.MAX_SAFE_INTEGER,
+        before: Number.MAX_SAFE_INTEGER,
+        limit: MAX_LIMIT,
+      })
+      if (found.from !== undefined && found.before !== undefined)
+        throw new Refused(400, 'from and before: expected one of them')
       if (found.limit === 0) throw new Refused(400, 'limit: expected 1 or more')
       if (only === 'disagree' && !samples.student)
         throw new Refused(400, 'there is no student here that could disagree')

@@ -76,14 +76,20 @@ export interface SampleQuery {
   only?: 'wrong' | 'uncertain' | 'disagree'
   /** row to go on from */
   from?: number
+  /** instead of `from`: row to go back from, itself not among them */
+  before?: number
   limit?: number
 }
 
-/** GET /api/samples?label=&predicted=&only=&from=&limit=: in order of rows. At most 50,000 rows are looked at for one answer. */
+/**
+ * GET /api/samples?label=&predicted=&only=&from=&limit=, or &before= for the last ones before a row: in order of rows. At most 50,000 rows are
+ * looked at for one answer: those from `previous` (0) to `next` (the last one).
+ */
 export interface Samples {
   samples: SampleHead[]
-  /** where to go on; null at the end. There may be a next one though nothing was found yet. */
+  /** where to go on (`from`) and back (`before`); null at the end and at the beginning. There may be more that way though nothing was found yet. */
   next: number | null
+  previous: number | null
   /** rows looked at for this answer */
   scanned: number
 }
@@ -102,7 +108,7 @@ export interface SampleHead {
   preview: string | null
 }
 
-/** Whether a row is one that a query asks for, `from` and `limit` aside. */
+/** Whether a row is one that a query asks for, wherever it starts and ends. */
 export function isWanted(head: SampleHead, { label, predicted, only }: SampleQuery): boolean {
   if (label !== undefined && head.label !== label) return false
   if (predicted !== undefined && head.top !== predicted) return false
@@ -130,20 +136,20 @@ export interface Sample extends SampleHead {
 }
 
 /**
- * GET /api/classes?temperature=<index into TEMPERATURES>: of random rows with a label (of all by first class where none has one), at most 100 a
- * class, fewer where a class is rare or classes are many. Where not all classes are kept, the others share evenly what they have.
+ * GET /api/classes: of random rows with a label (of all by first class where none has one), at most 100 a class, fewer where a class is rare
+ * or classes are many. Where not all classes are kept, the others share evenly what they have. means.ts reads it.
  */
 export interface Classes {
-  /** T itself */
-  temperature: number
   /** at most 1000 classes: those of the most rows; classes without a row are left out */
   classes: number[]
   /** [n] rows that each class's mean is over */
   rows: number[]
   /** order in which similar classes stand side by side (the leaves of average-linkage clustering at T = 4), indices into `classes` */
   order: number[]
-  /** [n × n] row-major: mean soft target that a row of class i gives to class j, to 1e-7 */
-  mean: number[]
+  /** [S] indices into TEMPERATURES: all up to 200 classes, every second up to 500, every fourth above, and the last */
+  stops: number[]
+  /** base64 of [S, n, n] uint16, little-endian: mean soft target p that a row of class i gives to class j at a stop, in steps of √(-ln p), as means.ts has them */
+  means: string
 }
 
 /** GET /api/students: a sweep's students, or one. */
@@ -170,6 +176,8 @@ export interface StudentRow {
   } | null
   /** why there is no student: its training failed */
   failed?: string
+  /** while it trains: steps taken, of how many, and the mean loss of the epoch under way (null before its first step) */
+  training?: { step: number; steps: number; loss: number | null }
   epochs: { epoch: number; loss: number; accuracy: number | null }[]
 }
 

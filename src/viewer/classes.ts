@@ -1,6 +1,8 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { codecOf, type Targets } from '../cache/index.js'
 import { type Classes, TEMPERATURES } from './api.js'
 import { orderByLikeness } from './cluster.js'
+import { STEP } from './means.js'
 import { once } from './once.js'
 import { bytesOf, validTargets, valuesOf } from './overview.js'
 import { LOCAL, pickRows, type Reach, readStretches } from './pick-rows.js'
@@ -11,10 +13,9 @@ const MAX_PER_CLASS = 100
 /** Logits that are kept in memory: 64 MB. */
 const KEPT = 2 ** 24
 /** Where the classes' order is found: high enough to see more than the diagonal. */
-const ORDER_TEMPERATURE = TEMPERATURES.indexOf(4)
-/** Answers kept: a slider goes back and forth. 1000² numbers are 8 MB. */
-const ANSWERS = 8
-
+const ORDER_STOP = TEMPERATURES.indexOf(4)
+/** Exponentials between two turns of other requests. */
+const EXPONENTIALS = 2e6
 interface ClassesOptions {
   targets: Targets
   /** by label, else by the teacher's first class */
@@ -41,27 +42,27 @@ interface Sample {
   logTail?: Float32Array
 }
 
-/** Mean soft targets by class, at any of TEMPERATURES: rows are read once, and softened for each temperature that is asked for. */
-export function createClasses(options: ClassesOptions): (temperature: number) => Promise<Classes> {
-  const { classes } = options.targets
-  const sample = once(() => readSample(options))
-  let order: number[] | undefined
-  const answers = new Map<number, Classes>()
-  return async (at) => {
-    const rows = await sample()
-    order ??= orderOf(rows, classes)
-    const answer = answers.get(at) ?? {
-      temperature: TEMPERATURES[at]!,
-      classes: rows.classes,
-      rows: rows.rows,
-      order,
-      mean: Array.from(meansOf(rows, classes, at), (p) => Math.round(p * 1e7) / 1e7),
+/** Mean soft targets by class at every stop of a slider, found when they are first asked for. */
+export function createClasses(options: ClassesOptions): () => Promise<Classes> {
+  return once(async () => {
+    const sample = await readSample(options)
+    const { classes, rows } = sample
+    const stops = stopsFor(classes.length)
+    const means = await meansOf(sample, { all: options.targets.classes, stops, signal: options.signal })
+    return {
+      classes,
+      rows,
+      order: orderOf(means[stops.indexOf(ORDER_STOP)]!, classes.length),
+      stops,
+      means: encodeMeans(means),
     }
-    answers.delete(at)
-    answers.set(at, answer)
-    for (const oldest of answers.keys()) if (answers.size > ANSWERS) answers.delete(oldest)
-    return answer
-  }
+  })
+}
+
+/** A thousand classes at twelve temperatures are 24 MB. */
+function stopsFor(classes: number): number[] {
+  const step = classes <= 200 ? 1 : classes <= 500 ? 2 : 4
+  return [...TEMPERATURES.keys()].filter((stop) => stop % step === 0 || stop === TEMPERATURES.length - 1)
 }
 
 async function readSample(options: ClassesOptions): Promise<Sample> {
@@ -131,43 +132,80 @@ function joined<T extends Float32Array | Int32Array>(make: new (n: number) => T,
   return all
 }
 
-/** Mean soft targets between the classes shown, float64 [n, n]. */
-function meansOf({ classes, rows, own, width, logits, index, logTail }: Sample, all: number, at: number): Float64Array {
-  const temperature = TEMPERATURES[at]!
+/** Mean soft targets between the classes shown, [n, n] for each stop. */
+async function meansOf(
+  { classes, rows, own, width, logits, index, logTail }: Sample,
+  { all, stops, signal }: { all: number; stops: number[]; signal: AbortSignal },
+): Promise<Float32Array[]> {
   const n = classes.length
-  const sums = new Float64Array(n * n)
+  const means = stops.map(() => new Float32Array(n * n))
   const place = new Int32Array(all).fill(-1)
   classes.forEach((c, i) => {
     place[c] = i
   })
-  const e = new Float64Array(width)
+  const chains = chainsOf(stops)
+  const [x, e] = [new Float64Array(width), new Float64Array(width)]
+  const every = Math.ceil(EXPONENTIALS / (width * stops.length))
   for (const [s, from] of own.entries()) {
+    if (s % every === 0) await turn()
+    signal.throwIfAborted()
     if (from < 0) continue
     const start = s * width
     let max = Number.NEGATIVE_INFINITY
-    for (let i = 0; i < width; i++) if (logits[start + i]! > max) max = logits[start + i]!
-    let sum = 0
-    for (let i = 0; i < width; i++) {
-      e[i] = Math.exp((logits[start + i]! - max) / temperature)
-      sum += e[i]!
-    }
-    // What each class that is not kept has; taken from those that are.
-    const rest = logTail ? Math.exp(logTail[s * TEMPERATURES.length + at]! - max / temperature) : 0
-    const each = logTail ? rest / (all - width) : 0
-    sum += rest
-    if (index) for (let to = 0; to < n; to++) sums[from * n + to]! += each / sum
-    for (let i = 0; i < width; i++) {
-      const to = place[index ? index[start + i]! : i]!
-      if (to >= 0) sums[from * n + to]! += (e[i]! - each) / sum
+    for (let i = 0; i < width; i++) max = Math.max(max, logits[start + i]!)
+    for (let i = 0; i < width; i++) x[i] = logits[start + i]! - max
+    const share = 1 / rows[from]!
+    for (const chain of chains) {
+      for (const [halvings, at] of chain.entries()) {
+        const temperature = TEMPERATURES[stops[at]!]!
+        let sum = 0
+        for (let i = 0; i < width; i++) {
+          e[i] = halvings === 0 ? Math.exp(x[i]! / temperature) : e[i]! * e[i]!
+          sum += e[i]!
+        }
+        // What each class that is not kept has; taken from those that are.
+        const rest = logTail ? Math.exp(logTail[s * TEMPERATURES.length + stops[at]!]! - max / temperature) : 0
+        const each = logTail ? rest / (all - width) : 0
+        const mean = means[at]!
+        const scale = share / (sum + rest)
+        if (index) for (let to = 0; to < n; to++) mean[from * n + to]! += each * scale
+        for (let i = 0; i < width; i++) {
+          const to = place[index ? index[start + i]! : i]!
+          if (to >= 0) mean[from * n + to]! += (e[i]! - each) * scale
+        }
+      }
     }
   }
-  for (let from = 0; from < n; from++) for (let to = 0; to < n; to++) sums[from * n + to]! /= rows[from]!
-  return sums
+  return means
 }
 
-function orderOf(sample: Sample, all: number): number[] {
-  const n = sample.classes.length
-  const means = meansOf(sample, all, ORDER_TEMPERATURE)
-  const alike = means.map((mean, at) => mean + means[(at % n) * n + Math.floor(at / n)]!)
-  return orderByLikeness(alike, n)
+/** Stops by doublings of T, the highest first: exp(z/T) is the square of exp(z/2T), and a square costs less. Places in `stops`. */
+function chainsOf(stops: number[]): number[][] {
+  const chains: number[][] = []
+  for (const [at, stop] of [...stops.entries()].reverse()) {
+    const chain = chains.find((one) => TEMPERATURES[stops[one.at(-1)!]!] === 2 * TEMPERATURES[stop]!)
+    if (chain) chain.push(at)
+    else chains.push([at])
+  }
+  return chains
+}
+
+function orderOf(mean: Float32Array, n: number): number[] {
+  return orderByLikeness(
+    mean.map((p, at) => p + mean[(at % n) * n + Math.floor(at / n)]!),
+    n,
+  )
+}
+
+/** Base64 of means by stop, as {@link Classes} has them. */
+export function encodeMeans(means: readonly Float32Array[]): string {
+  const n2 = means[0]?.length ?? 0
+  const bytes = new DataView(new ArrayBuffer(2 * n2 * means.length))
+  means.forEach((mean, s) => {
+    mean.forEach((p, i) => {
+      const root = Math.sqrt(Math.max(0, -Math.log(p)))
+      bytes.setUint16(2 * (s * n2 + i), Math.min(65_535, Math.round(root / STEP)), true)
+    })
+  })
+  return Buffer.from(bytes.buffer).toString('base64')
 }

@@ -33,8 +33,9 @@ export interface SampleSources {
 /** The rows that a query asks for, in their order. Without a filter no more are read than are asked for. */
 export async function findSamples(sources: SampleSources, query: SampleQuery, signal: AbortSignal): Promise<Samples> {
   const { targets, inputs, student } = sources
-  const { from = 0, limit = DEFAULT_LIMIT, label, predicted, only } = query
+  const { from = 0, before, limit = DEFAULT_LIMIT, label, predicted, only } = query
   if (only === 'disagree' && !student) throw new DecantError('there is no student here that could disagree')
+  const back = before !== undefined
   const began = performance.now()
   const all = label === undefined && predicted === undefined && only === undefined
   // Stored inputs may be a thousand times as large as the targets: they are read in one go only where nearly all are looked at.
@@ -43,27 +44,56 @@ export async function findSamples(sources: SampleSources, query: SampleQuery, si
   const perRow = bytesOf(targets, { inputs: withInputs })
   const most = all ? limit : Math.min(MAX_SCANNED, Math.max(limit, Math.floor(MAX_BYTES / perRow)))
   const rows = all ? limit : Math.max(1, Math.min(CHUNK_ROWS, Math.floor(CHUNK_BYTES / perRow)))
-  const to = Math.min(targets.rows, from + most)
-  const samples: SampleHead[] = []
-  let next = Math.min(from, to)
-  for await (const chunk of targets.chunks({ from: next, to, rows, inputs: withInputs, signal })) {
-    const heads = await readHeads(sources, { chunk, query, most: limit - samples.length })
+  const start = Math.min(targets.rows, before ?? from)
+  const range = back ? { from: Math.max(0, start - most), to: start } : { from: start, to: start + most }
+  const chunks = back
+    ? chunksBack(targets, { ...range, rows, inputs: withInputs, signal })
+    : targets.chunks({ from: range.from, to: Math.min(targets.rows, range.to), rows, inputs: withInputs, signal })
+  const parts: SampleHead[][] = []
+  let [found, end] = [0, start]
+  for await (const chunk of chunks) {
+    const heads = await readHeads(sources, { chunk, query, most: limit - found, back })
     const own = heads.map(({ row }) => row - chunk.first)
     const shown = inputs && !isPicture(inputs) ? await inputs.read(chunk, own) : []
     heads.forEach((head, i) => {
       head.preview = preview(shown[i] ?? null, sources)
     })
-    samples.push(...heads)
-    next = samples.length === limit ? heads.at(-1)!.row + 1 : chunk.first + chunk.rows
-    if (samples.length === limit || performance.now() - began > MAX_MS) break
+    parts.push(heads)
+    found += heads.length
+    if (found === limit) end = back ? heads[0]!.row : heads.at(-1)!.row + 1
+    else end = back ? chunk.first : chunk.first + chunk.rows
+    if (found === limit || performance.now() - began > MAX_MS) break
   }
-  return { samples, next: next < targets.rows ? next : null, scanned: next - Math.min(from, to) }
+  const [first, last] = back ? [end, start] : [start, end]
+  return {
+    samples: (back ? parts.reverse() : parts).flat(),
+    next: last < targets.rows ? last : null,
+    previous: first > 0 ? first : null,
+    scanned: last - first,
+  }
 }
 
-/** The first `most` rows of a chunk that are wanted. What costs more is asked of fewer: the class, its probability, then the student's class. */
+/** Chunks of [from, to), the last one first. */
+async function* chunksBack(
+  targets: Targets,
+  options: { from: number; to: number; rows: number; inputs: boolean; signal: AbortSignal },
+): AsyncGenerator<Chunk> {
+  const { from, rows, ...rest } = options
+  for (let to = options.to; to > from; to -= rows) {
+    // A chunk ends with its batch, too, so there may be several.
+    const some: Chunk[] = []
+    for await (const chunk of targets.chunks({ ...rest, from: Math.max(from, to - rows), to, rows })) some.push(chunk)
+    yield* some.reverse()
+  }
+}
+
+/**
+ * The first `most` rows of a chunk that are wanted, or the last ones, in their order. What costs more is asked of fewer: the class, its
+ * probability, then the student's class.
+ */
 async function readHeads(
   sources: SampleSources,
-  { chunk, query, most }: { chunk: Chunk; query: SampleQuery; most: number },
+  { chunk, query, most, back = false }: { chunk: Chunk; query: SampleQuery; most: number; back?: boolean },
 ): Promise<SampleHead[]> {
   const { targets, student } = sources
   const { manifest } = targets
@@ -72,7 +102,8 @@ async function readHeads(
   const teacher = readTeacher(chunk, manifest)
   const heads: SampleHead[] = []
   let soften: ReturnType<typeof teacher.soften> | undefined
-  for (let i = 0; i < chunk.rows && (only === 'disagree' || heads.length < most); i++) {
+  for (let n = 0; n < chunk.rows && (only === 'disagree' || heads.length < most); n++) {
+    const i = back ? chunk.rows - 1 - n : n
     const target = i * positions + shownPosition(chunk, { row: i, positions })
     const head: SampleHead = {
       row: chunk.first + i,
@@ -98,7 +129,8 @@ async function readHeads(
       head.student = own ? argmax(own) : null
     })
   }
-  return heads.filter((head) => isWanted(head, query)).slice(0, most)
+  const wanted = heads.filter((head) => isWanted(head, query)).slice(0, most)
+  return back ? wanted.reverse() : wanted
 }
 
 /** Of a sequence the last valid position is shown first: what comes next, to a language model. */

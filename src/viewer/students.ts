@@ -2,8 +2,9 @@ import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { readProgress } from '../student/checkpoint.js'
-import { CHECKPOINT, PLAN, readJson, SUMMARY } from '../student/folder.js'
+import { CHECKPOINT, PLAN, readJson, SUMMARY, TRAINING } from '../student/folder.js'
 import type { SweepStudent } from '../student/index.js'
+import { readTrainingState, type TrainingState } from '../student/progress.js'
 import { readSummary } from '../student/summary.js'
 import type { StudentRow, Students } from './api.js'
 
@@ -36,8 +37,8 @@ export const exists = (path: string): Promise<boolean> => stat(path).then(Boolea
 export async function findStudents(dir: string): Promise<StudentsFolder | undefined> {
   const names = await readdir(dir).catch(() => [] as string[])
   if (names.includes('sweep.json') || names.includes('students')) return { dir, kind: 'sweep' }
-  if (names.includes(SUMMARY) || names.includes(CHECKPOINT)) return { dir, kind: 'student' }
-  return names.some(isSeed) ? { dir, kind: 'seeds' } : undefined
+  if ([SUMMARY, CHECKPOINT, TRAINING].some((name) => names.includes(name))) return { dir, kind: 'student' }
+  return names.includes(PLAN) || names.some(isSeed) ? { dir, kind: 'seeds' } : undefined
 }
 
 const isSeed = (name: string) => /^seed-\d+$/.test(name)
@@ -56,7 +57,7 @@ export async function readStudents({ dir, kind }: StudentsFolder): Promise<{ stu
       done: true,
     }
   }
-  const planned = kind === 'sweep' ? await readPlan(join(dir, 'students')) : []
+  const planned = kind === 'student' ? [] : await readPlan(kind === 'sweep' ? join(dir, 'students') : dir)
   const rows: StudentRow[] = []
   for (const { path, config } of planned.length > 0 ? planned : await foldersOf({ dir, kind })) {
     const row = (await readFolder(path)) ?? (config && rowOf(config, null, { history: [] }))
@@ -78,7 +79,7 @@ async function foldersOf({ dir, kind }: StudentsFolder): Promise<Folder[]> {
   return names.filter((name) => kind === 'sweep' || isSeed(name)).map((name) => ({ path: join(parent, name) }))
 }
 
-/** The students that a sweep has before it; none where its folder does not say. */
+/** The students that are to be trained; none where its folder does not say. */
 async function readPlan(parent: string): Promise<Folder[]> {
   if (!(await exists(join(parent, PLAN)))) return []
   const parsed = plan.safeParse(await readJson(join(parent, PLAN)))
@@ -88,7 +89,10 @@ async function readPlan(parent: string): Promise<Folder[]> {
 /** A student's folder while it is trained, or after; undefined where nothing of it is on disk yet. */
 async function readFolder(dir: string): Promise<StudentRow | undefined> {
   const isWhole = () => exists(join(dir, SUMMARY))
-  const found = (await isWhole()) ? undefined : await readProgress(join(dir, CHECKPOINT))
+  const whole = await isWhole()
+  const training = whole ? undefined : await readTrainingState(dir)
+  if (training) return rowOf(pointOf(training), null, training)
+  const found = whole ? undefined : await readProgress(join(dir, CHECKPOINT))
   if (found) return rowOf(pointOf(found.provenance), null, found.progress)
   // It may have become whole just now, and lost its checkpoint.
   if (await isWhole()) {
@@ -110,7 +114,12 @@ function pointOf(value: unknown): Point {
 function rowOf(
   point: Point,
   metrics: StudentRow['metrics'],
-  { history, failed }: Pick<SweepStudent, 'history'> & { failed?: string | undefined },
+  {
+    history,
+    failed,
+    steps,
+    ...now
+  }: Pick<SweepStudent, 'history'> & { failed?: string | undefined } & Partial<TrainingState>,
 ): StudentRow {
   const { student, method, temperature, alpha, parameters, seed } = point
   const control = method === 'ce'
@@ -124,6 +133,7 @@ function rowOf(
     seed,
     metrics: metrics && { accuracy, nll, ece, agreement, kl },
     ...(failed !== undefined && { failed }),
+    ...(steps !== undefined && { training: { step: now.step!, steps, loss: now.loss! } }),
     epochs: history.map(({ epoch, loss, accuracy = null }) => ({ epoch, loss, accuracy })),
   }
 }

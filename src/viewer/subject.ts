@@ -38,7 +38,7 @@ export interface Subject {
   what: What
   samples: SampleSources | null
   overview: (() => Promise<Overview>) | null
-  classes: ((temperature: number) => Promise<Classes>) | null
+  classes: (() => Promise<Classes>) | null
   students: StudentsFolder | null
   live: (() => Promise<Live>) | null
   /** Whether it should be opened again: an export that has ended is a dataset now. */
@@ -56,7 +56,7 @@ export async function openSubject(options: SubjectOptions, signal: AbortSignal):
   if (students && dataset === undefined) return openAlone(students)
   if (dataset === undefined || (folder !== undefined && !students && !(await exists(join(folder, MANIFEST)))))
     throw new DecantError(
-      `${place}: expected a soft-target dataset, an export, a sweep or a student, found ${(await exists(folder ?? place)) ? 'none of them; a student that is trained is seen from its first checkpoint on, after an epoch' : 'no such folder'}`,
+      `${place}: expected a soft-target dataset, an export, a sweep or a student, found ${(await exists(folder ?? place)) ? 'none of them' : 'no such folder'}`,
     )
   const targets = await openDataset(dataset, { signal })
   try {

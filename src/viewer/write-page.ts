@@ -1,7 +1,7 @@
 import { replaceFile } from '../cache/files.js'
 import { DecantError } from '../errors.js'
 import { createAnswers } from './answers.js'
-import { type Sample, type SampleHead, type SampleQuery, type Samples, TEMPERATURES, type What } from './api.js'
+import type { Sample, SampleHead, SampleQuery, Samples, What } from './api.js'
 import { type PageBundle, readBundle, writeAsOneFile } from './bundle.js'
 import { pickRows } from './pick-rows.js'
 import { findSamples, readImage, type SampleSources } from './samples.js'
@@ -19,20 +19,17 @@ export interface WritePageOptions extends SubjectOptions {
 export interface WrittenPage {
   bytes: number
   samples: number
-  /** temperatures of the similarity map */
-  temperatures: number[]
 }
 
-/** Classes of the similarity map, and bytes of its answers: as many temperatures as fit. */
+/** Of the similarity map: 4.7 MB, at all temperatures. */
 const MAX_CLASSES = 200
-const CLASSES_BYTES = 4 * 2 ** 20
 /** Bytes of the samples' answers, pictures among them. */
 const SAMPLES_BYTES = 8 * 2 ** 20
 /** Pictures are made at most so large, in pixels. */
 const PICTURE = 128
 
 /**
- * Writes the page with its answers inside, as one file that asks for nothing: what it says as a whole, the similarity map at some temperatures
+ * Writes the page with its answers inside, as one file that asks for nothing: what it says as a whole, the similarity map
  * and some samples. No path of this machine is in it.
  * @throws DecantError where there is nothing to show yet
  */
@@ -51,40 +48,20 @@ export async function writePage(options: WritePageOptions, signal: AbortSignal):
     const what: What = { ...subject.what, place: subject.what.title, live: false, sections }
     const all: Record<string, unknown> = { '/api/what': what }
     if (subject.students) all['/api/students'] = await ask('/api/students')
-    const temperatures: number[] = []
     let samples = 0
     if (subject.samples) {
       all['/api/overview'] = await ask('/api/overview')
-      for (const [path, classes] of await someTemperatures(ask)) {
-        all[path] = classes
-        temperatures.push(TEMPERATURES[Number(path.split('=')[1])]!)
-      }
+      all['/api/classes'] = await ask('/api/classes')
       const some = await someSamples(subject.samples, { most: options.samples ?? 60, ask, signal })
       samples = (some['/api/samples'] as Samples).samples.length
       Object.assign(all, some)
     }
     const page = writeAsOneFile(bundle, all)
     await replaceFile(options.path, page)
-    return { bytes: Buffer.byteLength(page), samples, temperatures: temperatures.sort((a, b) => a - b) }
+    return { bytes: Buffer.byteLength(page), samples }
   } finally {
     await subject.close()
   }
-}
-
-/** First 4, then 1, 2, 8, …, then those between. */
-const STOPS = [4, 1, 2, 8, 16, 0.5, 20].map((temperature) => TEMPERATURES.indexOf(temperature))
-
-async function someTemperatures(ask: (path: string) => Promise<unknown>): Promise<[string, unknown][]> {
-  const found: [string, unknown][] = []
-  let left = CLASSES_BYTES
-  for (const stop of new Set([...STOPS, ...TEMPERATURES.keys()])) {
-    const path = `/api/classes?temperature=${stop}`
-    const classes = await ask(path)
-    left -= JSON.stringify(classes).length
-    if (left < 0 && found.length > 0) break
-    found.push([path, classes])
-  }
-  return found
 }
 
 /** Answers of as many samples as there is room for. */
@@ -103,7 +80,7 @@ async function someSamples(
     shown.push(head)
   }
   shown.sort((a, b) => a.row - b.row)
-  const list: Samples = { samples: shown, next: null, scanned: sources.targets.rows }
+  const list: Samples = { samples: shown, next: null, previous: null, scanned: sources.targets.rows }
   return { '/api/samples': list, ...answers }
 }
 

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 import { type PageBundle, readBundle } from '../../src/viewer/bundle.js'
-import type { Fixture } from './fixture.js'
+import type { Fixture } from './page-answers.js'
 
 // Debian's chromium, or what DECANT_CHROMIUM names: then the tests say what is wrong with it.
 const given = process.env.DECANT_CHROMIUM

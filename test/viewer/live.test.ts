@@ -1,16 +1,18 @@
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { replaceFile } from '../../src/cache/files.js'
 import { createTargets } from '../../src/cache/index.js'
+import { type Engine, openEngine } from '../../src/engine/engine.js'
 import { writeCheckpoint } from '../../src/student/checkpoint.js'
 import { completeConfig } from '../../src/student/config.js'
+import { trainOnDataset } from '../../src/student/train.js'
 import type { Live } from '../../src/viewer/api.js'
 import { follow, followExport, followStudents } from '../../src/viewer/live.js'
 import { serveViewer } from '../../src/viewer/serve-viewer.js'
 import { findStudents } from '../../src/viewer/students.js'
 import { exportRows, makePlan, makeRows } from '../cache/datasets.js'
-import { temporaryFolder } from '../student/fixtures.js'
+import { makeExample, temporaryFolder } from '../student/fixtures.js'
 import { bundle, writeStudent } from './fixtures.js'
 
 async function checkpoint(dir: string, config: object, epochs: number): Promise<void> {
@@ -184,6 +186,44 @@ test('of a sweep that has ended: its students, those that failed, and the contro
     },
   })
 })
+
+test('a student is followed from its first step on', async () => {
+  const dir = join(await temporaryFolder(), 'student')
+  const { dataset } = await makeExample(64)
+  const engine = await openEngine('eager')
+  const seen: (Live | undefined)[] = []
+  let looked: Promise<unknown> = Promise.resolve()
+  const look = () =>
+    findStudents(dir).then((folder) => folder && followStudents(folder)().then((event) => seen.push(event)))
+  const onEvent = ({ type }: { type: string }) => {
+    if (type === 'start') looked = look()
+  }
+  const run = { ...engine, compile: slowed(engine.compile, () => looked) }
+  const options = { dataset, student: 'linear', epochs: 2, batch: 32, seed: 7, out: dir, onEvent }
+  await trainOnDataset({ ...options, engine: run })
+  await looked
+  const [{ students, done }] = seen as [Extract<Live, { type: 'students' }>]
+  expect(done).toBe(false)
+  expect(students.students).toMatchObject([
+    { student: 'linear', seed: 7, metrics: null, epochs: [], training: { step: 0, steps: 4, loss: null } },
+  ])
+  expect(await readdir(dir)).not.toContain('training.json')
+  expect((await followStudents((await findStudents(dir))!)()).done).toBe(true)
+})
+
+/** An engine whose steps wait for a look at the folder. */
+const slowed =
+  (compile: Engine['compile'], looked: () => Promise<unknown>): Engine['compile'] =>
+  async (step, options) => {
+    const program = await compile(step, options)
+    return {
+      ...program,
+      run: async (inputs) => {
+        await looked()
+        return program.run(inputs)
+      },
+    }
+  }
 
 test('a student that is being trained, alone or by several seeds', async () => {
   const dir = await temporaryFolder()

@@ -4,11 +4,13 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { isWanted, type SampleHead, type Samples, TEMPERATURES } from '../../src/viewer/api.js'
+import { type Classes, isWanted, type SampleHead, type Samples, TEMPERATURES } from '../../src/viewer/api.js'
 import { readBundle, writeAsOneFile } from '../../src/viewer/bundle.js'
+import { decodeMeans } from '../../src/viewer/means.js'
 import { temporaryFolder } from '../helpers/folder.js'
 import { launch, listen, noChromium, type Opened, openFixture, screenshot } from './browser.js'
-import { makeFixture, softmax } from './fixture.js'
+import { softmax } from './fixtures.js'
+import { makeFixture } from './page-answers.js'
 
 // What runs in the page is text: the project has no types of the DOM.
 
@@ -89,7 +91,7 @@ describe.skipIf(noChromium)("the viewer's page in Chromium", () => {
     await expectRows(wanted(() => true))
     await page.getByRole('link', { name: 'Next' }).click()
     await expectRows(wanted(({ row }) => row >= 60))
-    await page.getByRole('button', { name: 'Back' }).click()
+    await page.getByRole('link', { name: 'Previous' }).click()
     await expectRows(wanted(() => true))
     await page.getByLabel('Label').selectOption('3')
     await expectRows(wanted((head) => isWanted(head, { label: 3 })))
@@ -190,11 +192,7 @@ describe.skipIf(noChromium)("the viewer's page in Chromium", () => {
     await map.focus()
     await page.keyboard.press('ArrowDown')
     await page.keyboard.press('ArrowRight')
-    const { classes, order, mean } = fixture.answer('/api/classes?temperature=23') as {
-      classes: number[]
-      order: number[]
-      mean: number[]
-    }
+    const { classes, order, mean } = decodeMeans(fixture.answer('/api/classes') as Classes, 23)
     const [from, to] = [order[1]!, order[2]!]
     const told = await page.locator('.readout').textContent()
     expect(told).toContain(fixture.what.targets!.names[classes[from]!])

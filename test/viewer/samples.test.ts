@@ -77,6 +77,22 @@ test('a filter looks at no more than 50,000 rows for an answer, and goes on from
   expect(answers).toBeGreaterThan(3)
 })
 
+test('the way back is as long', async () => {
+  const { targets, read } = millionRows()
+  const sources = { targets, inputs: null, student: null, toText: null }
+  const last = await findSamples(sources, { before: ROWS, limit: 40 }, signal)
+  expect(last.samples.map(({ row }) => row)).toEqual(Array.from({ length: 40 }, (_, i) => ROWS - 40 + i))
+  expect([last.previous, last.next, read.rows]).toEqual([ROWS - 40, null, 40])
+  const found: number[] = []
+  for (let before: number | null = 70_000; before !== null; ) {
+    const page = await findSamples(sources, { only: 'wrong', before, limit: 3 }, signal)
+    expect(page.scanned).toBeLessThanOrEqual(50_000)
+    found.unshift(...page.samples.map(({ row }) => row))
+    before = page.previous
+  }
+  expect(found).toEqual(Array.from({ length: 7 }, (_, i) => 9_999 + 10_000 * i))
+})
+
 test('the overview and the classes are of rows from all over it, of a bounded number', async () => {
   const { targets, read } = millionRows()
   const { rows, softened, tally, labels } = await summarize(targets, signal, { seconds: 0.1 })
@@ -85,7 +101,7 @@ test('the overview and the classes are of rows from all over it, of a bounded nu
   expect(read.rows).toBe(rows)
   expect(tally!.accuracy).toBeGreaterThan(0.998)
   for (const count of labels!) expect(Math.abs(count / rows - 1 / CLASSES)).toBeLessThan(0.01)
-  const classes = await createClasses({ targets, labelled: true, most: 1000, signal })(0)
+  const classes = await createClasses({ targets, labelled: true, most: 1000, signal })()
   expect(classes.classes).toHaveLength(CLASSES)
   expect(Math.min(...classes.rows)).toBeGreaterThan(50)
   expect(Math.max(...classes.rows)).toBeLessThanOrEqual(100)

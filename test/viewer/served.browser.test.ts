@@ -13,7 +13,8 @@ import { serveViewer } from '../../src/viewer/serve-viewer.js'
 import { CREATED, labelOf, logitsOf, makePlan, makeRows, writeTargets } from '../cache/datasets.js'
 import { temporaryFolder } from '../helpers/folder.js'
 import { launch, listen, noChromium, type Opened, openFixture, screenshot } from './browser.js'
-import { makeFixture, makeStudents, softmax } from './fixture.js'
+import { softmax } from './fixtures.js'
+import { makeFixture, makeStudents } from './page-answers.js'
 
 describe.skipIf(noChromium)('decant view in Chromium', () => {
   let browser: Browser

@@ -1,7 +1,7 @@
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { type Sample, type Samples, TEMPERATURES, type What } from '../../src/viewer/api.js'
+import type { Sample, Samples, What } from '../../src/viewer/api.js'
 import { writePage } from '../../src/viewer/write-page.js'
 import { temporaryFolder } from '../student/fixtures.js'
 import { bundle, logitsOf, NAMES, storedPictures, writeDataset, writeStudent } from './fixtures.js'
@@ -43,9 +43,9 @@ test('the page as one file has its answers inside, and asks nobody', async () =>
     expect((answers[`/api/samples/${row}`] as Sample).logits).toEqual(logitsOf(row))
     expect(answers[`/api/samples/${row}/image`]).toMatch(/^data:image\/png;base64,/)
   }
-  expect(written.temperatures).toEqual([...TEMPERATURES])
-  for (const stop of TEMPERATURES.keys()) expect(answers).toHaveProperty([`/api/classes?temperature=${stop}`])
-  expect(Object.keys(answers)).toEqual(expect.arrayContaining(['/api/what', '/api/overview', '/api/students']))
+  expect(Object.keys(answers)).toEqual(
+    expect.arrayContaining(['/api/what', '/api/overview', '/api/classes', '/api/students']),
+  )
 })
 
 test('hostile names stay text, and nothing of this machine is told', async () => {

@@ -1,6 +1,9 @@
+import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
+import { dirname } from 'node:path'
 import { Command } from 'commander'
 import type { Finding } from '../../doctor/index.js'
+import { cacheFolder } from '../../share/block-cache.js'
 import { version } from '../../version.js'
 import { interruptible } from '../interrupt.js'
 import { integer } from '../parse.js'
@@ -34,6 +37,7 @@ async function run(flags: { limit: number; json?: boolean }): Promise<void> {
       for await (const finding of examine(thisSystem({ limit: flags.limit, signal }), {
         here: process.cwd(),
         temporary: tmpdir(),
+        cache: folderAbove(cacheFolder()),
       })) {
         findings.push(finding)
         terminal.event({ type: 'finding', ...finding } as { type: string })
@@ -47,6 +51,9 @@ async function run(flags: { limit: number; json?: boolean }): Promise<void> {
   terminal.print(sound ? 'Everything that decant needs works.' : 'decant does not work here: see what is broken above.')
   if (!sound) process.exitCode = 1
 }
+
+/** The folder itself, or the one in which it would be made. */
+const folderAbove = (path: string): string => (existsSync(path) ? path : folderAbove(dirname(path)))
 
 function render({ name, status, required, found, fix }: Finding): string {
   const mark = status !== 'ok' && required ? status.toUpperCase() : status

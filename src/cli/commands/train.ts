@@ -77,7 +77,7 @@ export function trainCommand(): Command {
 }
 
 async function run(dir: string, flags: Flags): Promise<void> {
-  const { loadDataset, printStep, trainOnDataset } = await import('../../student/index.js')
+  const { completeConfig, loadDataset, printStep, trainOnDataset, writePlan } = await import('../../student/index.js')
   const { renderMetrics } = await import('../../report/render-metrics.js')
   const terminal = openTerminal({ json: flags.json === true })
   const data = await openStudentData(dir, flags.source)
@@ -94,12 +94,21 @@ async function run(dir: string, flags: Flags): Promise<void> {
     ...(flags.set && { parameters: flags.set }),
   }
   const [seed = 1, ...more] = flags.seed ?? []
-  const outOf = (seed: number) => flags.out && (more.length > 0 ? join(flags.out, `seed-${seed}`) : flags.out)
+  const nameOf = (seed: number) => `seed-${seed}`
+  const outOf = (seed: number) => flags.out && (more.length > 0 ? join(flags.out, nameOf(seed)) : flags.out)
   try {
     if (flags.printGraph) {
       const { targets, source } = data
       terminal.print(await printStep({ targets, source, engine, config: { ...config, seed } }))
       return
+    }
+    if (flags.out !== undefined && more.length > 0) {
+      const evaluated = evaluation !== undefined
+      const planOf = async (seed: number) => ({
+        name: nameOf(seed),
+        config: await completeConfig({ ...config, seed }, { evaluated }),
+      })
+      await writePlan(flags.out, await Promise.all([seed, ...more].map(planOf)))
     }
     const all: TrainedStudent[] = []
     await interruptible(

@@ -82,10 +82,7 @@ async function write(options: WritePageOptions, terminal: Terminal): Promise<voi
     () => terminal.note('stopping'),
   )
   terminal.event({ type: 'page', path: options.path, ...written } as { type: string })
-  const map = written.temperatures.map((temperature) => Number(temperature.toFixed(2))).join(', ')
-  terminal.print(
-    `wrote ${options.path}: ${bytes(written.bytes)}, ${count(written.samples)} samples${map && `, the similarity map at T = ${map}`}`,
-  )
+  terminal.print(`wrote ${options.path}: ${bytes(written.bytes)}, ${count(written.samples)} samples`)
 }
 
 /** By the system's own way to open a URL. */

@@ -34,9 +34,17 @@ function answerInside(all: Record<string, unknown>, path: string): unknown {
   return answer
 }
 
-function filterInside(all: Samples, { from = 0, limit = all.samples.length, ...query }: SampleQuery): Samples {
-  const found = all.samples.filter((head) => head.row >= from && isWanted(head, query))
-  return { samples: found.slice(0, limit), next: found[limit]?.row ?? null, scanned: all.samples.length }
+function filterInside(all: Samples, { from = 0, before, limit = all.samples.length, ...query }: SampleQuery): Samples {
+  const list = all.samples.filter((head) => isWanted(head, query))
+  const at = list.findIndex(({ row }) => row >= (before ?? from))
+  const start = at < 0 ? list.length : at
+  const [first, end] = before === undefined ? [start, start + limit] : [Math.max(0, start - limit), start]
+  return {
+    samples: list.slice(first, end),
+    next: list[end]?.row ?? null,
+    previous: first > 0 ? (list[first]?.row ?? null) : null,
+    scanned: all.samples.length,
+  }
 }
 
 /** Where a sample's picture is. */
@@ -45,14 +53,7 @@ export const imageOf = (row: number): string => {
   return inside ? String(inside[path] ?? 'data:,') : path
 }
 
-/** The stop nearest to the wanted one that the similarity map can be had for. */
-export function nearestStop(stop: number): number {
-  if (!inside) return stop
-  const stops = Object.keys(inside).flatMap((path) => /^\/api\/classes\?temperature=(\d+)$/.exec(path)?.[1] ?? [])
-  return stops.map(Number).reduce((best, one) => (Math.abs(one - stop) < Math.abs(best - stop) ? one : best), 1e3)
-}
-
-const QUERY_NUMBERS = ['label', 'predicted', 'from', 'limit'] as const
+const QUERY_NUMBERS = ['label', 'predicted', 'from', 'before', 'limit'] as const
 
 export function parseQuery(text: string): SampleQuery {
   const given = new URLSearchParams(text)

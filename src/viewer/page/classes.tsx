@@ -1,12 +1,13 @@
 import { useMemo, useState } from 'preact/hooks'
 import { alikePairs } from '../alike.js'
 import type { Classes, TargetsFacts, What } from '../api.js'
-import { nearestStop, useAnswer } from './ask.js'
+import { decodeMeans, type Similarity } from '../means.js'
+import { useAnswer } from './ask.js'
 import { count, plural, probability, temperature } from './format.js'
 import { HeatMap } from './heat-map.js'
 import { Answered, Empty, Name } from './parts.js'
 import { link } from './route.js'
-import { TemperatureSlider } from './temperature.js'
+import { nearestStop, TemperatureSlider } from './temperature.js'
 
 interface Props {
   what: What
@@ -16,8 +17,7 @@ interface Props {
 
 export function ClassesPage({ what, stop, changeStop }: Props) {
   const { targets } = what
-  const at = nearestStop(stop)
-  const answer = useAnswer<Classes>(targets && `/api/classes?temperature=${at}`)
+  const answer = useAnswer<Classes>(targets && '/api/classes')
   if (!targets)
     return <Empty>The soft targets are not at hand here: open the dataset's own folder to see its classes.</Empty>
   return (
@@ -26,12 +26,18 @@ export function ClassesPage({ what, stop, changeStop }: Props) {
         What the teacher gives, on average, to other classes than a sample's own, at a temperature <i>T</i>: its dark
         knowledge. Similar classes stand side by side.
       </p>
-      <TemperatureSlider stop={stop} change={changeStop} />
+      <TemperatureSlider stop={stop} stops={answer.answer?.stops} change={changeStop} />
       <Answered of={answer} height={640}>
-        {(classes) => <Similarity classes={classes} targets={targets} />}
+        {(classes) => <Softened classes={classes} stop={stop} targets={targets} />}
       </Answered>
     </>
   )
+}
+
+function Softened({ classes, stop, targets }: { classes: Classes; stop: number; targets: TargetsFacts }) {
+  const at = nearestStop(stop, classes.stops)
+  const similarity = useMemo(() => decodeMeans(classes, at), [classes, at])
+  return <SimilarityMap classes={similarity} targets={targets} />
 }
 
 /** Where the reader points: places in the drawn order, not classes. */
@@ -40,7 +46,7 @@ export interface Cell {
   to: number
 }
 
-function Similarity({ classes, targets }: { classes: Classes; targets: TargetsFacts }) {
+function SimilarityMap({ classes, targets }: { classes: Similarity; targets: TargetsFacts }) {
   const { names, labelled } = targets
   const [cell, setCell] = useState<Cell | null>(null)
   if (classes.classes.length < 2)
@@ -68,7 +74,7 @@ function Similarity({ classes, targets }: { classes: Classes; targets: TargetsFa
   )
 }
 
-function Told({ cell, classes, nameOf }: { cell: Cell; classes: Classes; nameOf: (place: number) => string }) {
+function Told({ cell, classes, nameOf }: { cell: Cell; classes: Similarity; nameOf: (place: number) => string }) {
   const n = classes.classes.length
   const value = classes.mean[classes.order[cell.from]! * n + classes.order[cell.to]!]!
   const from = <Name>{nameOf(cell.from)}</Name>
@@ -86,7 +92,7 @@ function Told({ cell, classes, nameOf }: { cell: Cell; classes: Classes; nameOf:
 const FEW = 12
 const MANY = 100
 
-function Pairs({ classes, names, labelled }: { classes: Classes; names: string[]; labelled: boolean }) {
+function Pairs({ classes, names, labelled }: { classes: Similarity; names: string[]; labelled: boolean }) {
   const [all, setAll] = useState(false)
   const pairs = useMemo(() => alikePairs(classes, MANY), [classes])
   const shown = all ? pairs : pairs.slice(0, FEW)

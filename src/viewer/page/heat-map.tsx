@@ -1,5 +1,5 @@
 import { useEffect, useId, useMemo, useRef, useState } from 'preact/hooks'
-import type { Classes } from '../api.js'
+import type { Similarity } from '../means.js'
 import { useWidth } from './chart.js'
 import type { Cell } from './classes.js'
 import { count, probability } from './format.js'
@@ -13,7 +13,7 @@ const READABLE = 12
 const GAP_FROM = 8
 
 interface Props {
-  classes: Classes
+  classes: Similarity
   names: string[]
   cell: Cell | null
   labelled: boolean
@@ -130,14 +130,14 @@ export function HeatMap({ classes, names, cell, labelled, change }: Props) {
 const shorten = (name: string) => (name.length > 14 ? `${name.slice(0, 13)}…` : name)
 
 /** The largest mean that a class gives to another: what the darkest colour stands for. */
-function largestOff({ classes, mean }: Classes): number {
+function largestOff({ classes, mean }: Similarity): number {
   const n = classes.length
   let most = 0
   for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) if (i !== j) most = Math.max(most, mean[i * n + j]!)
   return most || 1
 }
 
-function draw(canvas: HTMLCanvasElement, options: { classes: Classes; side: number; most: number }) {
+function draw(canvas: HTMLCanvasElement, options: { classes: Similarity; side: number; most: number }) {
   const { classes, side, most } = options
   const { order, mean } = classes
   const n = order.length

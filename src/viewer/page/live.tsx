@@ -1,11 +1,11 @@
 import { areaY, lineY } from '@observablehq/plot'
 import { useEffect, useMemo, useState } from 'preact/hooks'
-import type { Live, Students } from '../api.js'
+import type { Live, StudentRow, Students } from '../api.js'
 import { isOneFile } from './ask.js'
 import { Chart } from './chart.js'
-import { count, duration, percent, plural } from './format.js'
-import { Empty, Facts, Panel } from './parts.js'
-import { Curves } from './students.js'
+import { count, duration, percent, plural, small } from './format.js'
+import { Empty, Facts, Name, Panel } from './parts.js'
+import { Curves, describeStudent } from './students.js'
 
 type Export = Extract<Live, { type: 'export' }>
 
@@ -57,11 +57,8 @@ export function LivePage({ live }: { live: LiveState }) {
       {live.export && <ExportProgress now={live.export} rates={live.rates} />}
       {students && (
         <>
-          <p role="status">
-            {live.done
-              ? 'Training is done.'
-              : `Training: ${plural(running(students), 'student')} at work, ${plural(students.students.length - running(students), 'student')} done.`}
-          </p>
+          <p role="status">{live.done ? 'Training is done.' : `Training: ${counted(students)}.`}</p>
+          <InTraining students={students.students} />
           <Curves students={students.students} />
         </>
       )}
@@ -74,7 +71,39 @@ export function LivePage({ live }: { live: LiveState }) {
   )
 }
 
-const running = ({ students }: Students) => students.filter(({ metrics }) => metrics === null).length
+/** A student of a plan that has neither a step nor an epoch waits for its turn. */
+function counted({ students }: Students): string {
+  const left = students.filter(({ metrics, failed }) => metrics === null && failed === undefined)
+  const begun = left.filter(({ training, epochs }) => training || epochs.length > 0).length
+  return [
+    `${plural(begun, 'student')} at work`,
+    `${plural(students.length - left.length, 'student')} done`,
+    ...(left.length > begun ? [`${count(left.length - begun)} to come`] : []),
+  ].join(', ')
+}
+
+const MOST_SHOWN = 12
+
+/** The students in training, by the step that each is at. */
+function InTraining({ students }: { students: StudentRow[] }) {
+  const now = students.flatMap((row) => (row.training ? [{ row, ...row.training }] : []))
+  if (now.length === 0) return null
+  return (
+    <ul class="training">
+      {now.slice(0, MOST_SHOWN).map(({ row, step, steps, loss }) => (
+        <li key={row.id}>
+          <Name>{describeStudent(row)}</Name>
+          <span class="soft">
+            step {count(step)} of {count(steps)}
+            {loss !== null && `, loss ${small(loss)}`}
+          </span>
+          <progress aria-label={describeStudent(row)} value={step} max={steps} />
+        </li>
+      ))}
+      {now.length > MOST_SHOWN && <li class="note">and {plural(now.length - MOST_SHOWN, 'other')}</li>}
+    </ul>
+  )
+}
 
 function ExportProgress({ now, rates }: { now: Export; rates: LiveState['rates'] }) {
   const share = now.of === 0 ? 0 : now.rows / now.of

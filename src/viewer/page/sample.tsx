@@ -22,8 +22,10 @@ export function SamplePage({ row, query, targets, stop, changeStop }: Props) {
   const answer = useAnswer<Sample>(`/api/samples/${row}${position === null ? '' : `?position=${position}`}`)
   const [said, setSaid] = useState('')
   const move = async (by: 1 | -1) => {
-    const next = await stepRow(query, { row, by, rows: targets.rows }).catch(() => null)
-    if (next === null) setSaid(by > 0 ? 'No later sample in this list.' : 'No earlier sample is known of this list.')
+    const next = await stepRow(query, { row, by, rows: targets.rows }).catch(() => undefined)
+    const way = by > 0 ? 'later' : 'earlier'
+    if (next === null) setSaid(`No ${way} sample in this list.`)
+    else if (next === undefined) setSaid(`No ${way} sample was found: look further in the list.`)
     else {
       setSaid('')
       setPosition(null)

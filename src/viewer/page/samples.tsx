@@ -4,7 +4,6 @@ import { imageOf, isOneFile, useAnswer, writeQuery } from './ask.js'
 import { count, percent, plural } from './format.js'
 import { Answered, Empty, Name } from './parts.js'
 import { go, link, sampleLink } from './route.js'
-import { known } from './walk.js'
 
 const PAGE = 60
 
@@ -13,7 +12,6 @@ export function SamplesPage({ what, query }: { what: What; query: SampleQuery })
   const { targets } = what
   if (!targets)
     return <Empty>The soft targets are not at hand here: open the dataset's own folder to see its samples.</Empty>
-  if (answer.answer && !answer.waiting) known.add(query, answer.answer)
   return (
     <>
       <Filters targets={targets} query={query} students={what.student !== null} />
@@ -33,7 +31,8 @@ const ONLY: [value: SampleQuery['only'], text: string][] = [
 
 function Filters(props: { targets: TargetsFacts; query: SampleQuery; students: boolean }) {
   const { targets, query, students } = props
-  const change = (edit: SampleQuery) => go(link('samples', { ...query, from: undefined, ...edit } as SampleQuery))
+  const change = (edit: SampleQuery) =>
+    go(link('samples', { ...query, from: undefined, before: undefined, ...edit } as SampleQuery))
   const choices = ONLY.filter(([value]) => (value === 'wrong' ? targets.labelled : value !== 'disagree' || students))
   return (
     <search class="filters" aria-label="Filters of the samples">
@@ -119,9 +118,11 @@ function List(props: { samples: Samples; query: SampleQuery; targets: TargetsFac
   const { samples, query, targets, waiting } = props
   const list = useRef<HTMLUListElement>(null)
   const found = samples.samples
-  const { from = 0 } = query
-  const end = samples.next ?? targets.rows
-  const filtered = query.label !== undefined || query.predicted !== undefined || query.only !== undefined
+  const { previous, next } = samples
+  const [from, end] = [previous ?? 0, next ?? targets.rows]
+  const { label, predicted, only } = query
+  const to = (place: SampleQuery) => link('samples', { label, predicted, only, ...place } as SampleQuery)
+  const filtered = label !== undefined || predicted !== undefined || only !== undefined
   const range = `${count(from)}–${count(Math.max(from, end - 1))}`
   const title = isOneFile
     ? `${plural(found.length, 'sample')} of the ${count(samples.scanned)} in this file; the dataset has ${plural(targets.rows, 'row')}`
@@ -135,9 +136,9 @@ function List(props: { samples: Samples; query: SampleQuery; targets: TargetsFac
       </p>
       {found.length === 0 ? (
         <Empty>
-          {samples.next === null
+          {next === null && previous === null
             ? 'No sample is like that. Choose fewer filters.'
-            : `None in the ${plural(samples.scanned, 'row')} looked at. Look further with the button below.`}
+            : `None in rows ${range}. Look further with the buttons below.`}
         </Empty>
       ) : (
         <ul
@@ -153,14 +154,12 @@ function List(props: { samples: Samples; query: SampleQuery; targets: TargetsFac
         </ul>
       )}
       <nav class="paging" aria-label="Pages of samples">
-        {from > 0 && <a href={link('samples', { ...query, from: undefined } as SampleQuery)}>« First</a>}
-        {from > 0 && (
-          <button type="button" onClick={() => history.back()}>
-            ‹ Back
-          </button>
+        {previous !== null && <a href={to({})}>« First</a>}
+        {previous !== null && (
+          <a href={to({ before: previous })}>{found.length === 0 ? '‹ Look back' : '‹ Previous'}</a>
         )}
-        {samples.next !== null && (
-          <a class="next" href={link('samples', { ...query, from: samples.next })}>
+        {next !== null && (
+          <a class="next" href={to({ from: next })}>
             {found.length === 0 ? 'Look further ›' : 'Next ›'}
           </a>
         )}

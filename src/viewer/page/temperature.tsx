@@ -2,6 +2,7 @@ import { useId } from 'preact/hooks'
 import { TEMPERATURES } from '../api.js'
 import { temperature } from './format.js'
 
+const ALL = [...TEMPERATURES.keys()]
 const LAST = TEMPERATURES.length - 1
 const NAMED = [0.5, 1, 2, 4, 8, 20]
 
@@ -10,10 +11,21 @@ export const stopOf = (t: number): number => TEMPERATURES.indexOf(t)
 export const FIRST_STOP = stopOf(4)
 export const clampStop = (stop: number): number => Math.min(LAST, Math.max(0, stop))
 
-/** T from 0.5 to 20, evenly in log T; arrow keys step an eighth of a doubling. */
-export function TemperatureSlider({ stop, change }: { stop: number; change: (stop: number) => void }) {
+export const nearestStop = (stop: number, stops: readonly number[]): number =>
+  stops.reduce((best, one) => (Math.abs(one - stop) < Math.abs(best - stop) ? one : best))
+
+interface Props {
+  stop: number
+  /** those that it can stand at; all where not given */
+  stops?: readonly number[] | undefined
+  change: (stop: number) => void
+}
+
+/** T from 0.5 to 20, evenly in log T; arrow keys step an eighth of a doubling, or to the next of the given stops. */
+export function TemperatureSlider({ stop, stops = ALL, change }: Props) {
   const id = useId()
-  const t = temperature(TEMPERATURES[stop]!)
+  const place = stops.indexOf(nearestStop(stop, stops))
+  const t = temperature(TEMPERATURES[stops[place]!]!)
   return (
     <div class="slider">
       <label for={id}>
@@ -25,11 +37,11 @@ export function TemperatureSlider({ stop, change }: { stop: number; change: (sto
           id={id}
           type="range"
           min={0}
-          max={LAST}
+          max={stops.length - 1}
           step={1}
-          value={stop}
+          value={place}
           aria-valuetext={`T = ${t}`}
-          onInput={(event) => change(Number(event.currentTarget.value))}
+          onInput={(event) => change(stops[Number(event.currentTarget.value)]!)}
         />
         <div class="stops" aria-hidden="true">
           {NAMED.map((value) => (
@@ -37,7 +49,7 @@ export function TemperatureSlider({ stop, change }: { stop: number; change: (sto
               key={value}
               type="button"
               tabIndex={-1}
-              style={{ left: `${(stopOf(value) / LAST) * 100}%` }}
+              style={{ left: `${(stops.indexOf(stopOf(value)) / (stops.length - 1)) * 100}%` }}
               onClick={() => change(stopOf(value))}
             >
               {value}

@@ -12,14 +12,8 @@ import {
   TEMPERATURES,
   type What,
 } from '../../src/viewer/api.js'
-
-/** Softmax in float64, straight from the formula. */
-export function softmax(logits: readonly number[], temperature: number): number[] {
-  const top = Math.max(...logits)
-  const weights = logits.map((z) => Math.exp((z - top) / temperature))
-  const sum = weights.reduce((a, b) => a + b, 0)
-  return weights.map((w) => w / sum)
-}
+import { encodeMeans } from '../../src/viewer/classes.js'
+import { argmax, mean, softmax } from './fixtures.js'
 
 export interface FixtureOptions {
   rows: number
@@ -46,8 +40,6 @@ export interface Fixture {
 }
 
 const NAMES = ['T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal', 'Shirt', 'Sneaker', 'Bag', 'Ankle boot']
-const argmax = (values: readonly number[]) => values.indexOf(Math.max(...values))
-const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / Math.max(1, values.length)
 
 /** What a viewer's server would say of a small dataset of logits: classes on a ring, neighbours alike. */
 export function makeFixture(options: FixtureOptions): Fixture {
@@ -121,9 +113,24 @@ export function makeFixture(options: FixtureOptions): Fixture {
       image: input === 'image',
     }
   }
-  const samples = ({ from = 0, limit = 60, ...query }: SampleQuery): Samples => {
-    const found = heads.filter((one) => one.row >= from && isWanted(one, query))
-    return { samples: found.slice(0, limit), next: found[limit]?.row ?? null, scanned: rows - from }
+  const samples = ({ from = 0, before, limit = 60, ...query }: SampleQuery): Samples => {
+    const wanted = heads.filter((one) => isWanted(one, query))
+    if (before !== undefined) {
+      const found = wanted.filter(({ row }) => row < before)
+      return {
+        samples: found.slice(-limit),
+        next: before < rows ? before : null,
+        previous: found.length > limit ? found.at(-limit)!.row : null,
+        scanned: before,
+      }
+    }
+    const found = wanted.filter(({ row }) => row >= from)
+    return {
+      samples: found.slice(0, limit),
+      next: found[limit]?.row ?? null,
+      previous: from > 0 ? from : null,
+      scanned: rows - from,
+    }
   }
   const overview = (): Overview => {
     const right = heads.map((one, row) => one.top === labels[row])
@@ -179,23 +186,21 @@ export function makeFixture(options: FixtureOptions): Fixture {
       predictions: names.map((_, c) => heads.filter(({ top }) => top === c).length),
     }
   }
-  const classesAt = (stop: number): Classes => {
-    const sums = new Float64Array(classes * classes)
-    const seen = new Float64Array(classes)
-    labels.forEach((label, row) => {
-      if (seen[label]! >= 20) return
-      seen[label]!++
-      softmax(logits[row]!, TEMPERATURES[stop]!).forEach((p, c) => {
-        sums[label * classes + c]! += p
-      })
-    })
+  const similarity = (): Classes => {
     const list = names.map((_, c) => c)
+    const own = list.map((c) => logits.filter((_, row) => labels[row] === c).slice(0, 20))
+    const meansAt = (temperature: number) =>
+      own.flatMap((some) => {
+        const soft = some.map((z) => softmax(z, temperature))
+        return list.map((to) => mean(soft.map((p) => p[to]!)))
+      })
+    const stops = classes > 200 ? [0, 24, 43] : [...TEMPERATURES.keys()]
     return {
-      temperature: TEMPERATURES[stop]!,
       classes: list,
-      rows: Array.from(seen),
+      rows: own.map(({ length }) => length),
       order: list,
-      mean: Array.from(sums, (sum, i) => sum / Math.max(1, seen[Math.floor(i / classes)]!)),
+      stops,
+      means: encodeMeans(stops.map((stop) => Float32Array.from(meansAt(TEMPERATURES[stop]!)))),
     }
   }
   const answer = (path: string): unknown => {
@@ -213,7 +218,7 @@ export function makeFixture(options: FixtureOptions): Fixture {
         return samples(query)
       }
       case '/api/classes':
-        return classesAt(Number(searchParams.get('temperature')))
+        return similarity()
       case '/api/students':
         return student ? makeStudents() : undefined
     }
@@ -241,10 +246,10 @@ export function makeFixture(options: FixtureOptions): Fixture {
       const answers: Record<string, unknown> = {}
       const paths = what.sections.map((section) => `/api/${section}`)
       const some = samples({ limit: 24 })
-      paths.push('/api/what', ...TEMPERATURES.map((_, stop) => `/api/classes?temperature=${stop}`))
+      paths.push('/api/what')
       paths.push(...some.samples.map(({ row }) => `/api/samples/${row}`))
       for (const path of paths) answers[path] = answer(path)
-      answers['/api/samples'] = { ...some, next: null }
+      answers['/api/samples'] = { ...some, next: null, previous: null }
       for (const { row } of some.samples) {
         answers[`/api/samples/${row}/image`] = `data:image/png;base64,${(await image(row)).toString('base64')}`
       }
