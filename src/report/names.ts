@@ -1,30 +1,12 @@
-import { isPath, methods, type SweepRow } from '../student/index.js'
+import { methods, type SweepRow } from '../student/index.js'
 
-/** A method without temperature has one in its row, too, which means nothing. Of a user's own it is not known. */
-export const hasTemperature = ({ method }: Pick<SweepRow, 'method'>): boolean => {
-  const known = methods.find(({ name }) => name === method)
-  return !known || 'temperature' in known.parameters
+/** A method without temperature or alpha has one in its row, too, which means nothing. Of a user's own it is not known. */
+const has = (name: 'temperature' | 'alpha', { method }: Pick<SweepRow, 'method'>): boolean => {
+  const known = methods.find((one) => one.name === method)
+  return !known || name in known.parameters
 }
-
-/**
- * What modules are called on a page: the ends of their paths, as much of them as tells one from another. A page is passed on, and where its
- * author's files are is nobody's business.
- */
-export function moduleNames(specifications: readonly string[]): (specification: string) => string {
-  const paths = [...new Set(specifications)].filter(isPath)
-  const end = (path: string, parts: number) =>
-    path
-      .split(/[\\/]+/)
-      .slice(-parts)
-      .join('/')
-  const nameOf = (path: string) => {
-    let parts = 1
-    while (parts < 32 && paths.some((other) => other !== path && end(other, parts) === end(path, parts))) parts++
-    return end(path, parts)
-  }
-  const names = new Map(paths.map((path) => [path, nameOf(path)]))
-  return (specification) => names.get(specification) ?? specification
-}
+export const hasTemperature = (row: Pick<SweepRow, 'method'>): boolean => has('temperature', row)
+export const hasAlpha = (row: Pick<SweepRow, 'method'>): boolean => has('alpha', row)
 
 /** The parameters that the sweep varied, as `name=value`. */
 export function varied({ method, parameters }: SweepRow, rows: readonly SweepRow[]): string[] {

@@ -1,6 +1,6 @@
 import Table from 'cli-table3'
 import type { Interval, SweepRow } from '../student/index.js'
-import { hasTemperature, varied } from './names.js'
+import { hasAlpha, hasTemperature, varied } from './names.js'
 
 const borderless = {
   top: '', 'top-mid': '', 'top-left': '', 'top-right': '',
@@ -32,8 +32,8 @@ export function renderSweep(rows: SweepRow[]): string {
     table.push([
       student,
       control ? `${method} (control)` : [method, ...varied(row, rows)].join(' '),
-      alpha === 0 || !hasTemperature(row) ? '' : String(temperature),
-      alpha === 0 ? '' : String(alpha),
+      control || !hasTemperature(row) ? '' : String(temperature),
+      control || !hasAlpha(row) ? '' : String(alpha),
       String(seeds.length),
       show(measures.accuracy, 100, 2),
       show(gain.accuracy, 100, 2, true),

@@ -1,6 +1,5 @@
-import { type Interval, type Measure, tabulate } from '../student/index.js'
+import { type Interval, type Measure, moduleNames, tabulate } from '../student/index.js'
 import { shorten } from './html.js'
-import { moduleNames } from './names.js'
 import { type Pooled, pool } from './pool.js'
 import type { SweepFile } from './read-sweep.js'
 import { bestRow } from './render-sweep.js'

@@ -33,3 +33,23 @@ export async function findModule(path: string): Promise<unknown> {
   const { default: outer } = module
   return typeof outer === 'object' && outer !== null && 'default' in outer ? outer.default : outer
 }
+
+/**
+ * What modules are called on a page: the ends of their paths, as much of them as tells one from another. A page is passed on, and where its
+ * author's files are is nobody's business.
+ */
+export function moduleNames(specifications: readonly string[]): (specification: string) => string {
+  const paths = [...new Set(specifications)].filter(isPath)
+  const end = (path: string, parts: number) =>
+    path
+      .split(/[\\/]+/)
+      .slice(-parts)
+      .join('/')
+  const nameOf = (path: string) => {
+    let parts = 1
+    while (parts < 32 && paths.some((other) => other !== path && end(other, parts) === end(path, parts))) parts++
+    return end(path, parts)
+  }
+  const names = new Map(paths.map((path) => [path, nameOf(path)]))
+  return (specification) => names.get(specification) ?? specification
+}

@@ -47,6 +47,25 @@ describe("a sweep's table", () => {
     expect(lines[3]![6]).toMatch(/^-0\.50 ± /)
   })
 
+  it('says the temperature of a method without alpha, and neither of one that has none', () => {
+    const rows = tabulate([
+      { ...student('byot', 3, 1, 0.8), alpha: 0 },
+      { ...student('byot', 6, 1, 0.8), alpha: 0 },
+      { ...student('ls', 1, 1, 0.8), alpha: 0 },
+      { ...student('logit-mse', 1, 1, 0.8), alpha: 0.9 },
+    ])
+    const cells = renderSweep(rows)
+      .split('\n')
+      .slice(1)
+      .map((line) => line.trim().split(/ {2,}/).slice(1, 4))
+    expect(cells).toEqual([
+      ['byot', '3', '1'],
+      ['byot', '6', '1'],
+      ['ls', '1', '80.00'],
+      ['logit-mse', '0.9', '1'],
+    ])
+  })
+
   it('leaves out what is not known, and the interval of a single seed', () => {
     const [, row] = renderSweep(table([['kd', 2, 1, null]])).split('\n')
     expect(row!.trim().split(/ {2,}/)).toEqual(['mlp:8', 'kd', '2', '0.9', '1', '20.00'])
