@@ -191,9 +191,11 @@ async function writeBody(
     })
   }
   if (request.destroyed) return
-  alive()
   if (stopped()) request.destroy()
-  else request.end()
+  else {
+    alive()
+    request.end()
+  }
 }
 
 async function* readBody(response: http.IncomingMessage, url: string, idleMs: number): AsyncGenerator<Uint8Array> {

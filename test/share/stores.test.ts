@@ -3,7 +3,8 @@ import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { setImmediate } from 'node:timers/promises'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { fileContent } from '../../src/share/file-content.js'
 import { guardedLookup, kindOf } from '../../src/share/http-client.js'
 import { readRange, readSmall } from '../../src/share/read-range.js'
@@ -29,6 +30,8 @@ function contentOf(text: string): Content {
   }
 }
 
+const IDLE_MS = 300
+
 async function serve(answer: (request: IncomingMessage, response: ServerResponse) => unknown): Promise<Store> {
   const server = createServer((request, response) => void answer(request, response))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -37,7 +40,7 @@ async function serve(answer: (request: IncomingMessage, response: ServerResponse
     server.close()
   })
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/d/`
-  return openHttpStore(url, { idleMs: 300, retry: { attempts: 3, sleep: async () => {} } })
+  return openHttpStore(url, { idleMs: IDLE_MS, retry: { attempts: 3, sleep: async () => {} } })
 }
 
 describe('a folder', () => {
@@ -133,7 +136,7 @@ describe('a web server', () => {
   it('that never gets on is given up', async () => {
     const store = await serve((_, response) => {
       response.writeHead(206, { 'content-range': 'bytes 0-9/10' }).flushHeaders()
-      setImmediate(() => response.destroy())
+      process.nextTick(() => response.destroy())
     })
     const reading = collect(readRange(store, 'a', { from: 0, to: 10 }, { retry: { sleep: async () => {} } }))
     await expect(reading).rejects.toThrow('the connection broke 6 times, at last at byte 0 of 10')
@@ -148,6 +151,22 @@ describe('a web server', () => {
     await store.write('a', contentOf('0123456789'))
     expect(bodies).toEqual(['0123456789'])
     await expect(store.write('b', contentOf('x'))).rejects.toThrow('writing needs PUT')
+  })
+
+  it('that answers before it has heard all leaves no timer behind', async () => {
+    const [set, cleared] = [vi.spyOn(globalThis, 'setTimeout'), vi.spyOn(globalThis, 'clearTimeout')]
+    onTestFinished(() => vi.restoreAllMocks())
+    const store = await serve((_, response) => response.writeHead(413).end())
+    async function* endless() {
+      for (;;) yield Buffer.alloc(2 ** 16)
+    }
+    const long = { ...contentOf('x'), bytes: 2 ** 30, read: endless }
+    await expect(store.write('a', long)).rejects.toThrow('no file of this size')
+    await setImmediate()
+    const left = set.mock.results.filter(({ value }, i) => {
+      return set.mock.calls[i]![1] === IDLE_MS && !cleared.mock.calls.some(([timer]) => timer === value)
+    })
+    expect(left).toEqual([])
   })
 
   it('has no say in how long a manifest is', async () => {
