@@ -88,17 +88,21 @@ async function fillPart(
       const count = report(from)
       await copyHashed(local, { file, path: part }, { from, to: bytes, hash, signal, onBytes: count })
     } else if (from < bytes) {
-      const pieces = readRange(store, name, { from, to: bytes, etag }, transfer)
-      const first = await pieces.next().catch((error) => {
-        if (from === 0 || !(error instanceof UnavailableError)) throw error
-        return undefined // a server that knows no ranges: from the beginning, then
-      })
-      if (first) await append(file, { first, rest: pieces, from, hash, onBytes: report(from) })
-      else {
-        from = 0
-        hash = createHash('sha256')
-        const again = readRange(store, name, { from, to: bytes, etag }, transfer)
-        await append(file, { first: await again.next(), rest: again, from, hash, onBytes: report(0) })
+      let pieces = readRange(store, name, { from, to: bytes, etag }, transfer)
+      try {
+        const first = await pieces.next().catch((error) => {
+          if (from === 0 || !(error instanceof UnavailableError)) throw error
+          return undefined // a server that knows no ranges: from the beginning, then
+        })
+        if (!first) {
+          from = 0
+          hash = createHash('sha256')
+          pieces = readRange(store, name, { from, to: bytes, etag }, transfer)
+        }
+        const rest = { first: first ?? (await pieces.next()), rest: pieces }
+        await append(file, { ...rest, from, hash, onBytes: report(from) })
+      } finally {
+        await pieces.return(undefined) // where the disk took no more, the connection is still open
       }
     } else report(from)(0)
     await file.sync()
