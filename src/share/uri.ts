@@ -26,8 +26,8 @@ export const PLACES = 'a folder, https://…, s3://bucket/prefix or hf://dataset
  * @throws DecantError for anything else; no message holds a password
  */
 export function parsePlace(text: string, options: { revision?: string } = {}): Place {
-  // the schemes of SDKs have no place for a name and a password, so none is read; messages quote what is left
-  const { rest, sha256 } = splitPin(text.replace(/^((?:s3|hf):\/\/)[^/@]*@/i, '$1…@'))
+  // the schemes of SDKs have no place for a name and a password (which may hold slashes), so none is read; messages quote what is left
+  const { rest, sha256 } = splitPin(text.replace(/^((?:s3|hf):\/\/)(?:[^/@]*|[^/@:]*:[^@]*)@/i, '$1…@'))
   const place = parseBare(rest, options.revision)
   if (options.revision !== undefined && place.kind !== 'hub')
     throw new DecantError(`${formatPlace(place)}: only hf:// has revisions; pin the manifest with #sha256=… instead`)
@@ -131,13 +131,22 @@ function parseHub(text: string, given: string | undefined): Place {
   const match = /^hf:\/\/datasets\/([\w-][\w.-]*\/[\w-][\w.-]*?)(?:@([^/]+))?(?:\/(.*))?$/.exec(text)
   const [, repo, at, path = ''] = match ?? []
   if (repo === undefined) throw new DecantError(`${text}: expected hf://datasets/org/name`)
-  const written = at === undefined ? undefined : decodeURIComponent(at) // a slash in a branch's name is %2F
+  const written = at === undefined ? undefined : decode(at) // a slash in a branch's name is %2F
   if (written !== undefined && given !== undefined && written !== given)
     throw new DecantError(`${text}: says revision ${written}, and --revision says ${given}`)
   const revision = given ?? written
   if (revision !== undefined && !/^[\w][\w./-]{0,249}$/.test(revision))
     throw new DecantError(`${text}: expected a branch, a tag or a commit, found revision '${revision}'`)
   return { kind: 'hub', repo, prefix: parsePrefix(text, path), ...(revision !== undefined && { revision }) }
+}
+
+/** What is no percent-encoding stays as it is. */
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }
 
 function parsePrefix(text: string, path: string): string {
@@ -166,6 +175,6 @@ export function nameOf(place: Place): string {
   if (place.kind === 'folder') return resolve(place.path).split(/[\\/]/).at(-1)!
   const { revision: _, ...bare } = place as Extract<Place, { kind: 'hub' }>
   const last = formatBare(bare).split('/').at(-1)!
-  const name = decodeURIComponent(last).replace(/[^\w.-]/g, '-')
+  const name = decode(last).replace(/[^\w.-]/g, '-')
   return /^\.*$/.test(name) ? 'targets' : name
 }

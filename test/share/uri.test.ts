@@ -12,6 +12,7 @@ describe('parsePlace', () => {
     ['https://host/a/b', { kind: 'http', url: 'https://host/a/b/' }],
     [`http://h:8080/#sha256=${digits.toUpperCase()}`, { kind: 'http', url: 'http://h:8080/', sha256: digits }],
     ['s3://bucket', { kind: 's3', bucket: 'bucket', prefix: '' }],
+    ['s3://bucket/a@b:c@d/', { kind: 's3', bucket: 'bucket', prefix: 'a@b:c@d/' }],
     ['s3://bucket/a/b/', { kind: 's3', bucket: 'bucket', prefix: 'a/b/' }],
     ['hf://datasets/org/name', { kind: 'hub', repo: 'org/name', prefix: '' }],
     ['hf://datasets/org/na.me@v1/a', { kind: 'hub', repo: 'org/na.me', prefix: 'a/', revision: 'v1' }],
@@ -32,6 +33,8 @@ describe('parsePlace', () => {
     ['s3://bucket/../other', 'no . or ..'],
     ['s3://name:secret@bucket/x', /^s3:\/\/…@bucket\/x: expected s3:\/\/bucket\/prefix$/],
     ['hf://user:secret@datasets/org/name', /^hf:\/\/…@datasets\/org\/name: expected hf/],
+    ['s3://AKIA:sec/ret@bucket/x', /^s3:\/\/…@bucket\/x: expected s3:\/\/bucket\/prefix$/],
+    ['hf://datasets/org/name@%zz', "found revision '%zz'"],
     ['hf://datasets/name', 'expected hf://datasets/org/name'],
     ['hf://org/name', 'expected hf://datasets/org/name'],
     ['hf://datasets/org/name@-x', "found revision '-x'"],
@@ -67,8 +70,9 @@ describe('parsePlace', () => {
       's3://bucket',
       'https://h',
       'https://h/a%2F..',
+      'https://h/100%',
       'x/y/',
     ].map((uri) => nameOf(parsePlace(uri)))
-    expect(names).toEqual(['b', 'n', 'bucket', 'h', 'a-..', 'y'])
+    expect(names).toEqual(['b', 'n', 'bucket', 'h', 'a-..', '100-', 'y'])
   })
 })
