@@ -155,7 +155,7 @@ describe('a web server', () => {
 
   it('that answers before it has heard all leaves no timer behind', async () => {
     const [set, cleared] = [vi.spyOn(globalThis, 'setTimeout'), vi.spyOn(globalThis, 'clearTimeout')]
-    onTestFinished(() => vi.restoreAllMocks())
+    onTestFinished(() => void vi.restoreAllMocks())
     const store = await serve((_, response) => response.writeHead(413).end())
     async function* endless() {
       for (;;) yield Buffer.alloc(2 ** 16)
