@@ -136,11 +136,10 @@ async function pushTo(
     progress.bytes(total - sentBytes)
     for (let i = needed.length; i < files.length; i++) progress.file()
     const transfer = (signal?: AbortSignal) => ({ onBytes: progress.bytes, ...(signal && { signal }) })
-    if (old && !same && listedAmong(old, overwritten)) {
-      await store.delete(MANIFEST, signal)
-      if (!local.beside.some(({ name }) => name === SIGNATURE)) await store.delete(SIGNATURE, signal) // of that manifest
-      await store.flush?.(signal)
-    }
+    const replaced = old && !same && listedAmong(old, overwritten)
+    if (replaced) await store.delete(MANIFEST, signal)
+    if (!same && (await hasOldSignature(look, local, signal))) await store.delete(SIGNATURE, signal)
+    if (replaced) await store.flush?.(signal)
     const carrier = openCarrier(store, place, { ...options, jobs, bytes: sentBytes })
     try {
       await forEach(needed, { jobs, signal }, async (file, signal) => {
@@ -258,11 +257,10 @@ interface Look {
   listed: ShardEntry[]
   /** That manifest is ours, and the place cannot list: it was written last, so the shards are there. */
   trusted: boolean
-  signal: AbortSignal
 }
 
 /** Whether a file is there, and is ours. */
-async function compare(file: LocalFile, look: Look): Promise<'same' | 'other' | 'missing'> {
+async function compare(file: LocalFile, look: Look & { signal: AbortSignal }): Promise<'same' | 'other' | 'missing'> {
   const { store, there, listed, trusted, signal } = look
   if (trusted && !file.content) return 'same'
   const found = there ? there.get(file.name) : await store.head(file.name, signal)
@@ -284,6 +282,12 @@ async function compare(file: LocalFile, look: Look): Promise<'same' | 'other' | 
 
 const listedAmong = ({ manifest }: Old, overwritten: Set<string>): boolean =>
   !manifest || manifest.shards.some(({ file }) => overwritten.has(file))
+
+/** Whether a signature lies there that is of another manifest, and that none of ours overwrites. */
+async function hasOldSignature({ store, there }: Look, { beside }: Local, signal: AbortSignal | undefined) {
+  if (beside.some(({ name }) => name === SIGNATURE)) return false
+  return there ? there.has(SIGNATURE) : (await store.head(SIGNATURE, signal)) !== undefined
+}
 
 /** A server that says it has written, and has not, is found out before the manifest. */
 async function checkArrived(store: Store, sent: LocalFile[], { jobs, signal }: PushOptions): Promise<void> {

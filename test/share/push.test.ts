@@ -1,8 +1,9 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { appendFile, cp, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { licenseTargets, verifyTargets } from '../../src/cache/index.js'
+import { licenseTargets, signTargets, verifyTargets } from '../../src/cache/index.js'
 import { pushTargets } from '../../src/share/index.js'
 import { makePlan, writeTargets } from '../cache/datasets.js'
 import { hashFolder, temporaryFolder } from '../helpers/folder.js'
@@ -107,9 +108,23 @@ describe('push', () => {
     await pushTargets(small, url, { ...quick, replace: true })
     const changes = asked.filter(({ method }) => method === 'PUT' || method === 'DELETE')
     const order = changes.map(({ method, name }) => `${method} ${name}`)
-    expect(order.slice(0, 2)).toEqual(['DELETE manifest.json', 'DELETE manifest.json.sig'])
+    expect(order[0]).toEqual('DELETE manifest.json')
     expect(order.at(-1)).toBe('PUT manifest.json')
     expect(order.filter((line) => line === 'PUT manifest.json')).toHaveLength(1)
+  })
+
+  it.each(['a folder', 'a web server'])('leaves no signature of the manifest before: %s', async (kind) => {
+    const [here, there] = [join(temporaryFolder(), 'here'), join(temporaryFolder(), 'there')]
+    await cp(small, here, { recursive: true })
+    const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+    await signTargets(here, { key: privateKey.export({ type: 'pkcs8', format: 'pem' }) })
+    const uri = kind === 'a folder' ? there : (await server(there)).url
+    await pushTargets(here, uri, quick)
+    await licenseTargets(here, { license: 'cc0-1.0' }) // the same shards, another manifest, not signed
+    await pushTargets(here, uri, { ...quick, replace: true })
+    expect(hashFolder(there)).toEqual(hashFolder(here))
+    const key = publicKey.export({ type: 'spki', format: 'pem' })
+    expect((await verifyTargets(there, { key })).problems).toEqual([expect.stringContaining('is not signed')])
   })
 
   it('asks a web server that has it for the manifest and the card alone', async () => {
