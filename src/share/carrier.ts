@@ -134,7 +134,7 @@ function revive({ name, message, stack }: { name: string; message: string; stack
         ? new MismatchError(message, [])
         : name === 'UnavailableError'
           ? new UnavailableError(message)
-          : /^(DecantError|PassingError)$/.test(name)
+          : /^(Decant|Passing|Refused)Error$/.test(name)
             ? new DecantError(message)
             : new Error(message)
   if (stack !== undefined) error.stack = stack

@@ -13,7 +13,7 @@ import { type Fetch, planShards, type Whole } from './partial.js'
 import { checkSpace, openPullFolder } from './pull-folder.js'
 import { pullRows } from './pull-rows.js'
 import { BESIDE, MAX_BESIDE_BYTES } from './push.js'
-import { readSmall } from './read-range.js'
+import { readBeside, readSmall } from './read-range.js'
 import type { Store } from './store.js'
 import { forEach, JOBS, meter, type TransferProgress } from './transfer.js'
 import { formatPlace, nameOf, type OpenStoreOptions, openStore, type Place, parsePlace } from './uri.js'
@@ -100,8 +100,8 @@ async function checkSigned(
   { text }: { text: Buffer },
   { key, signal }: { key: string | Uint8Array; signal: AbortSignal | undefined },
 ): Promise<void> {
-  const found = await readSmall(store, SIGNATURE, { most: MAX_BESIDE_BYTES, ...(signal && { signal }) })
-  checkSignature(text, found?.bytes, { key, path: `${store.uri}/${MANIFEST}` })
+  const found = await readBeside(store, SIGNATURE, { most: MAX_BESIDE_BYTES, ...(signal && { signal }) })
+  checkSignature(text, found, { key, path: `${store.uri}/${MANIFEST}` })
 }
 
 async function pullShards(
@@ -170,7 +170,7 @@ async function missingBytes(dir: string, fetches: Fetch[]): Promise<number> {
 /** Card, plot and signature: small, and no part of the dataset; those that are not there are left out. */
 async function fetchBeside(store: Store, dir: string, signal: AbortSignal | undefined): Promise<void> {
   for (const name of BESIDE) {
-    const found = await readSmall(store, name, { most: MAX_BESIDE_BYTES, ...(signal && { signal }) })
-    if (found) await replaceFile(join(dir, name), found.bytes)
+    const found = await readBeside(store, name, { most: MAX_BESIDE_BYTES, ...(signal && { signal }) })
+    if (found) await replaceFile(join(dir, name), found)
   }
 }

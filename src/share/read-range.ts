@@ -1,6 +1,6 @@
 import { DecantError, FormatError } from '../errors.js'
 import { pauses, type RetryOptions } from './retry.js'
-import type { Store, StoredFile, Transfer } from './store.js'
+import { RefusedError, type Store, type StoredFile, type Transfer } from './store.js'
 
 /** How often in a row a connection may break with next to nothing read. */
 const BREAKS = 6
@@ -56,4 +56,17 @@ export async function readSmall(
   for await (const piece of readRange(store, name, { from: 0, to: file.bytes, etag: file.etag }, transfer))
     pieces.push(piece)
   return { bytes: Buffer.concat(pieces), file }
+}
+
+/**
+ * As `readSmall`, of a file that may be missing: where names may not be listed, S3 (and what stands before it) answers 403 for one that is
+ * not there.
+ */
+export async function readBeside(...args: Parameters<typeof readSmall>): Promise<Buffer | undefined> {
+  try {
+    return (await readSmall(...args))?.bytes
+  } catch (error) {
+    if (error instanceof RefusedError && error.status === 403) return undefined
+    throw error
+  }
 }

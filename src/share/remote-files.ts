@@ -3,7 +3,7 @@ import pLimit from 'p-limit'
 import { type DatasetFiles, MANIFEST, MAX_MANIFEST_BYTES, type ShardEntry, SIGNATURE } from '../cache/index.js'
 import { DecantError, FormatError, UnavailableError } from '../errors.js'
 import { type BlockCache, openBlockCache } from './block-cache.js'
-import { readSmall } from './read-range.js'
+import { readBeside, readSmall } from './read-range.js'
 import { RemoteFile } from './remote-file.js'
 import type { RetryOptions } from './retry.js'
 import type { Store } from './store.js'
@@ -85,10 +85,7 @@ export function remoteFiles(
       manifest = createHash('sha256').update(found.bytes).digest('hex')
       return found.bytes
     },
-    async signature() {
-      const found = await readSmall(store, SIGNATURE, { most: 1024, signal: ended, ...(retry && { retry }) })
-      return found?.bytes
-    },
+    signature: () => readBeside(store, SIGNATURE, { most: 1024, signal: ended, ...(retry && { retry }) }),
     async open(shard) {
       const { file, release } = share(shard)
       try {

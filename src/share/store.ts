@@ -24,6 +24,17 @@ export interface Content {
   read(from: number, to: number): AsyncIterable<Uint8Array>
 }
 
+/** A server's answer that says no, by HTTP's status. */
+export class RefusedError extends DecantError {
+  override name = 'RefusedError'
+  constructor(
+    message: string,
+    readonly status: number | undefined,
+  ) {
+    super(message)
+  }
+}
+
 export interface Transfer {
   signal?: AbortSignal
   /** bytes that have been transferred since the last call; negative where a failed part is repeated */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, generateKeyPairSync } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -112,6 +112,18 @@ describe('pull', () => {
     expect(existsSync(dir)).toBe(false)
     expect((await pullTargets(`${url}#sha256=${sha256}`, { ...quick, dir })).manifest).toBe(sha256)
   })
+})
+
+it('takes it from a bucket that answers 403 for a file that is not there', async () => {
+  const served = await server(({ name }) =>
+    existsSync(join(small, name)) ? undefined : { kind: 'status', status: 403 },
+  )
+  const dir = newFolder()
+  await pullTargets(served.url, { ...quick, dir })
+  expect(hashFolder(dir)).toEqual(hashFolder(small))
+  const { publicKey } = generateKeyPairSync('ed25519')
+  const key = publicKey.export({ type: 'spki', format: 'pem' })
+  await expect(pullTargets(served.url, { ...quick, dir: newFolder(), key })).rejects.toThrow('is not signed')
 })
 
 describe('a part of a dataset', () => {

@@ -1,7 +1,7 @@
 import { DecantError, MismatchError, UnavailableError } from '../../errors.js'
 import { createHttpClient, type HttpClient, type HttpResponse } from '../http-client.js'
 import { isPassing, type RetryOptions, retry } from '../retry.js'
-import { checkName, type Store, type StoredFile } from '../store.js'
+import { checkName, RefusedError, type Store, type StoredFile } from '../store.js'
 
 export interface HttpStoreOptions {
   retry?: RetryOptions
@@ -164,8 +164,9 @@ function checkEncoding({ headers, url }: HttpResponse): void {
 
 function expectStatus({ status, url }: HttpResponse, ...expected: number[]): void {
   if (expected.includes(status)) return
-  throw new DecantError(
+  throw new RefusedError(
     `${url}: ${REASONS[status] ?? `the server answers ${status}, expected ${expected.join(' or ')}`}`,
+    status,
   )
 }
 

@@ -2,6 +2,7 @@ import type { S3Client as Client, S3ServiceException } from '@aws-sdk/client-s3'
 import { DecantError, UnavailableError } from '../../errors.js'
 import { withoutSecrets } from '../credentials.js'
 import { isPassing, isPassingStatus, PassingError, type RetryOptions, retry } from '../retry.js'
+import { RefusedError } from '../store.js'
 
 // The SDK, as the store uses it: loaded when it is needed, its failures in our words.
 
@@ -58,14 +59,14 @@ export const statusOf = (error: unknown): number | undefined =>
   (error as S3ServiceException)?.$metadata?.httpStatusCode ?? (error as { status?: number })?.status
 
 /** The service's error: with its status, so that callers can tell what it was. */
-export class S3Error extends DecantError {
+export class S3Error extends RefusedError {
   override name = 'S3Error'
   constructor(
     message: string,
     readonly code: string,
-    readonly status: number | undefined,
+    status: number | undefined,
   ) {
-    super(message)
+    super(message, status)
   }
 }
 
