@@ -4,6 +4,7 @@ import type { Chunk } from '../cache/index.js'
 import { FormatError, MismatchError } from '../errors.js'
 import { affine, parsePreprocess } from '../source/index.js'
 import { readJson } from '../student/folder.js'
+import { moduleNames } from '../student/module.js'
 import type { RowInputs } from './row-inputs.js'
 
 /** A trained student that is asked what it says of rows. */
@@ -62,7 +63,7 @@ export async function openStudent(dir: string, classes: number): Promise<AskedSt
     return batch.map((_, i) => all.slice((i * all.length) / n, ((i + 1) * all.length) / n))
   }
   return {
-    name: provenance.config.student,
+    name: moduleNames([provenance.config.student])(provenance.config.student),
     input,
     async ask(inputs, { chunk, rows }) {
       if (!inputs) return rows.map(() => null)

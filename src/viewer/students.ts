@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { readProgress } from '../student/checkpoint.js'
 import { CHECKPOINT, PLAN, readJson, SUMMARY, TRAINING } from '../student/folder.js'
 import type { SweepStudent } from '../student/index.js'
+import { moduleNames } from '../student/module.js'
 import { readTrainingState, type TrainingState } from '../student/progress.js'
 import { readSummary } from '../student/summary.js'
 import type { StudentRow, Students } from './api.js'
@@ -49,7 +50,7 @@ export async function readStudents({ dir, kind }: StudentsFolder): Promise<{ stu
     const { readSweep } = await import('../report/read-sweep.js') // loads tfjs
     const { students } = await readSweep(dir)
     return {
-      students: together(
+      students: await together(
         students.map(({ metrics, history, failed, ...point }) =>
           rowOf(point, failed === undefined ? (metrics ?? nothing) : null, { history, failed }),
         ),
@@ -58,12 +59,12 @@ export async function readStudents({ dir, kind }: StudentsFolder): Promise<{ stu
     }
   }
   const planned = kind === 'student' ? [] : await readPlan(kind === 'sweep' ? join(dir, 'students') : dir)
-  const rows: StudentRow[] = []
+  const rows: Found[] = []
   for (const { path, config } of planned.length > 0 ? planned : await foldersOf({ dir, kind })) {
     const row = (await readFolder(path)) ?? (config && rowOf(config, null, { history: [] }))
     if (row) rows.push(row)
   }
-  return { students: together(rows), done: kind !== 'sweep' && rows.every(({ metrics }) => metrics !== null) }
+  return { students: await together(rows), done: kind !== 'sweep' && rows.every(({ metrics }) => metrics !== null) }
 }
 
 interface Folder {
@@ -87,7 +88,7 @@ async function readPlan(parent: string): Promise<Folder[]> {
 }
 
 /** A student's folder while it is trained, or after; undefined where nothing of it is on disk yet. */
-async function readFolder(dir: string): Promise<StudentRow | undefined> {
+async function readFolder(dir: string): Promise<Found | undefined> {
   const isWhole = () => exists(join(dir, SUMMARY))
   const whole = await isWhole()
   const training = whole ? undefined : await readTrainingState(dir)
@@ -111,6 +112,9 @@ function pointOf(value: unknown): Point {
   return { student: '?', method: '?', temperature: 1, alpha: 0, parameters: {}, seed: 0 }
 }
 
+/** A student before its row says what it is among the others. */
+type Found = Omit<StudentRow, 'id' | 'student' | 'method' | 'temperature' | 'alpha' | 'seed'> & { point: Point }
+
 function rowOf(
   point: Point,
   metrics: StudentRow['metrics'],
@@ -120,17 +124,10 @@ function rowOf(
     steps,
     ...now
   }: Pick<SweepStudent, 'history'> & { failed?: string | undefined } & Partial<TrainingState>,
-): StudentRow {
-  const { student, method, temperature, alpha, parameters, seed } = point
-  const control = method === 'ce'
+): Found {
   const { accuracy, nll, ece, agreement, kl } = metrics ?? nothing
   return {
-    id: JSON.stringify([student, method, temperature, alpha, parameters, seed]),
-    student,
-    method: [method, ...Object.entries(parameters).map(([name, value]) => `${name}=${value}`)].join(' '),
-    temperature: control ? null : temperature,
-    alpha: control ? null : alpha,
-    seed,
+    point,
     metrics: metrics && { accuracy, nll, ece, agreement, kl },
     ...(failed !== undefined && { failed }),
     ...(steps !== undefined && { training: { step: now.step!, steps, loss: now.loss! } }),
@@ -138,7 +135,27 @@ function rowOf(
   }
 }
 
-function together(students: StudentRow[]): Students {
+/** Modules have names instead of paths, also where a failed student's message says them: a page of one file is passed on. */
+async function together(found: Found[]): Promise<Students> {
+  if (found.length === 0) return { students: [], controls: [] }
+  const { hasAlpha, hasTemperature } = await import('../report/names.js') // loads tfjs
+  const specifications = found.flatMap(({ point }) => [point.student, point.method])
+  const nameOf = moduleNames(specifications)
+  const named = (text: string) => specifications.reduce((text, one) => text.replaceAll(one, nameOf(one)), text)
+  const students = found.map(({ point, failed, ...row }): StudentRow => {
+    const { temperature, alpha, parameters, seed } = point
+    const [student, method] = [nameOf(point.student), nameOf(point.method)]
+    return {
+      id: JSON.stringify([student, method, temperature, alpha, parameters, seed]),
+      student,
+      method: [method, ...Object.entries(parameters).map(([name, value]) => `${name}=${value}`)].join(' '),
+      temperature: hasTemperature(point) ? temperature : null,
+      alpha: hasAlpha(point) ? alpha : null,
+      seed,
+      ...row,
+      ...(failed !== undefined && { failed: named(failed) }),
+    }
+  })
   const controls = new Map<string, number[]>()
   for (const { student, method, metrics } of students) {
     if (method !== 'ce' || metrics?.accuracy == null) continue

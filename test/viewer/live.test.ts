@@ -160,6 +160,11 @@ test('of a sweep that has ended: its students, those that failed, and the contro
       student({ method: 'ce', temperature: 1, alpha: 0, metrics: metrics(0.5) }),
       student({ method: 'ce', temperature: 1, alpha: 0, seed: 2, metrics: metrics(0.7) }),
       student({ failed: 'the loss is NaN' }),
+      student({ method: 'byot', temperature: 3, alpha: 0, metrics: metrics(0.6) }),
+      student({ method: 'ls', temperature: 1, alpha: 0, metrics: metrics(0.6) }),
+      student({ method: 'logit-mse', temperature: 1, metrics: metrics(0.6) }),
+      student({ student: '/home/me/wide.ts', failed: 'module /home/me/wide.ts: no default export' }),
+      student({ student: '/home/me/net.ts', method: '/home/me/kd.ts', metrics: metrics(0.6) }),
     ],
     data: {
       rows: 10,
@@ -182,9 +187,15 @@ test('of a sweep that has ended: its students, those that failed, and the contro
         { temperature: null, alpha: null, metrics: { accuracy: 0.5 } },
         {},
         { metrics: null, failed: 'the loss is NaN' },
+        { method: 'byot', temperature: 3, alpha: null },
+        { method: 'ls', temperature: null, alpha: null },
+        { method: 'logit-mse', temperature: null, alpha: 0.9 },
+        { student: 'wide.ts', failed: 'module wide.ts: no default export' },
+        { student: 'net.ts', method: 'kd.ts', temperature: 4 },
       ],
     },
   })
+  expect(JSON.stringify(live)).not.toContain('/home') // whose page it may become
 })
 
 test('a student is followed from its first step on', async () => {

@@ -22,6 +22,7 @@ function Figures({ students }: { students: Students }) {
     <>
       <ByTemperature students={students} />
       <Table students={students.students} />
+      <Failures students={students.students} />
       <h2>Training</h2>
       <Curves students={students.students} />
     </>
@@ -44,8 +45,10 @@ const COLUMNS: { key: Key; name: string; text?: true; show(row: StudentRow): str
   { key: 'kl', name: 'KL', show: (row) => shown(row, 'kl', (v) => v.toFixed(3)) },
 ]
 
-const shown = ({ metrics }: StudentRow, key: Measure, format: (value: number) => string) =>
-  metrics === null ? '…' : metrics[key] === null ? '–' : format(metrics[key])
+function shown({ metrics, failed }: StudentRow, key: Measure, format: (value: number) => string): string {
+  if (failed !== undefined) return key === 'accuracy' ? 'failed' : '–'
+  return metrics === null ? '…' : metrics[key] === null ? '–' : format(metrics[key])
+}
 
 const cellOf = (row: StudentRow, key: Key): string | number | null => {
   if (key === 'student' || key === 'method' || key === 'temperature' || key === 'alpha' || key === 'seed')
@@ -115,6 +118,18 @@ function Table({ students }: { students: StudentRow[] }) {
         </button>
       )}
     </>
+  )
+}
+
+/** Why there is no student: one line for each reason. */
+function Failures({ students }: { students: StudentRow[] }) {
+  const failed = students.filter((row) => row.failed !== undefined)
+  const reasons = [...new Set(failed.map((row) => row.failed!))].slice(0, MOST_SERIES)
+  if (failed.length === 0) return null
+  return (
+    <p class="note after">
+      {plural(failed.length, 'student')} failed: <bdi>{reasons.join('; ')}</bdi>
+    </p>
   )
 }
 
