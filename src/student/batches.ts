@@ -21,6 +21,8 @@ export interface Batches {
    * until the next call; `weights` is Σ weights of each step.
    */
   take(first: number, count: number): { inputs: StepInputs; weights: number[]; learningRate: number }
+  /** What the steps that were last taken say of their rows, [count, B, C], is their past from now on. */
+  remember(values: Float32Array): void
 }
 
 /** At most so many steps at once: the cost of a call is nothing beside them. */
@@ -37,8 +39,10 @@ export function createBatches(options: {
   rows: Uint32Array
   config: StudentConfig
   method: Method
+  /** What is remembered of the dataset's rows, [rows, classes], where the method needs it. */
+  past?: Float32Array | undefined
 }): Batches {
-  const { dataset, rows, config, method } = options
+  const { dataset, rows, config, method, past } = options
   const { positions, lengths } = dataset
   const { batch, seed, epochs, schedule, learningRate: base } = config
   const perEpoch = Math.ceil(rows.length / batch)
@@ -54,16 +58,11 @@ export function createBatches(options: {
   const partners = kind && createPartners({ kind, dataset, rows, seed })
   const tables = [
     { name: 'labels', values: dataset.labels },
+    ...(past ? [{ name: 'past', values: past }] : []),
     ...dataset.targets.columns.map(({ name, values }) => ({ name: inputOf(name), values })),
   ].filter(({ name }) => buffers[name])
   buffers.temperature!.fill(config.temperature)
   buffers.alpha!.fill(config.alpha)
-  const numberRows = (some: Uint32Array) => {
-    const { rows } = buffers
-    for (const [i, row] of some.entries())
-      for (let position = 0; position < positions; position++)
-        rows![i * positions + position] = row * positions + position
-  }
   /** Weights of a stack of rows of which the first `real` count: 1 at their valid positions. */
   const weigh = (some: Uint32Array, real: number): Float32Array => {
     const weights = buffers.weights as Float32Array
@@ -71,7 +70,7 @@ export function createBatches(options: {
     for (let i = 0; i < real; i++) weights.fill(1, i * positions, i * positions + (lengths?.[some[i]!] ?? 1))
     return weights
   }
-  let [epoch, order, paired] = [-1, rows, rows]
+  let [epoch, order, paired, taken] = [-1, rows, rows, rows]
   return {
     perEpoch,
     capacity,
@@ -85,13 +84,13 @@ export function createBatches(options: {
       const start = (first % perEpoch) * batch
       const end = start + count * batch
       const some = order.subarray(start, end)
+      taken = some
       const real = Math.min(end, rows.length) - start
       gatherInputs(some, buffers[name] as Inputs)
       for (const { name, values } of tables) {
         gather(values, { width: sizes.get(name)! / batch, rows: some, into: buffers[name]! })
       }
       if (partners) gatherInputs(paired.subarray(start, end), buffers.partner as Inputs)
-      if (method.needs.rows) numberRows(some)
       const weights = weigh(some, real)
       for (let i = 0; i < count; i++) {
         buffers.learningRate![i] = learningRateAt(first + i, { schedule, base, steps: epochs * perEpoch, perEpoch })
@@ -106,6 +105,16 @@ export function createBatches(options: {
           weights.subarray(i * batch * positions, (i + 1) * batch * positions).reduce(sum, 0),
         ),
         learningRate: buffers.learningRate![count - 1]!,
+      }
+    },
+    // No row is in two batches of an epoch, but as padding: so the steps of a call need not see what each other say.
+    remember(values) {
+      const { classes } = dataset
+      const weights = buffers.weights!
+      for (let i = 0; i < taken.length * positions; i++) {
+        if (weights[i] === 0) continue
+        const row = taken[Math.floor(i / positions)]! * positions + (i % positions)
+        past!.set(values.subarray(i * classes, (i + 1) * classes), row * classes)
       }
     },
   }

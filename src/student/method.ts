@@ -44,8 +44,10 @@ export interface LossInputs {
   random: RandomSource
   /** Runs the student on the partners of these rows, in training as they are. Only for methods that need `partner`. */
   partner(): StudentOutputs
-  /** int32 [B], the rows' numbers in the dataset (of sequences: r·L + position). Only for methods that need `rows`. */
-  rows: tf.Tensor1D
+  /** float32 [B, C], what was remembered of these rows when they were last trained on. Only for methods that need `past`. */
+  past: tf.Tensor2D
+  /** Remembers [B, C] of these rows; of those with weight 0 nothing. A row that a batch has twice is remembered as it came last. */
+  remember(values: tf.Tensor2D): void
   /** What the method's `attach` made. */
   attached: Attachment
   teacher: TeacherTargets
@@ -73,6 +75,8 @@ export interface Attachment {
   branches: LayersModel[]
   /** What the method's loss assigns: state of the program, kept in checkpoints. */
   memory: tf.Variable[]
+  /** [rows, classes], what is remembered of each row at first; without it 0. It is written to, and in checkpoints. Only for methods that need `past`. */
+  past?: Float32Array
 }
 
 /** What a method's `attach` sees. */
@@ -101,8 +105,8 @@ export interface Method {
     statistic?: 'label_logit' | 'std'
     /** Images that can be turned by 90°. */
     input?: 'square images'
-    /** The rows' numbers in the dataset. */
-    rows?: boolean
+    /** What the loss itself remembered of these rows, an epoch before. */
+    past?: boolean
   }
   /**
    * What can be set, by name, and its default. `temperature` and `alpha` are known to every command; a method that lacks one ignores it.

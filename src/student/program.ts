@@ -23,14 +23,14 @@ export const variablesOf = (weights: LayersModel['weights']): tf.Variable[] =>
  */
 export function trainInputs(
   batch: number,
-  { input, positions, targets }: Pick<Dataset, 'input' | 'positions' | 'targets'>,
+  { input, positions, classes, targets }: Pick<Dataset, 'input' | 'positions' | 'classes' | 'targets'>,
   { needs }: Pick<Method, 'needs'>,
 ): Record<string, InputSpec> {
   const scalar: InputSpec = { shape: [], dtype: 'float32' }
   return {
     [inputNames[input.kind]]: inputSpec(input, batch),
     ...(needs.partner && { partner: inputSpec(input, batch) }),
-    ...(needs.rows && { rows: { shape: [batch * positions], dtype: 'int32' } satisfies InputSpec }),
+    ...(needs.past && { past: { shape: [batch * positions, classes], dtype: 'float32' } satisfies InputSpec }),
     ...(needs.teacher && targetInputs(batch, targets)),
     labels: { shape: [batch * positions], dtype: 'int32' },
     weights: { shape: [batch * positions], dtype: 'float32' },
@@ -42,7 +42,7 @@ export function trainInputs(
   }
 }
 
-/** One step of training, forward, backward and update, as a function of (state, batch): { loss: [] }. */
+/** One step of training, forward, backward and update, as a function of (state, batch): { loss: [] }, and `past` [B, C] where it remembers. */
 export function trainStep(options: {
   model: LayersModel
   method: Method
@@ -63,8 +63,9 @@ export function trainStep(options: {
   const forward = createForward(model, taps)
   const name = inputNames[dataset.input.kind]
   return (inputs) => {
-    const { partner, labels, weights, learningRate, temperature, alpha, step, epoch, rows } = inputs
+    const { partner, labels, weights, learningRate, temperature, alpha, step, epoch, past } = inputs
     const draw = randomSource(options.seed, step!)
+    let said: tf.Tensor | undefined
     const loss = () => {
       const input = prepareInput(inputs[name]!, dataset)
       // On what it is run is the method's choice: not on the rows as they are where the method does not look at that.
@@ -83,7 +84,12 @@ export function trainStep(options: {
         teacher: method.needs.teacher ? decodeTargets(dataset.targets, inputs) : nothing,
         labels: labels as tf.Tensor1D,
         weights: weights as tf.Tensor1D,
-        rows: rows as tf.Tensor1D,
+        past: past as tf.Tensor2D,
+        remember(values) {
+          if (!method.needs.past)
+            throw new DecantError('the method remembers, and its `needs.past` does not say that it does')
+          said = tf.keep(tf.clone(values)) // beyond what is tidied up of the loss
+        },
         temperature: temperature as tf.Scalar,
         alpha: alpha as tf.Scalar,
         step: step as tf.Scalar,
@@ -96,7 +102,12 @@ export function trainStep(options: {
     const { value, grads } = tf.variableGrads(() => withLayerRandom(draw, loss), variables)
     optimizer.apply(config.clip === null ? grads : clipGradients(grads, config.clip), learningRate as tf.Scalar)
     average?.update()
-    return { loss: value }
+    const outputs: Record<string, tf.Tensor> = { loss: value }
+    if (said) {
+      outputs.past = tf.clone(said)
+      said.dispose()
+    }
+    return outputs
   }
 }
 

@@ -1,5 +1,6 @@
 import type { LayersModel } from '@tensorflow/tfjs-layers'
 import type { Engine } from '../engine/engine.js'
+import { DecantError } from '../errors.js'
 import { createBatches } from './batches.js'
 import type { Checkpoint, EpochRecord, Progress } from './checkpoint.js'
 import type { StudentConfig } from './config.js'
@@ -9,8 +10,9 @@ import { findTaps, shapesOf } from './forward.js'
 import { type Attachment, findMethod } from './method.js'
 import { createAverage, createOptimizer } from './optimizer.js'
 import { trainedVariables, trainInputs, trainStep, variablesOf } from './program.js'
+import type { NamedTensor } from './safetensors.js'
 import { buildStudent } from './student.js'
-import { assignVariables, readVariables } from './tensors.js'
+import { assignVariables, readVariables, takeTensor } from './tensors.js'
 import { tfjsSeed } from './zoo.js'
 
 interface RunOptions {
@@ -66,7 +68,8 @@ async function prepareRun(options: RunOptions & { model: LayersModel; made: { di
     assignVariables(optimizer.state, 'optimizer', checkpoint.tensors)
     if (average) assignVariables(average.state, 'average', checkpoint.tensors)
   }
-  const batches = createBatches({ dataset, rows: train, config, method })
+  const past = method.needs.past ? openPast({ attached, dataset, checkpoint }) : undefined
+  const batches = createBatches({ dataset, rows: train, config, method, past: past?.values })
   const step = trainStep({
     ...{ model, method, attached, optimizer, dataset, config, seed: config.seed },
     ...(taps && { taps }),
@@ -124,6 +127,7 @@ async function prepareRun(options: RunOptions & { model: LayersModel; made: { di
         ...(await readVariables(attached.memory, 'memory')),
         ...(await readVariables(optimizer.state, 'optimizer')),
         ...(average ? await readVariables(average.state, 'average') : []),
+        ...(past ? [past] : []),
       ]
       return { progress, tensors: [...tensors, ...best] }
     },
@@ -142,4 +146,16 @@ async function prepareRun(options: RunOptions & { model: LayersModel; made: { di
       for (const variable of attached.memory) variable.dispose()
     },
   }
+}
+
+/** What the method remembers of each row: the checkpoint's, or as it is at first, which is 0 where `attach` does not say. */
+function openPast(options: Pick<RunOptions, 'dataset' | 'checkpoint'> & { attached: Attachment }): NamedTensor {
+  const { attached, dataset, checkpoint } = options
+  const shape = [dataset.rows * dataset.positions, dataset.classes]
+  const size = shape[0]! * shape[1]!
+  const values = attached.past ?? new Float32Array(size)
+  if (values.length !== size)
+    throw new DecantError(`the method's \`past\`: expected ${size} values [${shape}], found ${values.length}`)
+  if (checkpoint) values.set(takeTensor('past', shape, checkpoint.tensors))
+  return { name: 'past', shape, values }
 }

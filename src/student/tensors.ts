@@ -15,16 +15,16 @@ export async function readVariables(variables: tf.Variable[], prefix: string): P
 
 /** Assigns what {@link readVariables} gave. @throws FormatError where a tensor is missing or has another shape */
 export function assignVariables(variables: tf.Variable[], prefix: string, tensors: NamedTensor[]): void {
-  const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]))
   variables.forEach((variable, i) => {
-    const found = byName.get(`${prefix}/${i}`)
-    if (!found || found.shape.join() !== variable.shape.join()) {
-      throw new FormatError(
-        `tensor ${prefix}/${i}: expected [${variable.shape}], found ${found ? `[${found.shape}]` : 'none'}`,
-      )
-    }
-    const value = tf.tensor(found.values, found.shape)
+    const value = tf.tensor(takeTensor(`${prefix}/${i}`, variable.shape, tensors), variable.shape)
     variable.assign(value)
     value.dispose()
   })
+}
+
+/** The values of one of them. @throws FormatError where it is missing or has another shape */
+export function takeTensor(name: string, shape: readonly number[], tensors: NamedTensor[]): Float32Array {
+  const found = tensors.find((tensor) => tensor.name === name)
+  if (found?.shape.join() === shape.join()) return found.values
+  throw new FormatError(`tensor ${name}: expected [${shape}], found ${found ? `[${found.shape}]` : 'none'}`)
 }

@@ -129,7 +129,9 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
       const left = Math.min(batches.perEpoch - (progress.step % batches.perEpoch), every - (progress.step % every))
       const count = Math.min(atOnce, left)
       const { inputs, weights, learningRate } = batches.take(progress.step, count)
-      const losses = (await program.run(inputs)).loss!
+      const said = await program.run(inputs)
+      const losses = said.loss!
+      if (said.past) batches.remember(said.past)
       for (const [i, loss] of losses.entries()) {
         if (!Number.isFinite(loss)) {
           throw new DecantError(

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type Engine, openEngine } from '../../src/engine/engine.js'
@@ -53,6 +54,19 @@ describe('a student that teaches itself', () => {
     expect((await readSummary(out)).parameters).toBe(whole.parameters)
     const names = (await loadStudent(out)).weights.map(({ originalName }) => originalName)
     expect(names.filter((name) => /branch|lateral/.test(name))).toEqual([])
+  })
+})
+
+it.each(['onnx', 'eager'])('on %s, what a method remembers by step and by row outlasts a break', async (name) => {
+  const options = { method: join(import.meta.dirname, 'counting-method.ts'), epochs: 3, batch: 40, holdout: 0 }
+  const [engine, out, abort] = [name === 'onnx' ? onnx : eager, await temporaryFolder(), new AbortController()]
+  const onEvent: TrainDataOptions['onEvent'] = (event) => event.type === 'epoch' && abort.abort()
+  await expect(train({ ...options, engine, out, onEvent, signal: abort.signal })).rejects.toThrow(InterruptedError)
+  const { history } = await train({ ...options, engine, out })
+  // Batches of 40, 40 and 10 rows; what pads the last one counts as nothing seen.
+  const steps = (first: number) => (40 * first + 40 * (first + 1) + 10 * (first + 2)) / 90
+  history.forEach(({ loss }, i) => {
+    expect(loss).toBeCloseTo(i + 100 * steps(3 * i), 3)
   })
 })
 

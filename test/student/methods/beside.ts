@@ -3,7 +3,7 @@ import { random } from '../../../src/random.js'
 import type { LossInputs } from '../../../src/student/method.js'
 
 /** What only methods with branches, partners or memory look at. */
-type Beside = Pick<LossInputs, 'student' | 'partner' | 'rows' | 'attached' | 'input' | 'run' | 'random'>
+type Beside = Pick<LossInputs, 'student' | 'partner' | 'past' | 'remember' | 'attached' | 'input' | 'run' | 'random'>
 
 /** What `beside.random.uniform` gives. */
 export function drawn(shape: readonly number[]): number[][] {
