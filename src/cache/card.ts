@@ -89,12 +89,13 @@ or \`pyarrow.ipc.open_file("data/00000.arrow").read_all()\`.
 `
 }
 
-/** The columns that say which view of its sample a row is. */
-function ownColumns({ views }: Manifest): string {
-  if (views === 1) return ''
+/** The columns that say how long a sequence is, and which view of its sample a row is. */
+function ownColumns({ views, positions }: Manifest): string {
+  const length = positions === undefined ? '' : `- \`length\` int32: how many of the ${positions} positions are valid\n`
+  if (views === 1) return length
   const { count, parameters } = views
   const params = `- \`view_params\` int32[${parameters.length}]: what made it: ${cell(parameters.join(', '))}\n`
-  return `- \`view\` int32: 0 to ${count - 1}, which augmented view of its sample the row is\n${parameters.length > 0 ? params : ''}`
+  return `${length}- \`view\` int32: 0 to ${count - 1}, which augmented view of its sample the row is\n${parameters.length > 0 ? params : ''}`
 }
 
 const storedInput = ({ inputs }: Manifest): string =>
@@ -104,25 +105,36 @@ const storedInput = ({ inputs }: Manifest): string =>
 
 /** The targets in words, and how Python has the raw logits from the columns (or, of a codec that takes more than a line, the columns). */
 function describeTarget(manifest: Manifest): { target: string; raw: string } {
-  const { classes, codec } = manifest
+  const { codec, positions } = manifest
+  const columns = targetColumns(manifest)
+  // of sequences a row holds its positions one after another
+  const read = (name: string) => {
+    const { width } = columns.find((column) => column.name === name)!
+    return `rows[:32]["${name}"]${positions === undefined ? '' : `.reshape(-1, ${positions}, ${width / positions})`}`
+  }
+  const one = (name: string) => (positions === undefined ? `rows[:32]["${name}"][:, None]` : read(name)) // a number a target
+  const below = () => `${read('logits')}.astype("float32") + ${one('shift')}`
+  const of = positions === undefined ? '' : `, ${positions} positions one after another`
   switch (codec) {
     case 'f32':
-      return { target: `\`logits\` float32[${classes}]: the teacher's raw logits`, raw: 'rows[:32]["logits"]' }
+      return { target: `\`logits\` float32[${columns[0]!.width}]: the teacher's raw logits${of}`, raw: read('logits') }
     case 'f16':
       return {
-        target: `\`logits\` float16[${classes}] and \`shift\` float32: raw logits = logits + shift (shift is the row's top logit)`,
-        raw: 'rows[:32]["logits"].astype("float32") + rows[:32]["shift"][:, None]',
+        target: `\`logits\` float16[${columns[0]!.width}] and \`shift\` ${positions === undefined ? 'float32' : `float32[${positions}]`}: raw logits = logits + shift (shift is the ${positions === undefined ? "row's" : "position's"} top logit)${of}`,
+        raw: below(),
       }
     default: {
-      const columns = targetColumns(manifest).map((column) => `\`${describeColumn(column).replace(': ', '` ')}`)
-      const below = 'rows[:32]["logits"].astype("float32") + rows[:32]["shift"][:, None]'
+      const described = columns.map((column) => `\`${describeColumn(column).replace(': ', '` ')}`)
       const raw =
         codec === 'q8'
-          ? 'rows[:32]["shift"][:, None] - rows[:32]["scale"][:, None] * (rows[:32]["q"] / 255) ** 2'
+          ? `${one('shift')} - ${one('scale')} * (${read('q')} / 255) ** 2`
           : codec.startsWith('hybrid')
             ? '...  # from rows[:32]["codes"], two classes a byte, and "head"'
-            : `${below}  # of classes rows[:32]["index"]`
-      return { target: `${columns.join(', ')}: codec ${codec}, which src/cache/FORMAT.md of decant specifies`, raw }
+            : `${below()}  # of classes ${read('index')}`
+      return {
+        target: `${described.join(', ')}: codec ${codec}, which src/cache/FORMAT.md of decant specifies${of}`,
+        raw,
+      }
     }
   }
 }
