@@ -122,6 +122,7 @@ function createTally() {
   let targets = 0
   return {
     add(soft: Softness, label: number) {
+      if (!Number.isFinite(soft.confidence)) return // NaN or infinity among its logits, which verify tells of
       targets++
       for (let t = 0; t < entropy.length; t++) entropy[t]! += soft.entropy[t]!
       if (label < 0) return

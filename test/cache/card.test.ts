@@ -51,6 +51,25 @@ describe('figures', () => {
     expect(binned).toBeCloseTo(mean(labelled.map((row) => Math.max(...soften(row, 5, 1)))), codec === 'f32' ? 10 : 2)
   })
 
+  test('are of the targets that are numbers: a dataset of somebody else may hold others', async () => {
+    const dir = temporaryFolder()
+    await writeTargets(dir, makePlan({ rows: 3 }))
+    const targets = await openTargets(dir)
+    const foreign = {
+      ...targets,
+      async *chunks() {
+        for await (const chunk of targets.chunks())
+          yield {
+            ...chunk,
+            logits: chunk.logits.fill(Number.NaN, 0, 3).fill(Infinity, 3, 4),
+            buckets: undefined as never,
+          }
+      },
+    }
+    expect(await measureFigures(foreign)).toMatchObject({ rows: 3, targets: 1, teacher: { labelled: 1 } })
+    await targets.close()
+  })
+
   test('of a dataset too large to look at whole are of rows evenly spread', async () => {
     const dir = temporaryFolder()
     await writeTargets(dir, makePlan({ rows: 30, classes: 3 }))
@@ -114,6 +133,18 @@ describe('the card', () => {
     expect(task({ source: csv, preprocess: { text: { length: 4 } } })).toBe('text-classification')
     expect(task({ source: csv, inputs: { kind: 'tokens', shape: [4] }, positions: 4 })).toBe('text-generation')
     expect(task({ source: { ...csv, kind: 'parquet' } })).toBeUndefined()
+  })
+
+  test('says how the positions of a sequence lie in a row', async () => {
+    const { manifest } = await card()
+    const of = (codec: Manifest['codec']) => formatCard({ ...manifest, codec, positions: 4 })
+    expect(of('f32')).toContain('- `length` int32: how many of the 4 positions are valid\n- `logits` float32[12]: ')
+    expect(of('f32')).toContain('\nlogits = rows[:32]["logits"].reshape(-1, 4, 3)\n')
+    expect(of('f16')).toContain(
+      '\nlogits = rows[:32]["logits"].reshape(-1, 4, 3).astype("float32") + rows[:32]["shift"].reshape(-1, 4, 1)\n',
+    )
+    expect(of('q8')).toContain('rows[:32]["scale"].reshape(-1, 4, 1) * (rows[:32]["q"].reshape(-1, 4, 3) / 255) ** 2\n')
+    expect(of('topk:2')).toContain('  # of classes rows[:32]["index"].reshape(-1, 4, 2)\n')
   })
 
   test('keeps names of others from breaking out of its front matter and table', async () => {
