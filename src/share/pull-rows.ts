@@ -25,7 +25,9 @@ export async function pullRows(
   whole: Whole & { text: Buffer },
   options: PullOptions & { dir: string; rows: { from: number; to: number } },
 ): Promise<PullResult> {
-  const { dir, rows, signal, retry, onProgress } = options
+  const { dir, rows, retry, onProgress } = options
+  const stop = new AbortController()
+  const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal
   const { plan, shards } = planRows(whole, rows)
   const entries = shards.map((shard) => ({ ...shard, entry: whole.manifest.shards[shard.number]! }))
   const temporary = join(dir, TEMPORARY)
@@ -33,18 +35,16 @@ export async function pullRows(
   const there = await stat(dir).then(Boolean, () => false)
   const progress = meter({ totalBytes, totalFiles: entries.length }, onProgress)
   let fetchedBytes = 0
+  let began = false
 
   const fetch = async ({ entry }: (typeof entries)[number]) => {
     const path = join(temporary, entry.file)
+    began = true
     await mkdir(dirname(path), { recursive: true })
     if ((await isWhole(path, entry, signal)) === 'whole') progress.bytes(entry.bytes)
     else {
       await checkSpace(dir, entry.bytes, store.uri)
-      await fetchFile(store, { ...entry, from: entry.file }, path, {
-        ...(signal && { signal }),
-        retry,
-        onBytes: progress.bytes,
-      })
+      await fetchFile(store, { ...entry, from: entry.file }, path, { signal, retry, onBytes: progress.bytes })
       fetchedBytes += entry.bytes
     }
     progress.file()
@@ -59,26 +59,31 @@ export async function pullRows(
     }
     let skipped = done === 0 ? whole.manifest.source.skipped : []
     let next = fetch(wanted[0]!)
-    for (const [i, shard] of wanted.entries()) {
-      await next
-      if (i + 1 < wanted.length) next = fetch(wanted[i + 1]!)
-      next.catch(() => {}) // thrown where it is awaited
-      const targets = await openTargets({ ...folderFiles(temporary), manifest: async () => whole.text })
-      try {
-        const range = { from: Math.max(from, shard.first), to: Math.min(rows.to, shard.first + shard.rows) }
-        for await (const chunk of targets.chunks({ ...range, reuse: true })) {
-          yield { ...rowsOf(chunk), skipped }
-          skipped = []
+    try {
+      for (const [i, shard] of wanted.entries()) {
+        await next
+        if (i + 1 < wanted.length) next = fetch(wanted[i + 1]!)
+        next.catch(() => {}) // thrown where it is awaited
+        const targets = await openTargets({ ...folderFiles(temporary), manifest: async () => whole.text })
+        try {
+          const range = { from: Math.max(from, shard.first), to: Math.min(rows.to, shard.first + shard.rows) }
+          for await (const chunk of targets.chunks({ ...range, reuse: true })) {
+            yield { ...rowsOf(chunk), skipped }
+            skipped = []
+          }
+        } finally {
+          await targets.close()
         }
-      } finally {
-        await targets.close()
+        await rm(join(temporary, shard.entry.file), { force: true })
       }
-      await rm(join(temporary, shard.entry.file), { force: true })
+    } finally {
+      stop.abort() // where rows are not taken any more, the next shard is still on its way
+      await next.catch(() => {})
     }
   }
 
   try {
-    const manifest = await writeDerived(plan, { out: dir, ...(signal && { signal }) }, read)
+    const manifest = await writeDerived(plan, { out: dir, ...(options.signal && { signal: options.signal }) }, read)
     await rm(temporary, { recursive: true, force: true })
     const text = await readFile(join(dir, MANIFEST))
     const bytes = manifest.shards.reduce((sum, shard) => sum + shard.bytes, text.length)
@@ -96,7 +101,7 @@ export async function pullRows(
   } catch (error) {
     const begun = await stat(join(dir, JOURNAL)).then(Boolean, () => false)
     if (!begun) {
-      await rm(temporary, { recursive: true, force: true })
+      if (began) await rm(temporary, { recursive: true, force: true })
       if (!there) await rmdir(dir).catch(() => {})
     }
     throw error

@@ -203,6 +203,14 @@ describe('the folder of a pull', () => {
     expect(hashFolder(dir)).toEqual(before)
   })
 
+  it('may hold a folder of the name that rows are fetched under, which stays', async () => {
+    const dir = temporaryFolder()
+    mkdirSync(join(dir, 'pull.tmp'))
+    writeFileSync(join(dir, 'pull.tmp/mine'), '')
+    await expect(pullTargets(small, { dir, rows: { from: 0, to: 5 } })).rejects.toThrow("found 'pull.tmp'")
+    expect(readdirSync(join(dir, 'pull.tmp'))).toEqual(['mine'])
+  })
+
   it('is no dataset before all is there, and says so', async () => {
     const { url } = await server(({ name }) => (name === shard(1).file ? { kind: 'status', status: 403 } : undefined))
     const dir = newFolder()
