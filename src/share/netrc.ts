@@ -12,7 +12,7 @@ export async function netrcAuthorization(
 ): Promise<string | undefined> {
   const { protocol, hostname } = new URL(url)
   if (protocol !== 'https:' && !/^(localhost|127\.[\d.]+|\[::1\])$/.test(hostname)) return undefined
-  const text = await readFile(env.NETRC ?? join(env.HOME ?? homedir(), '.netrc'), 'utf8').catch(() => '')
+  const text = await readFile(env.NETRC || join(env.HOME || homedir(), '.netrc'), 'utf8').catch(() => '')
   const found = findMachine(text, hostname)
   return found && `Basic ${Buffer.from(`${found.login}:${found.password}`).toString('base64')}`
 }

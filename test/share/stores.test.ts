@@ -5,12 +5,14 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { hubToken } from '../../src/share/credentials.js'
 import { fileContent } from '../../src/share/file-content.js'
 import { guardedLookup, kindOf } from '../../src/share/http-client.js'
 import { readRange, readSmall } from '../../src/share/read-range.js'
 import type { Content, Store } from '../../src/share/store.js'
 import { openFolderStore } from '../../src/share/stores/folder.js'
 import { openHttpStore } from '../../src/share/stores/http.js'
+import { openHubStore } from '../../src/share/stores/hub.js'
 import { temporaryFolder } from '../helpers/folder.js'
 
 async function collect(pieces: AsyncIterable<Uint8Array>): Promise<string> {
@@ -32,15 +34,21 @@ function contentOf(text: string): Content {
 
 const IDLE_MS = 300
 
-async function serve(answer: (request: IncomingMessage, response: ServerResponse) => unknown): Promise<Store> {
+async function serve(answer: Answer): Promise<Store> {
+  const url = `${await serverOf(answer)}/d/`
+  return openHttpStore(url, { idleMs: IDLE_MS, retry: { attempts: 3, sleep: async () => {} } })
+}
+
+type Answer = (request: IncomingMessage, response: ServerResponse) => unknown
+
+async function serverOf(answer: Answer): Promise<string> {
   const server = createServer((request, response) => void answer(request, response))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => {
     server.closeAllConnections()
     server.close()
   })
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/d/`
-  return openHttpStore(url, { idleMs: IDLE_MS, retry: { attempts: 3, sleep: async () => {} } })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
 describe('a folder', () => {
@@ -173,6 +181,28 @@ describe('a web server', () => {
     const store = await serve((_, response) => response.writeHead(200, { 'content-length': 101 }).end('x'.repeat(101)))
     await expect(readSmall(store, 'manifest.json', { most: 100 })).rejects.toThrow('101 bytes, expected at most 100')
   })
+})
+
+it('a hub is asked for what lies in a folder of any name', async () => {
+  const asked: string[] = []
+  const sha = 'a'.repeat(40)
+  const HF_ENDPOINT = await serverOf(({ url }, response) => {
+    asked.push(url!)
+    response.end(url!.startsWith('/api/') ? JSON.stringify({ sha }) : 'abc')
+  })
+  const env = { HF_ENDPOINT, HF_TOKEN: 'hf_x' }
+  const store = await openHubStore({ repo: 'org/name', prefix: 'a b/50%#1/' }, { env })
+  expect(await collect(store.read('c', { from: 0, to: 3 }))).toBe('abc')
+  expect(asked.at(-1)).toBe(`/datasets/org/name/resolve/${sha}/a%20b/50%25%231/c`)
+})
+
+it('a token that is none is said to be, and not shown', async () => {
+  const HF_HOME = temporaryFolder()
+  writeFileSync(join(HF_HOME, 'token'), 'hf_one\nhf_two\n')
+  await expect(hubToken({ HF_HOME })).rejects.toThrow(/\/token: expected a token alone, found spaces[^_]*$/)
+  await expect(hubToken({ HF_TOKEN: 'hf_söcret' })).rejects.toThrow(/^HF_TOKEN: expected a token alone[^ö]*$/)
+  writeFileSync(join(HF_HOME, 'token'), 'hf_one\n')
+  expect(await hubToken({ HF_TOKEN: '', HF_TOKEN_PATH: '', HF_HOME })).toBe('hf_one')
 })
 
 it('tells addresses apart, whatever they are wrapped in', () => {

@@ -71,7 +71,8 @@ export async function openHubStore(
       const at = await commitAt(transfer.signal)
       if (etag !== undefined && (await head(name, transfer.signal))?.etag !== etag)
         throw new MismatchError(`${uri}/${name}: the file changed while it was read; run the same command again`, [])
-      const base = `${endpoint}/datasets/${repo}/resolve/${at ?? encodeURIComponent(revision)}/${prefix}`
+      const folder = prefix.split('/').map(encodeURIComponent).join('/')
+      const base = `${endpoint}/datasets/${repo}/resolve/${at ?? encodeURIComponent(revision)}/${folder}`
       const files = openHttpStore(base, {
         retry,
         client,

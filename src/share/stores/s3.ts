@@ -160,7 +160,8 @@ async function* read(
 }
 
 const isBreak = (error: unknown) =>
-  isPassing(error) || /aborted|terminated|premature|timed? ?out/i.test((error as Error)?.message ?? '')
+  isPassing(error) ||
+  (!(error instanceof DecantError) && /aborted|terminated|premature|timed? ?out/i.test((error as Error)?.message ?? ''))
 
 async function put({ sdk, client, target, place, retry }: Bucket, content: Content, transfer: Transfer): Promise<void> {
   const { bytes, sha256, read } = content
