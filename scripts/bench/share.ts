@@ -1,18 +1,24 @@
 /**
- * Push and pull of a dataset of 1 GB to and from a folder, and pull over http on loopback, hashes checked and files synced, beside what the system
+ * Push and pull of a dataset of 1 GiB to and from a folder, and pull over http on loopback, hashes checked and files synced, beside what the system
  * has: cp (also with sync, which push and pull do), and curl of the same files from the same server. Medians of `rounds`; each transfer in a process
- * of its own, timed from its first call on; peak memory of that process. Needs about 3 GB of disk, curl, and nginx where there is one.
+ * of its own, timed from its first call on; processor time and peak memory of that process. Needs about 3 GB of disk curl, and nginx
+ * where there is one.
  *
- *     npx tsx scripts/bench/share.ts [rounds]
+ * What no program can beat is measured beside: `hash` is SHA-256 of all shards, by a thread a core. A push or pull of a folder has to do that and
+ * what cp does, so with n cores it takes at least hash + cp / n.
+ *
+ *     npx tsx scripts/bench/share.ts [rounds] [names of contenders, as a regular expression]
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { createHash, randomFillSync } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { Worker } from 'node:worker_threads'
 import { build } from 'esbuild'
 import type { Plan } from '../../src/cache/index.js'
 import { formatManifest, type Manifest } from '../../src/cache/manifest.js'
@@ -42,10 +48,47 @@ async function compile(): Promise<string> {
 async function transfer(compiled: string, operation: string, from: string, to: string): Promise<void> {
   const { pullTargets, pushTargets } = await import(pathToFileURL(join(compiled, 'share/index.js')).href)
   const began = performance.now()
+  const before = process.cpuUsage()
   if (operation === 'push') await pushTargets(from, to)
   else await pullTargets(from, { dir: to })
   const seconds = (performance.now() - began) / 1000
-  console.log(JSON.stringify({ seconds, peakMb: process.resourceUsage().maxRSS / 1024 }))
+  const { user, system } = process.cpuUsage(before)
+  console.log(
+    JSON.stringify({ seconds, cpu: (user + system) / 1e6, peakMb: process.resourceUsage().maxRSS / 1024 } as Result),
+  )
+}
+
+/** SHA-256 of all shards in the page cache, a thread a core. */
+async function hashAll(source: string): Promise<void> {
+  const code = `const { parentPort, workerData } = require('worker_threads'), fs = require('fs')
+    const piece = Buffer.allocUnsafeSlow(2 ** 19)
+    parentPort.once('message', () => {
+      for (const path of workerData) {
+        const [file, hash] = [fs.openSync(path), require('crypto').createHash('sha256')]
+        for (let n; (n = fs.readSync(file, piece)) > 0; ) hash.update(piece.subarray(0, n))
+        hash.digest()
+      }
+      parentPort.postMessage('done')
+    })
+    parentPort.postMessage('ready')`
+  const files = readdirSync(join(source, 'data')).map((name) => join(source, 'data', name))
+  const threads = cpus().map((_, i, { length }) => {
+    return new Worker(code, { eval: true, workerData: files.filter((_, k) => k % length === i) })
+  })
+  const all = () => Promise.all(threads.map((thread) => once(thread, 'message')))
+  await all()
+  const began = performance.now()
+  for (const thread of threads) thread.postMessage('go')
+  await all()
+  console.log(JSON.stringify({ seconds: (performance.now() - began) / 1000, cpu: 0, peakMb: 0 } satisfies Result))
+  for (const thread of threads) await thread.terminate()
+}
+
+interface Result {
+  seconds: number
+  /** seconds of processors */
+  cpu: number
+  peakMb: number
 }
 
 /** Shards of random bytes: neither push nor pull looks into them. */
@@ -109,7 +152,7 @@ async function startServer(root: string): Promise<{ url: string; name: string; s
 
 if (process.argv[2] === 'child') {
   const [compiled, operation, from, to] = process.argv.slice(3) as [string, string, string, string]
-  await transfer(compiled, operation, from, to)
+  await (operation === 'hash' ? hashAll(from) : transfer(compiled, operation, from, to))
 } else {
   const rounds = Number(process.argv[2] ?? 3)
   const root = mkdtempSync(join(tmpdir(), 'decant-share-'))
@@ -119,15 +162,16 @@ if (process.argv[2] === 'child') {
   const server = await startServer(root)
   const own = (operation: string, from: string) => (to: string) => {
     const args = ['--import', 'tsx', fileURLToPath(import.meta.url), 'child', compiled, operation, from, to]
-    return JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })) as { seconds: number; peakMb: number }
+    return JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })) as Result
   }
   const theirs = (command: (to: string) => string) => (to: string) => {
     const began = performance.now()
     execFileSync('sh', ['-c', command(to)])
-    return { seconds: (performance.now() - began) / 1000, peakMb: 0 }
+    return { seconds: (performance.now() - began) / 1000, cpu: 0, peakMb: 0 }
   }
   const files = `${server.url}/source/data/0000[0-${SHARDS - 1}].arrow`
-  const contenders: Record<string, (to: string) => { seconds: number; peakMb: number }> = {
+  const all: Record<string, (to: string) => Result> = {
+    hash: own('hash', source),
     cp: theirs((to) => `cp -r ${source} ${to}`),
     'cp, sync': theirs((to) => `cp -r ${source} ${to} && sync ${to}/data/*`),
     'push to a folder': own('push', source),
@@ -136,35 +180,39 @@ if (process.argv[2] === 'child') {
     'curl, sync': theirs((to) => `mkdir -p ${to} && curl -s ${files} -o '${to}/#1.arrow' && sync ${to}/*`),
     'pull over http': own('pull', `${server.url}/source`),
   }
+  const chosen = new RegExp(process.argv[3] ?? '')
+  const contenders = Object.entries(all).filter(([name]) => chosen.test(name))
   try {
-    const results = new Map(Object.keys(contenders).map((name) => [name, [] as { seconds: number; peakMb: number }[]]))
-    for (let round = 0; round <= rounds; round++)
-      for (const [name, run] of Object.entries(contenders)) {
-        const to = join(root, 'out')
+    const results = new Map(contenders.map(([name]) => [name, [] as Result[]]))
+    const to = join(root, 'out')
+    cpSync(source, to, { recursive: true })
+    for (let round = 0; round < rounds; round++)
+      for (const [name, run] of contenders) {
+        // Removed just before: pages that a virtual machine has given back to its host cost a second a GB when they are touched again.
+        rmSync(to, { recursive: true, force: true })
         const result = run(to)
-        if (!/^c/.test(name)) {
-          const same = readFileSync(join(to, 'manifest.json')).equals(readFileSync(join(source, 'manifest.json')))
-          if (!same) throw new Error(`${name}: another manifest`)
-        }
-        rmSync(to, { recursive: true })
-        if (round > 0) results.get(name)!.push(result) // the first round warms the page cache
+        results.get(name)!.push(result)
+        if (!/^pu/.test(name)) continue
+        const same = readFileSync(join(to, 'manifest.json')).equals(readFileSync(join(source, 'manifest.json')))
+        if (!same) throw new Error(`${name}: another manifest`)
       }
     console.log(
       `${cpus().length} × ${cpus()[0]!.model}, Node ${process.version}, server ${server.name}; medians of ${rounds}`,
     )
-    const median = (name: string) =>
-      results
-        .get(name)!
-        .map(({ seconds }) => seconds)
-        .sort((a, b) => a - b)[rounds >> 1]!
-    for (const [name, runs] of results) {
+    const median = (name: string, of: keyof Result = 'seconds') =>
+      (results.get(name) ?? []).map((result) => result[of]).sort((a, b) => a - b)[rounds >> 1] ?? Number.NaN
+    for (const name of results.keys()) {
       const against = name.includes('http') ? 'curl' : 'cp'
-      const peak = Math.max(...runs.map(({ peakMb }) => peakMb))
-      const ratios = peak
-        ? `, ${(median(against) / median(name)).toFixed(2)} of ${against}'s speed, ${(median(`${against}, sync`) / median(name)).toFixed(2)} of ${against}'s with sync; peak ${Math.round(peak)} MB`
+      const ratio = (other: string) => (median(other) / median(name)).toFixed(2)
+      const said = /^pu/.test(name)
+        ? `, ${ratio(against)} of ${against}'s speed, ${ratio(`${against}, sync`)} of ${against}'s with sync; ${median(name, 'cpu').toFixed(2)} s of processors, peak ${Math.round(median(name, 'peakMb'))} MB`
         : ''
-      console.log(`${name.padEnd(20)} ${median(name).toFixed(2)} s${ratios}`)
+      console.log(`${name.padEnd(20)} ${median(name).toFixed(2)} s${said}`)
     }
+    const floor = median('hash') + median('cp') / cpus().length
+    console.log(
+      `hash + cp / ${cpus().length}         ${floor.toFixed(2)} s, ${(median('cp') / floor).toFixed(2)} of cp's speed`,
+    )
   } finally {
     await server.stop()
     rmSync(root, { recursive: true, force: true })
