@@ -11,14 +11,12 @@
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { createHash, randomFillSync } from 'node:crypto'
-import { once } from 'node:events'
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { fileURLToPath, pathToFileURL } from 'node:url'
-import { Worker } from 'node:worker_threads'
+import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import type { Plan } from '../../src/cache/index.js'
 import { formatManifest, type Manifest } from '../../src/cache/manifest.js'
@@ -43,45 +41,6 @@ async function compile(): Promise<string> {
     target: 'node20',
   })
   return out
-}
-
-async function transfer(compiled: string, operation: string, from: string, to: string): Promise<void> {
-  const { pullTargets, pushTargets } = await import(pathToFileURL(join(compiled, 'share/index.js')).href)
-  const began = performance.now()
-  const before = process.cpuUsage()
-  if (operation === 'push') await pushTargets(from, to)
-  else await pullTargets(from, { dir: to })
-  const seconds = (performance.now() - began) / 1000
-  const { user, system } = process.cpuUsage(before)
-  console.log(
-    JSON.stringify({ seconds, cpu: (user + system) / 1e6, peakMb: process.resourceUsage().maxRSS / 1024 } as Result),
-  )
-}
-
-/** SHA-256 of all shards in the page cache, a thread a core. */
-async function hashAll(source: string): Promise<void> {
-  const code = `const { parentPort, workerData } = require('worker_threads'), fs = require('fs')
-    const piece = Buffer.allocUnsafeSlow(2 ** 19)
-    parentPort.once('message', () => {
-      for (const path of workerData) {
-        const [file, hash] = [fs.openSync(path), require('crypto').createHash('sha256')]
-        for (let n; (n = fs.readSync(file, piece)) > 0; ) hash.update(piece.subarray(0, n))
-        hash.digest()
-      }
-      parentPort.postMessage('done')
-    })
-    parentPort.postMessage('ready')`
-  const files = readdirSync(join(source, 'data')).map((name) => join(source, 'data', name))
-  const threads = cpus().map((_, i, { length }) => {
-    return new Worker(code, { eval: true, workerData: files.filter((_, k) => k % length === i) })
-  })
-  const all = () => Promise.all(threads.map((thread) => once(thread, 'message')))
-  await all()
-  const began = performance.now()
-  for (const thread of threads) thread.postMessage('go')
-  await all()
-  console.log(JSON.stringify({ seconds: (performance.now() - began) / 1000, cpu: 0, peakMb: 0 } satisfies Result))
-  for (const thread of threads) await thread.terminate()
 }
 
 interface Result {
@@ -150,71 +109,66 @@ async function startServer(root: string): Promise<{ url: string; name: string; s
   return { url: `http://127.0.0.1:${port}`, name: 'nginx', stop: () => nginx.kill() }
 }
 
-if (process.argv[2] === 'child') {
-  const [compiled, operation, from, to] = process.argv.slice(3) as [string, string, string, string]
-  await (operation === 'hash' ? hashAll(from) : transfer(compiled, operation, from, to))
-} else {
-  const rounds = Number(process.argv[2] ?? 3)
-  const root = mkdtempSync(join(tmpdir(), 'decant-share-'))
-  const source = join(root, 'source')
-  makeDataset(source)
-  const compiled = await compile()
-  const server = await startServer(root)
-  const own = (operation: string, from: string) => (to: string) => {
-    const args = ['--import', 'tsx', fileURLToPath(import.meta.url), 'child', compiled, operation, from, to]
-    return JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })) as Result
-  }
-  const theirs = (command: (to: string) => string) => (to: string) => {
-    const began = performance.now()
-    execFileSync('sh', ['-c', command(to)])
-    return { seconds: (performance.now() - began) / 1000, cpu: 0, peakMb: 0 }
-  }
-  const files = `${server.url}/source/data/0000[0-${SHARDS - 1}].arrow`
-  const all: Record<string, (to: string) => Result> = {
-    hash: own('hash', source),
-    cp: theirs((to) => `cp -r ${source} ${to}`),
-    'cp, sync': theirs((to) => `cp -r ${source} ${to} && sync ${to}/data/*`),
-    'push to a folder': own('push', source),
-    'pull from a folder': own('pull', source),
-    curl: theirs((to) => `mkdir -p ${to} && curl -s ${files} -o '${to}/#1.arrow'`),
-    'curl, sync': theirs((to) => `mkdir -p ${to} && curl -s ${files} -o '${to}/#1.arrow' && sync ${to}/*`),
-    'pull over http': own('pull', `${server.url}/source`),
-  }
-  const chosen = new RegExp(process.argv[3] ?? '')
-  const contenders = Object.entries(all).filter(([name]) => chosen.test(name))
-  try {
-    const results = new Map(contenders.map(([name]) => [name, [] as Result[]]))
-    const to = join(root, 'out')
-    cpSync(source, to, { recursive: true })
-    for (let round = 0; round < rounds; round++)
-      for (const [name, run] of contenders) {
-        // Removed just before: pages that a virtual machine has given back to its host cost a second a GB when they are touched again.
-        rmSync(to, { recursive: true, force: true })
-        const result = run(to)
-        results.get(name)!.push(result)
-        if (!/^pu/.test(name)) continue
-        const same = readFileSync(join(to, 'manifest.json')).equals(readFileSync(join(source, 'manifest.json')))
-        if (!same) throw new Error(`${name}: another manifest`)
-      }
-    console.log(
-      `${cpus().length} × ${cpus()[0]!.model}, Node ${process.version}, server ${server.name}; medians of ${rounds}`,
-    )
-    const median = (name: string, of: keyof Result = 'seconds') =>
-      (results.get(name) ?? []).map((result) => result[of]).sort((a, b) => a - b)[rounds >> 1] ?? Number.NaN
-    for (const name of results.keys()) {
-      const against = name.includes('http') ? 'curl' : 'cp'
-      const ratio = (other: string) => (median(other) / median(name)).toFixed(2)
-      const said = /^pu/.test(name)
-        ? `, ${ratio(against)} of ${against}'s speed, ${ratio(`${against}, sync`)} of ${against}'s with sync; ${median(name, 'cpu').toFixed(2)} s of processors, peak ${Math.round(median(name, 'peakMb'))} MB`
-        : ''
-      console.log(`${name.padEnd(20)} ${median(name).toFixed(2)} s${said}`)
+const rounds = Number(process.argv[2] ?? 3)
+const root = mkdtempSync(join(tmpdir(), 'decant-share-'))
+const source = join(root, 'source')
+makeDataset(source)
+const compiled = await compile()
+const server = await startServer(root)
+const own = (operation: string, from: string) => (to: string) => {
+  const args = [fileURLToPath(new URL('share-child.mjs', import.meta.url)), compiled, operation, from, to]
+  return JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })) as Result
+}
+const theirs = (command: (to: string) => string) => (to: string) => {
+  const began = performance.now()
+  execFileSync('sh', ['-c', command(to)])
+  return { seconds: (performance.now() - began) / 1000, cpu: 0, peakMb: 0 }
+}
+const files = `${server.url}/source/data/0000[0-${SHARDS - 1}].arrow`
+const all: Record<string, (to: string) => Result> = {
+  hash: own('hash', source),
+  cp: theirs((to) => `cp -r ${source} ${to}`),
+  'cp, sync': theirs((to) => `cp -r ${source} ${to} && sync ${to}/data/*`),
+  'push to a folder': own('push', source),
+  'pull from a folder': own('pull', source),
+  curl: theirs((to) => `mkdir -p ${to} && curl -s ${files} -o '${to}/#1.arrow'`),
+  'curl, sync': theirs((to) => `mkdir -p ${to} && curl -s ${files} -o '${to}/#1.arrow' && sync ${to}/*`),
+  'pull over http': own('pull', `${server.url}/source`),
+}
+const chosen = new RegExp(process.argv[3] ?? '')
+const contenders = Object.entries(all).filter(([name]) => chosen.test(name))
+try {
+  const results = new Map(contenders.map(([name]) => [name, [] as Result[]]))
+  const to = join(root, 'out')
+  cpSync(source, to, { recursive: true })
+  for (let round = 0; round < rounds; round++)
+    for (const [name, run] of contenders) {
+      // Removed just before: pages that a virtual machine has given back to its host cost a second a GB when they are touched again.
+      if (name !== 'hash') rmSync(to, { recursive: true, force: true })
+      const result = run(to)
+      results.get(name)!.push(result)
+      if (!/^pu/.test(name)) continue
+      const same = readFileSync(join(to, 'manifest.json')).equals(readFileSync(join(source, 'manifest.json')))
+      if (!same) throw new Error(`${name}: another manifest`)
     }
-    const floor = median('hash') + median('cp') / cpus().length
-    console.log(
-      `hash + cp / ${cpus().length}         ${floor.toFixed(2)} s, ${(median('cp') / floor).toFixed(2)} of cp's speed`,
-    )
-  } finally {
-    await server.stop()
-    rmSync(root, { recursive: true, force: true })
+  console.log(
+    `${cpus().length} × ${cpus()[0]!.model}, Node ${process.version}, server ${server.name}; medians of ${rounds}`,
+  )
+  const median = (name: string, of: keyof Result = 'seconds') =>
+    (results.get(name) ?? []).map((result) => result[of]).sort((a, b) => a - b)[rounds >> 1] ?? Number.NaN
+  for (const name of results.keys()) {
+    const against = name.includes('http') ? 'curl' : 'cp'
+    const ratio = (other: string) => (median(other) / median(name)).toFixed(2)
+    const said = /^pu/.test(name)
+      ? `, ${ratio(against)} of ${against}'s speed, ${ratio(`${against}, sync`)} of ${against}'s with sync; ${median(name, 'cpu').toFixed(2)} s of processors, peak ${Math.round(median(name, 'peakMb'))} MB`
+      : ''
+    console.log(`${name.padEnd(20)} ${median(name).toFixed(2)} s${said}`)
   }
+  const floor = median('hash') + median('cp') / cpus().length
+  console.log(
+    `hash + cp / ${cpus().length}         ${floor.toFixed(2)} s, ${(median('cp') / floor).toFixed(2)} of cp's speed`,
+  )
+} finally {
+  await server.stop()
+  rmSync(root, { recursive: true, force: true })
 }

@@ -3,7 +3,8 @@ import { constants } from 'node:fs'
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
 import { diskError, hashFile, ignoreOn } from '../cache/files.js'
 import { DecantError, FormatError, UnavailableError } from '../errors.js'
-import { copyHashed, writeAt } from './copy-hashed.js'
+import { copyHashed } from './copy-hashed.js'
+import { createHashedWriter, type HashedWriter } from './hashed-writer.js'
 import { readRange } from './read-range.js'
 import type { RetryOptions } from './retry.js'
 import type { Store } from './store.js'
@@ -78,42 +79,39 @@ async function fillPart(
   const file = await open(part, flags)
   try {
     const { size } = await file.stat()
-    let from = size <= bytes ? size : 0
-    let hash = createHash('sha256')
-    const transfer = { ...(signal && { signal }), ...(retry && { retry }) }
+    const from = size <= bytes ? size : 0
+    const range = { from, to: bytes, etag }
+    const transfer = { reuse: true, ...(signal && { signal }), ...(retry && { retry }) }
+    const hash = createHash('sha256')
     if (from > 0) await rehash(file, from, hash, signal)
+    await file.truncate(from)
+    let writer = createHashedWriter(file, { at: from, hash })
     const local = store.pathOf?.(name)
     if (local !== undefined) {
-      await file.truncate(from)
-      const count = report(from)
-      await copyHashed(local, { file, path: part }, { from, to: bytes, hash, signal, onBytes: count })
-    } else if (from < bytes) {
-      let pieces = readRange(store, name, { from, to: bytes, etag }, transfer)
+      onBytes?.(from)
+      await copyHashed(local, writer, { from, to: bytes, signal, onBytes })
+    } else {
+      let pieces = readRange(store, name, range, transfer)
       try {
         const first = await pieces.next().catch((error) => {
           if (from === 0 || !(error instanceof UnavailableError)) throw error
           return undefined // a server that knows no ranges: from the beginning, then
         })
         if (!first) {
-          from = 0
-          hash = createHash('sha256')
-          pieces = readRange(store, name, { from, to: bytes, etag }, transfer)
+          await file.truncate(0)
+          writer = createHashedWriter(file, { at: 0, hash: createHash('sha256') })
+          pieces = readRange(store, name, { ...range, from: 0 }, transfer)
         }
-        const rest = { first: first ?? (await pieces.next()), rest: pieces }
-        await append(file, { ...rest, from, hash, onBytes: report(from) })
+        onBytes?.(writer.began)
+        await append(writer, { first: first ?? (await pieces.next()), rest: pieces, onBytes })
       } finally {
         await pieces.return(undefined) // where the disk took no more, the connection is still open
       }
-    } else report(from)(0)
-    await file.sync()
-    return { sha256: hash.digest('hex'), resumed: from > 0 }
+    }
+    await writer.sync()
+    return { sha256: writer.digest(), resumed: writer.began > 0 }
   } finally {
     await file.close()
-  }
-
-  function report(known: number): (bytes: number) => void {
-    onBytes?.(known)
-    return (bytes) => onBytes?.(bytes)
   }
 }
 
@@ -133,52 +131,33 @@ async function rehash(
   }
 }
 
-/** Writes what comes behind byte `from`: while one stretch is being written, the next is received and hashed. */
+/** Writes what comes behind byte `from`. */
 async function append(
-  file: FileHandle,
+  writer: HashedWriter,
   {
     first,
     rest,
-    from,
-    hash,
     onBytes,
-  }: {
-    first: IteratorResult<Uint8Array>
-    rest: AsyncGenerator<Uint8Array>
-    from: number
-    hash: { update(data: Uint8Array): unknown }
-    onBytes: (bytes: number) => void
-  },
+  }: { first: IteratorResult<Uint8Array>; rest: AsyncGenerator<Uint8Array>; onBytes: FetchOptions['onBytes'] },
 ): Promise<void> {
-  await file.truncate(from)
-  // What the network brings is small pieces: gathered in two pieces of memory, one is filled and hashed while the other is written.
-  const pieces = [Buffer.allocUnsafeSlow(WRITE_BYTES), Buffer.allocUnsafeSlow(WRITE_BYTES)] as const
-  let [turn, filled, at]: [0 | 1, number, number] = [0, 0, from]
-  let writing = Promise.resolve()
-  const write = async () => {
-    const piece = pieces[turn].subarray(0, filled)
-    hash.update(piece)
-    await writing
-    writing = writeAt(file, piece, at)
-    writing.catch(() => {}) // thrown where it is awaited
-    at += filled
-    filled = 0
-    turn = turn === 0 ? 1 : 0
-  }
+  // What the network brings is small pieces: they are gathered, as many small writes are slow.
+  const gathered = Buffer.allocUnsafeSlow(WRITE_BYTES)
+  let filled = 0
   try {
     for (let next = first; !next.done; next = await rest.next()) {
       for (let done = 0; done < next.value.length; ) {
         const part = next.value.subarray(done, done + WRITE_BYTES - filled)
-        pieces[turn].set(part, filled)
+        gathered.set(part, filled)
         filled += part.length
         done += part.length
-        if (filled === WRITE_BYTES) await write()
+        if (filled < WRITE_BYTES) continue
+        writer.write(gathered)
+        filled = 0
       }
-      onBytes(next.value.length)
+      onBytes?.(next.value.length)
     }
   } finally {
-    if (filled > 0) await write() // what has come is kept, whatever happens next
-    await writing
+    writer.write(gathered.subarray(0, filled)) // what has come is kept, whatever happens next
   }
 }
 

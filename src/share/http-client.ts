@@ -4,6 +4,7 @@ import * as http from 'node:http'
 import * as https from 'node:https'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { DecantError } from '../errors.js'
+import { tapBody, tapConnections } from './http-tap.js'
 import { isPassingStatus, PassingError, parseRetryAfter } from './retry.js'
 
 // HTTP as sharing needs it. node:http and not fetch: the address that is connected to is seen before a byte is sent, bodies are
@@ -34,8 +35,8 @@ export interface HttpResponse {
   headers: http.IncomingHttpHeaders
   /** Where the answer came from, for messages: no query, as that may be a signature. */
   url: string
-  /** Once. A broken connection, and one on which next to nothing comes, throws PassingError. */
-  body(): AsyncIterable<Uint8Array>
+  /** Once. A broken connection, and one on which next to nothing comes, throws PassingError. `reuse`: pieces may be overwritten by the next. */
+  body(options?: { reuse?: boolean | undefined }): AsyncIterable<Uint8Array>
   /** Lets the connection go where the body is not wanted. */
   discard(): void
 }
@@ -51,6 +52,7 @@ export interface HttpClient {
 /** Connections are kept for the next request, as long as the client is. */
 export function createHttpClient({ idleMs = IDLE_MS }: { idleMs?: number } = {}): HttpClient {
   const agents = { 'http:': new http.Agent({ keepAlive: true }), 'https:': new https.Agent({ keepAlive: true }) }
+  for (const agent of Object.values(agents)) tapConnections(agent)
   return {
     async request(url, request = {}) {
       const { method = 'GET' } = request
@@ -116,7 +118,7 @@ function check(response: http.IncomingMessage, at: URL, idleMs: number): HttpRes
     status,
     headers: response.headers,
     url,
-    body: () => readBody(response, url, idleMs),
+    body: ({ reuse = false } = {}) => readBody(response, { url, idleMs, reuse }),
     discard: () => response.destroy(),
   }
 }
@@ -198,7 +200,10 @@ async function writeBody(
   }
 }
 
-async function* readBody(response: http.IncomingMessage, url: string, idleMs: number): AsyncGenerator<Uint8Array> {
+async function* readBody(
+  response: http.IncomingMessage,
+  { url, idleMs, reuse }: { url: string; idleMs: number; reuse: boolean },
+): AsyncGenerator<Uint8Array> {
   // Only time spent waiting for the other side counts: a slow disk here is not its fault.
   const beat = idleMs / 8
   let [waiting, waited, got] = [true, 0, 0]
@@ -208,14 +213,15 @@ async function* readBody(response: http.IncomingMessage, url: string, idleMs: nu
       response.destroy(new PassingError(`${url}: less than ${ALIVE_BYTES} bytes in ${idleMs / 1000} s`))
   }, beat)
   try {
-    for await (const piece of response as AsyncIterable<Buffer>) {
+    const tapped = reuse ? tapBody(response) : undefined
+    for await (const piece of tapped ?? (response as AsyncIterable<Uint8Array>)) {
       waiting = false
       got += piece.length
       if (got >= ALIVE_BYTES) [waited, got] = [0, 0]
       yield piece
       waiting = true
     }
-    if (!response.complete) throw new PassingError(`${url}: the connection broke`)
+    if (!tapped && !response.complete) throw new PassingError(`${url}: the connection broke`)
   } catch (error) {
     if (error instanceof PassingError || (error as Error).name === 'AbortError') throw error
     throw new PassingError(`${url}: the connection broke (${(error as Error).message})`, { cause: error })

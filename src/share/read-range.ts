@@ -1,6 +1,6 @@
 import { DecantError, FormatError } from '../errors.js'
 import { pauses, type RetryOptions } from './retry.js'
-import { RefusedError, type Store, type StoredFile, type Transfer } from './store.js'
+import { type ReadOptions, RefusedError, type Store, type StoredFile, type Transfer } from './store.js'
 
 /** How often in a row a connection may break with next to nothing read. */
 const BREAKS = 6
@@ -15,7 +15,7 @@ export async function* readRange(
   store: Store,
   name: string,
   { from, to, etag }: { from: number; to: number; etag?: string | undefined },
-  { retry = {}, ...transfer }: Transfer & { retry?: RetryOptions } = {},
+  { retry = {}, ...transfer }: ReadOptions & { retry?: RetryOptions } = {},
 ): AsyncGenerator<Uint8Array> {
   const options = { ...retry, ...(transfer.signal && { signal: transfer.signal }) }
   let pause = pauses(options)

@@ -41,6 +41,11 @@ export interface Transfer {
   onBytes?: (bytes: number) => void
 }
 
+export interface ReadOptions extends Transfer {
+  /** A piece may be overwritten once the next is asked for. */
+  reuse?: boolean
+}
+
 /**
  * Where a dataset lies: a folder, an http server, a bucket, a hub. All names are relative to the dataset.
  * Errors are DecantErrors that name the file and say what to do; none holds a credential. Passing failures (connection, 429, 5xx) are
@@ -59,7 +64,11 @@ export interface Store {
    * The bytes [from, to) of a file, in pieces; ends early where the connection breaks (the caller goes on from there).
    * @throws MismatchError where the file is no longer the one with this etag
    */
-  read(name: string, range: { from: number; to: number; etag?: string }, transfer?: Transfer): AsyncIterable<Uint8Array>
+  read(
+    name: string,
+    range: { from: number; to: number; etag?: string },
+    options?: ReadOptions,
+  ): AsyncIterable<Uint8Array>
   /** Writes a whole file; no reader ever sees a part of it under its name. */
   write(name: string, content: Content, transfer?: Transfer): Promise<void>
   delete(name: string, signal?: AbortSignal): Promise<void>

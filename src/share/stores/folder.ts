@@ -6,6 +6,7 @@ import { diskError, ignoreOn, syncFolder, writeFully } from '../../cache/files.j
 import { MismatchError } from '../../errors.js'
 import { copyHashed } from '../copy-hashed.js'
 import { wrongHash } from '../file-content.js'
+import { createHashedWriter } from '../hashed-writer.js'
 import { type Content, checkName, type Store, type StoredFile, type Transfer } from '../store.js'
 
 /** Bytes that are read and handed on at once. */
@@ -103,8 +104,7 @@ async function write(
     await sweep(dirname(path))
     file = await open(temporary, constants.O_CREAT | constants.O_TRUNC | constants.O_RDWR)
     if (content.path === undefined) await writePieces(file, content, transfer)
-    else await copy({ file, path: temporary }, { ...content, path: content.path }, transfer)
-    await file.sync()
+    else await copy(file, { ...content, path: content.path }, transfer)
     await file.close()
     file = undefined
     await rename(temporary, path)
@@ -125,17 +125,19 @@ async function writePieces(file: FileHandle, { bytes, read }: Content, { signal,
     last.catch(() => {}) // thrown where it is awaited
   }
   await last
+  await file.sync()
 }
 
 /** From one folder to another: without a new piece of memory for each piece of the file. */
 async function copy(
-  into: { file: FileHandle; path: string },
+  file: FileHandle,
   { path, bytes, sha256 }: Content & { path: string },
   transfer: Transfer,
 ): Promise<void> {
-  const hash = createHash('sha256')
-  await copyHashed(path, into, { from: 0, to: bytes, hash, ...transfer })
-  const found = hash.digest('hex')
+  const writer = createHashedWriter(file, { at: 0, hash: createHash('sha256') })
+  await copyHashed(path, writer, { from: 0, to: bytes, ...transfer })
+  await writer.sync()
+  const found = writer.digest()
   if (found !== sha256) throw wrongHash(path, sha256, found)
 }
 

@@ -37,7 +37,7 @@ export function openHttpStore(url: string, options: HttpStoreOptions = {}): Stor
         return describe(name, response, Number(response.headers['content-length']))
       }, signal),
 
-    async *read(name, { from, to, etag }, { signal, onBytes } = {}) {
+    async *read(name, { from, to, etag }, { signal, onBytes, reuse } = {}) {
       if (from >= to) return
       const response = await repeat(async () => {
         const response = await client.request(urlOf(name), {
@@ -54,7 +54,7 @@ export function openHttpStore(url: string, options: HttpStoreOptions = {}): Stor
       }, signal)
       let left = to - from
       try {
-        for await (const piece of response.body()) {
+        for await (const piece of response.body({ reuse })) {
           const part = piece.length > left ? piece.subarray(0, left) : piece
           left -= part.length
           onBytes?.(part.length)
