@@ -3,7 +3,7 @@ import { writeSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 
 /** The disk writes these while the processor goes on, so that little is left when the file is synced. */
-const SYNC_BYTES = Number(process.env.SYNCB ?? 32) * 2 ** 20
+const SYNC_BYTES = 32 * 2 ** 20
 
 /** Writes a file from somewhere on, and hashes the very bytes that it writes. */
 export interface HashedWriter {
