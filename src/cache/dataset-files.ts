@@ -1,9 +1,10 @@
-import { type FileHandle, open, readdir, stat } from 'node:fs/promises'
+import { open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DecantError, FormatError } from '../errors.js'
-import { diskError, ignoreOn } from './files.js'
+import { DecantError } from '../errors.js'
+import { ignoreOn } from './files.js'
 import { DATA, MANIFEST, PULL, readManifestBytes, SIGNATURE } from './folder.js'
 import { JOURNAL } from './journal.js'
+import { LocalFile } from './local-file.js'
 import type { ShardEntry } from './manifest.js'
 
 /** Where a dataset's files are read from: a folder, or a remote dataset by ranges. Nothing in them is trusted by who reads. */
@@ -50,7 +51,7 @@ export function folderFiles(dir: string): DatasetFiles {
       return bytes
     },
     signature: () => readSignature(path(SIGNATURE)),
-    open: ({ file }) => openInput(path(file)),
+    open: ({ file }) => LocalFile.open(path(file)),
     async list() {
       const names = (await readdir(path(DATA)).catch((error) => ignoreOn(error, 'ENOENT', 'ENOTDIR'))) ?? []
       return names.map((name) => `${DATA}/${name}`)
@@ -79,32 +80,5 @@ async function readSignature(path: string): Promise<Uint8Array | undefined> {
     return buffer.subarray(0, bytesRead)
   } finally {
     await file.close()
-  }
-}
-
-async function openInput(path: string): Promise<InputFile> {
-  const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR')
-      throw new FormatError(`${path}: listed in the manifest, but not there`)
-    throw diskError(error, path)
-  })
-  try {
-    const { size } = await file.stat()
-    return { size, read: (into, position) => readFully(file, into, position), close: () => file.close() }
-  } catch (error) {
-    await file.close()
-    throw error
-  }
-}
-
-/** One read call takes less than 2 GiB. */
-const MAX_READ = 2 ** 30
-
-async function readFully(file: FileHandle, into: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < into.length; ) {
-    const length = Math.min(MAX_READ, into.length - done)
-    const { bytesRead } = await file.read(into, done, length, position + done)
-    if (bytesRead === 0) throw new Error(`the file ends at byte ${position + done}`)
-    done += bytesRead
   }
 }

@@ -15,19 +15,38 @@ export type OpenFile = (path: string, flags: 'w' | 'a') => Promise<OutputFile>
 
 export const openFile: OpenFile = (path, flags) => open(path, flags)
 
-/** Linux takes at most this many buffers in one writev (IOV_MAX). */
+/** Linux takes at most this many buffers in one call (IOV_MAX). */
 const MAX_BUFFERS = 1024
+/** One call takes less than 2 GiB. */
+export const MAX_READ = 2 ** 30
 
 /** Writes all of `buffers`; a single writev may write less than it was given. */
 export async function writeFully(file: OutputFile, buffers: Uint8Array[]): Promise<void> {
-  let left = buffers.filter((buffer) => buffer.byteLength > 0)
-  while (left.length > 0) {
-    let { bytesWritten } = await file.writev(left.slice(0, MAX_BUFFERS))
-    let done = 0
-    while (done < left.length && bytesWritten >= left[done]!.byteLength) bytesWritten -= left[done++]!.byteLength
-    left = left.slice(done)
-    if (bytesWritten > 0) left[0] = left[0]!.subarray(bytesWritten)
+  for (let left = behind(buffers, 0); left.length > 0; ) {
+    const { bytesWritten } = await file.writev(left.slice(0, MAX_BUFFERS))
+    left = behind(left, bytesWritten)
   }
+}
+
+/** Fills `buffers`, together at most MAX_READ bytes unless it is one, with what lies from `position` on. @throws Error where the file ends before */
+export async function readFully(file: FileHandle, buffers: Uint8Array[], position: number): Promise<void> {
+  for (let left = behind(buffers, 0), at = position; left.length > 0; ) {
+    const some = left.length === 1 ? [left[0]!.subarray(0, MAX_READ)] : left.slice(0, MAX_BUFFERS)
+    const { bytesRead } = await file.readv(some, at)
+    if (bytesRead === 0) throw new Error(`the file ends at byte ${at}`)
+    at += bytesRead
+    left = behind(left, bytesRead)
+  }
+}
+
+/** What of `buffers` lies behind the first bytes, without empty ones. */
+function behind(buffers: Uint8Array[], bytes: number): Uint8Array[] {
+  const left: Uint8Array[] = []
+  for (const buffer of buffers) {
+    if (buffer.length > bytes) left.push(bytes > 0 ? buffer.subarray(bytes) : buffer)
+    bytes = Math.max(0, bytes - buffer.length)
+  }
+  return left
 }
 
 /** Makes names in `dir` durable: a rename is only on disk once its folder is. */

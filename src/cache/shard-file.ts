@@ -16,6 +16,9 @@ import {
   TAIL_BYTES,
 } from './shard-layout.js'
 
+/** Bytes of ids that are read before their offsets say how many there are. */
+const MAX_UNSEEN_BYTES = 2 ** 20
+
 /** One shard, open for reading: any range of its rows, reading only their bytes. Nothing in the file is trusted. */
 export class ShardFile {
   private readonly batches = new Map<number, BatchLayout>()
@@ -120,11 +123,17 @@ export class ShardFile {
   }
 
   private async readIds(batch: BatchLayout, first: number, last: number): Promise<IdColumn> {
+    const { idOffsets, idBytes } = batch
     const offsets = new Int32Array(last - first + 1)
-    await readInto(this.file, batch.idOffsets.at + 4 * first, offsets)
+    // Which bytes are ids' own is seen from the offsets; of a whole batch it is all of them, so that one call reads both.
+    const whole = last - first === batch.rows && idBytes.bytes <= MAX_UNSEEN_BYTES
+    const [all] = await Promise.all([
+      whole ? readRegion(this.file, idBytes) : undefined,
+      readInto(this.file, idOffsets.at + 4 * first, offsets),
+    ])
     const start = offsets[0]!
     const bytes = offsets.at(-1)! - start
-    if (start < 0 || start + bytes > batch.idBytes.bytes) throw new Error('ids lie outside their buffer')
+    if (start < 0 || start + bytes > idBytes.bytes) throw new Error('ids lie outside their buffer')
     for (let i = 0, previous = start; i < offsets.length; i++) {
       const length = offsets[i]! - previous
       if (length < 0 || length > MAX_ID_BYTES)
@@ -132,16 +141,23 @@ export class ShardFile {
       previous = offsets[i]!
       offsets[i]! -= start
     }
-    return { offsets, bytes: await readRegion(this.file, { at: batch.idBytes.at + start, bytes }) }
+    return {
+      offsets,
+      bytes: all?.subarray(start, start + bytes) ?? (await readRegion(this.file, { at: idBytes.at + start, bytes })),
+    }
   }
 
   private async readLabels(batch: BatchLayout, first: number, into: Int32Array): Promise<void> {
     const { labels, labelValidity } = batch
-    await readInto(this.file, labels.at + 4 * first, into)
     const skip = first >> 3
-    const validity =
+    const [validity] = await Promise.all([
       labelValidity &&
-      (await readRegion(this.file, { at: labelValidity.at + skip, bytes: Math.ceil((first + into.length) / 8) - skip }))
+        readRegion(this.file, {
+          at: labelValidity.at + skip,
+          bytes: Math.ceil((first + into.length) / 8) - skip,
+        }),
+      readInto(this.file, labels.at + 4 * first, into),
+    ])
     for (let i = 0; i < into.length; i++) {
       const bit = first + i - 8 * skip
       if (validity && !((validity[bit >> 3]! >> (bit & 7)) & 1)) into[i] = -1

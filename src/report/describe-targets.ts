@@ -28,7 +28,7 @@ export async function describeTargets(targets: Targets, signal?: AbortSignal): P
   const { positions = 1, codec } = targets.manifest
   const dense = codecOf(codec).kind === 'dense'
   let count = 0
-  for await (const chunk of targets.chunks({ verify: true, ...(signal && { signal }) })) {
+  for await (const chunk of targets.chunks({ verify: true, reuse: true, ...(signal && { signal }) })) {
     // A label is a sample's: the positions of a sequence have none.
     const labels = positions === 1 ? chunk.labels : new Int32Array(chunk.rows * positions).fill(-1)
     const of = (i: number) => chunk.logits.subarray(i * classes, (i + 1) * classes)

@@ -69,7 +69,7 @@ export async function loadDataset(options: {
   const sampleOf = createNumbering(manifest)
 
   try {
-    for await (const chunk of targets.chunks({ signal, verify: true })) {
+    for await (const chunk of targets.chunks({ signal, verify: true, reuse: true })) {
       storeChunk(stored, chunk)
       if (positions === 1) labels.set(chunk.labels, chunk.first)
       lengths?.set(chunk.columns.length!, chunk.first)

@@ -1,5 +1,6 @@
 /**
  * Reading: chunks against pyarrow on the same shards in rounds that take turns, random rows, an id that is not there, memory.
+ * `reuse` is pyarrow's like: it drops each batch, whose memory its pool, or malloc, hands out again; without it each chunk's pages are new.
  * Writes datasets of 1000 classes, 1 GB of f32 and 4 GB of f16, to the temporary folder; pyarrow is taken from DECANT_PYTHON.
  *
  *     npx tsx scripts/bench/read [rounds]

@@ -1,6 +1,7 @@
 import { DecantError } from '../../errors.js'
 import type { Column, Columns } from '../columns.js'
 import type { Buckets, TargetKind, TargetRows } from './codec.js'
+import { decodeHalves } from './decode-halves.js'
 import { HALF_MAX, HALF_NAN, halfOf, halfOfGap, halfValues } from './half.js'
 import { topOf } from './rows.js'
 import { decodeTail, encodeTail, TAIL_NODES } from './tail.js'
@@ -79,7 +80,7 @@ export function decodeBuckets(columns: Columns, { k, classes }: TargetKind & { k
   const shift = columns.shift as Float32Array
   const width = headOf(k, classes)
   const raw = (name: string, width: number): Float32Array =>
-    Float32Array.from(columns[name]!, (half, i) => halfValues[half]! + shift[Math.floor(i / width)]!)
+    decodeHalves({ halves: columns[name] as Uint16Array, shift, width })
   const tail = { shift, tailTop: columns.tail_top as Float32Array, tail: columns.tail as Uint16Array }
   return {
     rows: shift.length,

@@ -1,5 +1,6 @@
 import type { DenseCodec } from './codec.js'
-import { halfOfGap, halfValues } from './half.js'
+import { decodeHalves } from './decode-halves.js'
+import { halfOfGap } from './half.js'
 import { topOf } from './rows.js'
 
 /**
@@ -27,12 +28,7 @@ export const f16: DenseCodec = {
     return { logits: halves, shift }
   },
 
-  decode({ logits: halves, shift }, { classes }, into) {
-    const logits = into?.subarray(0, halves!.length) ?? new Float32Array(halves!.length)
-    for (let row = 0, i = 0; i < logits.length; row++) {
-      const top = shift![row]!
-      for (const to = i + classes; i < to; i++) logits[i] = halfValues[halves![i]!]! + top
-    }
-    return logits
+  decode({ logits, shift }, { classes }, into) {
+    return decodeHalves({ halves: logits as Uint16Array, shift: shift as Float32Array, width: classes }, into)
   },
 }

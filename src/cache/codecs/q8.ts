@@ -33,8 +33,8 @@ export const q8: DenseCodec = {
     return { q, shift, scale }
   },
 
-  decode({ q, shift, scale }, { classes }) {
-    const logits = new Float32Array(q!.length)
+  decode({ q, shift, scale }, { classes }, into) {
+    const logits = into?.subarray(0, q!.length) ?? new Float32Array(q!.length)
     for (let row = 0, i = 0; i < logits.length; row++) {
       const [top, widest] = [shift![row]!, scale![row]!]
       for (const to = i + classes; i < to; i++) logits[i] = top - expand(q![i]!, widest)
@@ -49,6 +49,8 @@ export function compand(gap: number, widest: number): number {
   return roundEven(Math.fround(LEVELS * root))
 }
 
-export const expand = (q: number, widest: number): number => widest * (q / LEVELS) ** 2
+export const expand = (q: number, widest: number): number => widest * squares[q]!
+
+const squares = Float64Array.from({ length: LEVELS + 1 }, (_, q) => (q / LEVELS) ** 2)
 
 const topOfGaps = (gaps: Float32Array) => gaps.reduce((most, gap) => Math.max(most, gap), 0)

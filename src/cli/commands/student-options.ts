@@ -170,7 +170,8 @@ export async function openStudentData(dir: string, uri?: string, flag?: string):
 export async function isLabelled({ targets, source }: StudentData): Promise<boolean> {
   if (targets.manifest.positions) return true // the next tokens
   if (source) return source.topLabel >= 0
-  for await (const { labels } of targets.chunks()) if (labels.some((label) => label >= 0)) return true
+  for await (const { labels } of targets.chunks({ inputs: false, reuse: true }))
+    if (labels.some((label) => label >= 0)) return true
   return false
 }
 
