@@ -56,8 +56,6 @@ export async function rerunTeacher(options: RerunOptions): Promise<Rerun> {
   const { manifest } = targets
   checkSource(targets, source)
   const picked = pickRows(targets.rows, options.rows ?? 256, seed)
-  const stored = await Promise.all(picked.map((row) => targets.row(row)))
-  const found = replayViews(await findInputs(source, manifest, stored), { targets, source, stored })
   const choice = chooseProvider(options.provider ?? 'auto')
   const preprocess = { version: 1, ...manifest.preprocess } as Preprocess
   const output = options.output ?? manifest.teacher.output
@@ -70,17 +68,16 @@ export async function rerunTeacher(options: RerunOptions): Promise<Rerun> {
     device: choice.devices[0]!,
   })
   const sums = createSums()
+  const values = targets.classes * (manifest.positions ?? 1)
   try {
-    for (let first = 0; first < stored.length; first += BATCH) {
-      const rows = stored.slice(first, first + BATCH)
-      const feeds = { [fused.inputs[0]!.name]: concat(found.slice(first, first + BATCH)) }
-      const logits = (await device.run(feeds, rows.length)).columns.logits as Float32Array
-      const values = targets.classes * (manifest.positions ?? 1)
-      if (logits.length !== rows.length * values)
+    for await (const samples of findSamples(targets, source, picked)) {
+      const feeds = { [fused.inputs[0]!.name]: concat(replayViews(samples, targets, source)) }
+      const logits = (await device.run(feeds, samples.length)).columns.logits as Float32Array
+      if (logits.length !== samples.length * values)
         throw new MismatchError(`${options.teacher} is not the teacher of ${targets.dir}:`, [
-          `logits of a row: ${values}, found ${logits.length / rows.length}`,
+          `logits of a row: ${values}, found ${logits.length / samples.length}`,
         ])
-      rows.forEach((row, i) => {
+      samples.forEach(({ row }, i) => {
         addRow(sums, row, { now: logits.subarray(i * values, (i + 1) * values), manifest })
       })
     }
@@ -90,7 +87,7 @@ export async function rerunTeacher(options: RerunOptions): Promise<Rerun> {
   const { gap, ...measured } = sums.result()
   const tolerance = toleranceOf(manifest, choice.provider, gap)
   return {
-    rows: stored.length,
+    rows: picked.length,
     seed,
     provider: choice.provider,
     sameTeacher: teacher.origin.sha256 === manifest.teacher.sha256,
@@ -162,49 +159,72 @@ function pickRows(rows: number, count: number, seed: number): number[] {
 
 type Inputs = Batch['inputs']
 
-/** The source's inputs of rows of the dataset, in their order. */
-async function findInputs(source: Source, manifest: Manifest, rows: Pick<Row, 'index' | 'id'>[]): Promise<Inputs[]> {
-  const { range, skipped } = manifest.source
-  const from = range?.from ?? 0
-  const width = source.input.shape.reduce((product, n) => product * n, 1)
-  const found = new Map<string, Inputs>()
-  const wanted = new Set(rows.map(({ id }) => id))
-  const keep = (batch: Batch) => {
-    for (let i = 0; i < batch.rows; i++) {
-      const id = idAt(batch.ids, i)
-      if (wanted.has(id)) found.set(id, batch.inputs.slice(i * width, (i + 1) * width))
-    }
-  }
-  const views = viewsOf(manifest)
-  if (skipped.length === 0 && source.rows >= from + manifest.rows / views) {
-    for (let first = 0; first < rows.length; first += BATCH)
-      keep(await source.read(rows.slice(first, first + BATCH).map(({ index }) => from + Math.floor(index / views))))
-  }
-  // Rows that were skipped or not selected shift those after them, and nothing says by how much: the source is walked through.
-  if (found.size < wanted.size)
-    for await (const batch of source.batches({ size: 8 * BATCH, onError: 'skip' })) {
-      keep(batch)
-      if (found.size === wanted.size) break
-    }
-  const missing = rows.find(({ id }) => !found.has(id))
-  if (missing)
-    throw new FormatError(`row ${missing.index} has the id '${missing.id}', which ${source.uri} does not have`)
-  return rows.map(({ id }) => found.get(id)!)
+/** A row of the dataset, and the source's input that it is of. */
+interface Sample {
+  row: Row
+  input: Inputs
 }
 
-/** Of a dataset with views, each row's own view of its sample. */
-function replayViews(
-  samples: Inputs[],
-  { targets, source, stored }: { targets: Targets; source: Source; stored: Row[] },
-): Inputs[] {
-  const { views } = targets.manifest
-  if (views === 1) return samples
+/** The rows with their inputs, at most BATCH at once; in their order where the source's rows are the dataset's. */
+async function* findSamples(targets: Targets, source: Source, rows: number[]): AsyncGenerator<Sample[]> {
+  const { manifest } = targets
+  const { range, skipped } = manifest.source
+  const [from, views] = [range?.from ?? 0, viewsOf(manifest)]
+  const aligned = skipped.length === 0 && source.rows >= from + manifest.rows / views
+  /** Rows, by id, that are not where they would be if none had been left out. */
+  const elsewhere = new Map<string, number[]>()
+  for (let first = 0; first < rows.length; first += BATCH) {
+    const stored = await Promise.all(rows.slice(first, first + BATCH).map((row) => targets.row(row)))
+    const batch = aligned && (await source.read(stored.map(({ index }) => from + Math.floor(index / views))))
+    const samples: Sample[] = []
+    stored.forEach((row, i) => {
+      if (batch && idAt(batch.ids, i) === row.id) samples.push({ row, input: inputOf(batch, i) })
+      else elsewhere.set(row.id, [...(elsewhere.get(row.id) ?? []), row.index])
+    })
+    if (samples.length > 0) yield samples
+  }
+  if (elsewhere.size > 0) yield* searchSamples(targets, source, elsewhere)
+}
+
+/** Rows that were skipped or not selected shift those after them, and nothing says by how much: the source is walked through. */
+async function* searchSamples(
+  targets: Targets,
+  source: Source,
+  wanted: Map<string, number[]>,
+): AsyncGenerator<Sample[]> {
+  let samples: Sample[] = []
+  for await (const batch of source.batches({ size: 8 * BATCH, onError: 'skip' })) {
+    for (let i = 0; i < batch.rows; i++) {
+      const id = idAt(batch.ids, i)
+      for (const index of wanted.get(id) ?? []) {
+        samples.push({ row: await targets.row(index), input: inputOf(batch, i) })
+        if (samples.length < BATCH) continue
+        yield samples
+        samples = []
+      }
+      wanted.delete(id)
+    }
+    if (wanted.size === 0) break
+  }
+  if (samples.length > 0) yield samples
+  for (const [id, [index]] of wanted)
+    throw new FormatError(`row ${index} has the id '${id}', which ${source.uri} does not have`)
+}
+
+function inputOf({ inputs, rows }: Batch, i: number): Inputs {
+  const width = inputs.length / rows
+  return inputs.slice(i * width, (i + 1) * width)
+}
+
+/** The inputs; of a dataset with views, each row's own view of its sample. */
+function replayViews(samples: Sample[], { dir, manifest: { views } }: Targets, source: Source): Inputs[] {
+  if (views === 1) return samples.map(({ input }) => input)
   const shape = source.input.shape as ImageShape
-  const replay = createReplay(views, { shape, where: `${targets.dir}/manifest.json` })
-  return stored.map(({ index, id, columns }, i) => {
-    const pixels = samples[i] as Uint8Array
-    const into = new Uint8Array(pixels.length)
-    replay({ pixels, p: columns.view_params!, into, name: () => `${targets.dir}: row ${index} ('${id}')` })
+  const replay = createReplay(views, { shape, where: `${dir}/manifest.json` })
+  return samples.map(({ row: { index, id, columns }, input }) => {
+    const into = new Uint8Array(input.length)
+    const name = () => `${dir}: row ${index} ('${id}')`
+    replay({ pixels: input as Uint8Array, p: columns.view_params!, into, name })
     return into
   })
 }

@@ -1,0 +1,124 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { openTargets, selectTargets, type Targets } from '../../src/cache/index.js'
+import { elementTypes } from '../../src/onnx/dtypes.js'
+import { encodeModel, GraphBuilder } from '../../src/onnx/index.js'
+import { random } from '../../src/random.js'
+import type { Source } from '../../src/source/index.js'
+import { exportTargets, rerunTeacher } from '../../src/teacher/index.js'
+import { temporaryFolder } from '../helpers/folder.js'
+import { sourceOf } from '../helpers/sources.js'
+import { writeLinearTeacher } from '../helpers/teachers.js'
+
+async function open(dir: string): Promise<Targets> {
+  const targets = await openTargets(dir)
+  onTestFinished(() => targets.close())
+  return targets
+}
+
+const stream = random('rerun')
+const vocabulary = 11
+
+/** A language model of two words: the logits at a position are a row of `table`, and NaN behind the sequence's end. */
+function writeBigram(path: string, table: Float32Array): void {
+  const graph = new GraphBuilder()
+  const ids = graph.input('input_ids', 'int64', ['N', 'L'])
+  const mask = graph.node('Cast', [graph.input('attention_mask', 'int64', ['N', 'L'])], { to: elementTypes.float32 })
+  const z = graph.node('Gather', [graph.f32(table, [vocabulary, vocabulary]), ids])
+  const seen = graph.node('Div', [z, graph.node('Unsqueeze', [mask, graph.i64([2])])])
+  graph.output('logits', 'float32', ['N', 'L', vocabulary], seen)
+  writeFileSync(path, encodeModel(graph.model({ name: 'bigram' })))
+}
+
+describe('running a teacher of sequences again', () => {
+  const [rows, length] = [100, 6]
+  const lengths = Array.from({ length: rows }, () => 1 + stream.below(length))
+  const tokens = Int32Array.from({ length: rows * length }, (_, i) =>
+    i % length < lengths[Math.floor(i / length)]! ? stream.below(vocabulary) : -1,
+  )
+  const table = Float32Array.from({ length: vocabulary ** 2 }, () => stream.normal())
+  const source = sourceOf({ kind: 'tokens', dtype: 'int32', shape: [length] }, tokens)
+
+  it.each(['f32', 'f16', 'topk:3'] as const)('compares every position up to the end of each (%s)', async (codec) => {
+    const dir = temporaryFolder()
+    const [teacher, other] = [join(dir, 'teacher.onnx'), join(dir, 'other.onnx')]
+    writeBigram(teacher, table)
+    // another one, about a single word
+    const word = stream.below(vocabulary)
+    writeBigram(
+      other,
+      table.map((z, i) => (Math.floor(i / vocabulary) === word ? z + (i % 2) : z)),
+    )
+    await exportTargets({ source, teacher, out: join(dir, 'targets'), codec, provider: 'cpu', batch: 32 })
+    const targets = await open(join(dir, 'targets'))
+    const common = { targets, source, provider: 'cpu', rows } as const
+    const same = await rerunTeacher({ ...common, teacher })
+    expect(same).toMatchObject({ rows, agreement: 1, within: true })
+    expect(same.maxDifference).toBeLessThan(codec === 'f32' ? 1e-6 : 2 ** -9)
+    const changed = await rerunTeacher({ ...common, teacher: other })
+    expect(changed.within).toBe(false)
+    expect(changed.maxDifference).toBeCloseTo(1, 2)
+    if (codec !== 'f32') return
+    // over the valid positions alone: every second logit of the word is off by 1, of all logits
+    const share = tokens.filter((token) => token === word).length / tokens.filter((token) => token >= 0).length
+    expect(changed.meanDifference).toBeCloseTo((share * Math.floor(vocabulary / 2)) / vocabulary, 6)
+  })
+})
+
+describe('running a teacher again on many rows', () => {
+  /** What is asked of targets and source, in its order. */
+  function watch(targets: Targets, source: Source) {
+    const asked: string[] = []
+    return {
+      asked,
+      targets: Object.assign(Object.create(targets) as Targets, {
+        row: (index: number) => {
+          asked.push('row')
+          return targets.row(index)
+        },
+      }),
+      source: {
+        ...source,
+        read: (rows: ArrayLike<number>) => {
+          asked.push(`read ${rows.length}`)
+          return source.read(rows)
+        },
+      },
+    }
+  }
+
+  async function exported(rows: number) {
+    const dir = temporaryFolder()
+    const teacher = join(dir, 'teacher.onnx')
+    writeLinearTeacher(teacher, { side: 4, classes: 5 })
+    const values = Float32Array.from({ length: rows * 16 }, () => stream.normal())
+    const source = sourceOf({ kind: 'features', dtype: 'float32', shape: [4, 4] }, values)
+    const out = join(dir, 'targets')
+    await exportTargets({ source, teacher, out, codec: 'f32', provider: 'cpu', batch: 64 })
+    return { dir, teacher, source, targets: await open(out) }
+  }
+
+  it('holds a batch of them at a time', async () => {
+    const { teacher, ...data } = await exported(200)
+    const { asked, ...watched } = watch(data.targets, data.source)
+    const found = await rerunTeacher({ ...watched, teacher, provider: 'cpu', rows: 200 })
+    expect(found).toMatchObject({ rows: 200, within: true })
+    const batch = [...Array.from({ length: 32 }, () => 'row'), 'read 32']
+    expect(asked.slice(0, 66)).toEqual([...batch, ...batch])
+    expect(asked.at(-1)).toBe('read 8')
+  })
+
+  it('finds the inputs of rows that are not where they were, and names one that is nowhere', async () => {
+    const { dir, teacher, source, targets } = await exported(200)
+    const selected = join(dir, 'selected')
+    await selectTargets(targets.dir, { out: selected, ids: ['3', '50', '51', '199'] })
+    const some = await open(selected)
+    const found = await rerunTeacher({ targets: some, source, teacher, provider: 'cpu', rows: some.rows })
+    expect(found).toMatchObject({ rows: 4, agreement: 1, within: true })
+    const without = { ...source, read: () => source.read([0, 0, 0, 0]), async *batches() {} }
+    await expect(rerunTeacher({ targets: some, source: without, teacher, provider: 'cpu' })).rejects.toThrow(
+      "row 0 has the id '3', which memory does not have",
+    )
+  })
+})
