@@ -50,6 +50,7 @@ export {
   type Method,
   type Metrics,
   type StudentConfig,
+  type StudentOptions,
   type SweepOptions,
   type SweepResult,
   type SweepRow,

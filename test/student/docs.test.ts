@@ -1,4 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -10,7 +11,8 @@ import { runCommand } from '../cli/output.js'
 import { writeLinearTeacher } from '../helpers/teachers.js'
 import { makeExample, temporaryFolder } from './fixtures.js'
 
-const text = await readFile(join(import.meta.dirname, '../../docs/methods.md'), 'utf8')
+const read = (file: string) => readFile(join(import.meta.dirname, '../../docs', file), 'utf8')
+const text = await read('methods.md')
 const examples = text.split('\n').flatMap((line) => /^ {4}decant train (.*)$/.exec(line)?.[1] ?? [])
 const chains = text.split('\n').flatMap((line) => /^ {4}decant chain targets (.*) --out \S+$/.exec(line)?.[1] ?? [])
 
@@ -23,6 +25,15 @@ beforeAll(async () => {
   writeLinearTeacher(teacher, { side: 6, classes: 3 })
   await exportTargets({ source: withViews(source, { count: 2, augment: 'crop:1,flip' }), teacher, out: dirs.views })
 })
+
+/** The first module of a document, as a file; what it imports of tfjs is found from here. */
+async function moduleOf(text: string): Promise<string> {
+  const [, code] = /```ts\n(.*?)```/s.exec(text)!
+  const path = join(await temporaryFolder(), 'mine.ts')
+  const resolve = (name: string) => pathToFileURL(createRequire(import.meta.url).resolve(name)).href
+  await writeFile(path, code!.replace(/(?<=')@tensorflow\/[a-z-]+(?=')/g, resolve))
+  return path
+}
 
 const train = ([dir, ...flags]: string[]) =>
   runCommand('train', dirs[dir!]!, '--student', 'linear', ...flags, '--epochs', '2', '--batch', '32')
@@ -58,14 +69,17 @@ describe('docs/methods.md', () => {
   })
 
   it("shows a method of the user's own that trains", async () => {
-    const tfjs = pathToFileURL(
-      join(import.meta.dirname, '../../node_modules/@tensorflow/tfjs-core/dist/tf-core.node.js'),
-    )
-    const [, code] = /```ts\n(.*?)```/s.exec(text)!
-    const path = join(await temporaryFolder(), 'my-method.ts')
-    await writeFile(path, code!.replace("'@tensorflow/tfjs-core'", `'${tfjs.href}'`))
-    expect((await train(['targets', '--method', path, '--set', 'power=2'])).out).toMatch(/trained in/)
+    const flags = ['--method', await moduleOf(text), '--set', 'power=2']
+    expect((await train(['targets', ...flags])).out).toMatch(/trained in/)
   })
+})
+
+it("docs/students.md shows a student of the user's own, who is the same each time", async () => {
+  const student = await moduleOf(await read('students.md'))
+  const shown = async () => (await train(['targets', '--student', student])).out.replace(/in \d.*/, '')
+  const first = await shown()
+  expect(first).toMatch(/accuracy .*agreement/)
+  expect(await shown()).toBe(first)
 })
 
 it('the help names every method', () => {
