@@ -174,7 +174,8 @@ async function openRowInputs(options: {
       manifest.source.options,
       `${targets.dir}/manifest.json: source.options`,
     )
-    source = await openSource(uri ?? files ?? manifest.source.uri, { ...rest, preprocess })
+    // What cannot be read is not among the targets.
+    source = await openSource(uri ?? files ?? manifest.source.uri, { ...rest, preprocess, onError: 'skip' })
     const opened = source
     return { rows: sourceRowInputs(targets, opened), close: () => opened.close() }
   } catch (error) {

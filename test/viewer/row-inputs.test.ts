@@ -3,13 +3,14 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type DatasetFiles, folderFiles, idColumn, openTargets, type Targets } from '../../src/cache/index.js'
 import { DecantError } from '../../src/errors.js'
-import type { Source } from '../../src/source/index.js'
+import { openSource, type Source } from '../../src/source/index.js'
 import { applyView, drawView, parseAugment } from '../../src/source/views/index.js'
 import { planViews } from '../../src/source/views/views-plan.js'
 import { createAnswers } from '../../src/viewer/answers.js'
 import type { Sample, Samples } from '../../src/viewer/api.js'
 import { sourceRowInputs } from '../../src/viewer/row-inputs.js'
 import { openSubject } from '../../src/viewer/subject.js'
+import { tar } from '../source/files-of-rows.js'
 import { temporaryFolder } from '../student/fixtures.js'
 import { CLASSES, logitsOf, pixelsOf, rowsOf, SIDE, softmax, storedPictures, writeDataset } from './fixtures.js'
 
@@ -151,6 +152,31 @@ describe('what is no picture', () => {
     const found = await createAnswers(subject)(path, new URLSearchParams(query), signal)
     return (found as { json: unknown }).json as T
   }
+
+  test('samples of a source of which the export skipped some are shown as the others', async () => {
+    const dir = await temporaryFolder()
+    const path = join(dir, 's.tar')
+    const member = (i: number) => (i === 1 ? '{"x":' : `{"x":${i},"y":${i % 2}}`)
+    await writeFile(path, tar(Object.fromEntries(rowsOf(4).map((i) => [`${i}.json`, member(i)]))))
+    const source = await openSource(path, { input: 'json.x', label: 'json.y', onError: 'skip' })
+    const { uri, kind, fingerprint, rows, options } = source
+    await source.close()
+    const there = [0, 2, 3]
+    await writeDataset(join(dir, 'targets'), {
+      rows: there.length,
+      ids: idColumn(there.map((i) => `s.tar/${i}`)),
+      source: { uri, kind, fingerprint, rows, options: options! },
+      skipped: [{ id: 's.tar/1', reason: 'not JSON' }],
+      rowsPerShard: rows,
+      preprocess: { version: 1 },
+    })
+    const notes: string[] = []
+    const subject = await openSubject({ place: join(dir, 'targets'), onNote: (text) => notes.push(text) }, signal)
+    expect(notes).toEqual([])
+    const { samples } = await ask<Samples>(subject, '/api/samples')
+    expect(samples.map(({ preview }) => preview)).toEqual(['0', '2', '3'])
+    await subject.close()
+  })
 
   test('features are numbers', async () => {
     const dir = join(await temporaryFolder(), 'targets')
