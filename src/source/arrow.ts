@@ -156,11 +156,12 @@ async function readFooter(bytes: Bytes): Promise<{ schema: Schema; batches: Plac
     metaDataLength: number
     bodyLength: number
   }) => checkPlace(bytes, { offset, metadataBytes: metaDataLength, bodyBytes: bodyLength })
-  return {
-    schema: footer.schema,
-    batches: [...footer.recordBatches()].map(place),
-    dictionaries: [...footer.dictionaryBatches()].map(place),
-  }
+  const [batches, dictionaries] = [[...footer.recordBatches()].map(place), [...footer.dictionaryBatches()].map(place)]
+  // each once: dictionaries are held, and one that is listed a thousand times would be, too
+  const listed = [...batches, ...dictionaries].reduce((sum, one) => sum + one.metadataBytes + one.bodyBytes, 0)
+  if (listed > size)
+    throw new FormatError(`${path}: its footer lists messages of ${listed} bytes in all, the file has ${size}`)
+  return { schema: footer.schema, batches, dictionaries }
 }
 
 async function walkStream(bytes: Bytes): Promise<{ schema: Schema; batches: Place[]; dictionaries: Place[] }> {

@@ -17,6 +17,7 @@ import {
   type Vector,
   vectorFromArray,
 } from 'apache-arrow'
+import { Footer } from 'apache-arrow/ipc/metadata/file'
 import {
   RecordBatch as BatchMetadata,
   BodyCompression,
@@ -411,6 +412,28 @@ describe('an Arrow stream', () => {
     const { labels } = await source.read([0, 1, 2, 3])
     expect([...labels].map((label) => source.classes![label])).toEqual(['cat', 'dog', 'dog', 'cat'])
   })
+})
+
+test('an Arrow file that lists its dictionary a thousand times is refused: each would be held', async () => {
+  const type = new Dictionary(new Utf8(), new Int32(), 7)
+  const dictionary = vectorFromArray(['cat', 'dog'], new Utf8())
+  const y = makeVector(makeData({ type, data: Int32Array.of(0, 1), dictionary, length: 2 }))
+  const file = Buffer.from(tableToIPC(new Table({ x: vectorFromArray([1, 2], new Float32()), y }), 'file'))
+  const length = file.readInt32LE(file.length - 10)
+  const found = Footer.decode(file.subarray(-10 - length, -10))
+  const [batches, dictionaries] = [[...found.recordBatches()], [...found.dictionaryBatches()]]
+  expect(dictionaries).toHaveLength(1)
+  const footer = Buffer.from(
+    Footer.encode(new Footer(found.schema, found.version, batches, Array(1000).fill(dictionaries[0]))),
+  )
+  const end = Buffer.alloc(10)
+  end.writeInt32LE(footer.length)
+  end.write('ARROW1', 4)
+  const bent = Buffer.concat([file.subarray(0, -10 - length), footer, end])
+  expect((await open({ 'a.arrow': file }, { input: 'x', label: 'y' })).rows).toBe(2)
+  await expect(open({ 'a.arrow': bent }, { input: 'x' })).rejects.toThrow(
+    /its footer lists messages of \d+ bytes in all/,
+  )
 })
 
 describe('an Arrow column', () => {
