@@ -4,6 +4,7 @@ import { type FileHandle, open, stat } from 'node:fs/promises'
 import { pipeline } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { DecantError, FormatError } from '../errors.js'
+import { shortened } from './file-rows.js'
 
 /** An IDX file: two zero bytes, the type (8 = unsigned byte), the rank, the dimensions as uint32 big-endian, then the data row-major. */
 export interface IdxFile {
@@ -105,8 +106,7 @@ export async function readAt(
 ): Promise<void> {
   for (let done = 0; done < target.length; ) {
     const { bytesRead } = await handle.read(target, done, target.length - done, position + done)
-    if (bytesRead === 0)
-      throw new FormatError(`${path}: became shorter while it was in use: it ends at byte ${position + done}`)
+    if (bytesRead === 0) throw shortened(path, position + done)
     done += bytesRead
   }
 }

@@ -6,6 +6,7 @@ import pLimit from 'p-limit'
 import { DecantError, FormatError } from '../errors.js'
 import { ahead, batchStarts, checkRange, checkRows } from './batching.js'
 import { BufferPool } from './buffers.js'
+import type { FileRows } from './file-rows.js'
 import { planGeometry } from './geometry.js'
 import { decimalIds } from './ids.js'
 import { type IdxFile, readAt, scanIdx, streamData } from './idx-file.js'
@@ -50,8 +51,7 @@ export async function openIdx(
     return inputs
   }
 
-  async function batch(raw: Uint8Array, at: (i: number) => number): Promise<Batch> {
-    const n = raw.length / pixels
+  async function batch(n: number, at: (i: number) => number, raw: Uint8Array): Promise<Batch> {
     const own = new Int32Array(n).fill(-1)
     if (labels) for (let i = 0; i < n; i++) own[i] = labels[at(i)]!
     return {
@@ -75,13 +75,22 @@ export async function openIdx(
     topLabel: labels ? labels.reduce((top, label) => Math.max(top, label), -1) : -1,
     decoder: transform === resample ? decoder : undefined,
     fingerprint: hash.digest('hex'),
+    inFile: transform ? undefined : data.inFile,
     async *batches(wanted: BatchOptions) {
       const range = checkRange(wanted, rows)
+      const rowsAt = (first: number) => Math.min(range.size, range.to - first)
+      if (wanted.inputs === false) {
+        for (const first of batchStarts(range)) {
+          wanted.signal?.throwIfAborted()
+          yield batch(rowsAt(first), (i) => first + i, NONE)
+        }
+        return
+      }
       const blocks = await data.blocks({ ...range, buffers: wanted.buffers })
       try {
         const make = async (first: number) => {
           wanted.signal?.throwIfAborted()
-          return batch(await blocks.next(first, Math.min(range.size, range.to - first)), (i) => first + i)
+          return batch(rowsAt(first), (i) => first + i, await blocks.next(first, rowsAt(first)))
         }
         for await (const made of ahead(batchStarts(range), DEPTH, make)) {
           wanted.signal?.throwIfAborted()
@@ -93,7 +102,8 @@ export async function openIdx(
     },
     async read(wanted) {
       checkRows(wanted, rows)
-      return { ...(await batch(await data.pick(wanted), (i) => wanted[i]!)), first: wanted[0] ?? 0 }
+      const picked = await data.pick(wanted)
+      return { ...(await batch(wanted.length, (i) => wanted[i]!, picked)), first: wanted[0] ?? 0 }
     },
     close: () => data.close(),
   }
@@ -107,8 +117,11 @@ interface Rows {
     buffers?: BufferPool | undefined
   }): Promise<{ next(first: number, n: number): Promise<Uint8Array>; close(): Promise<void> }>
   pick(rows: ArrayLike<number>): Promise<Uint8Array>
+  inFile?: FileRows
   close(): Promise<void>
 }
+
+const NONE = new Uint8Array(0)
 
 async function direct({ path, offset }: IdxFile, pixels: number): Promise<Rows> {
   const handle = await open(path, 'r')
@@ -133,6 +146,7 @@ async function direct({ path, offset }: IdxFile, pixels: number): Promise<Rows> 
       await Promise.all(reads)
       return picked
     },
+    inFile: { path, fd: handle.fd, position: offset, bytes: pixels },
     close: () => handle.close(),
   }
 }

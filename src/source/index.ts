@@ -1,4 +1,5 @@
 export { BufferPool } from './buffers.js'
+export type { FileRows } from './file-rows.js'
 export { type IdColumn, idAt } from './ids.js'
 export { parseSourceOptions, type SourceOptions } from './options.js'
 export { affine, type Preprocess, parsePreprocess, readPreprocess } from './preprocess.js'

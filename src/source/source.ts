@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises'
 import pLimit from 'p-limit'
 import { DecantError } from '../errors.js'
 import type { BufferPool } from './buffers.js'
+import type { FileRows } from './file-rows.js'
 import { dataFiles, expandFiles, kindOf, type TableKind } from './files.js'
 import type { IdColumn } from './ids.js'
 import { openIdx } from './idx.js'
@@ -59,6 +60,8 @@ export interface BatchOptions {
   onError?: 'fail' | 'skip'
   /** Where the batches' `inputs` may be made; a consumer that gives their buffers back spares fresh memory for each. */
   buffers?: BufferPool
+  /** false: `inputs` come empty, for a consumer that reads them from `inFile`. */
+  inputs?: false
 }
 
 /** A dataset: rows of images, numbers or tokens, each with a stable id and perhaps a label. */
@@ -80,6 +83,8 @@ export interface Source {
   decoder: string | undefined
   /** SHA-256, hex. Files with columns: of one JSON line `[name, size, sha256]` a file, and one of the columns. IDX: of the decompressed bytes of the image file, then the label file. Images: of one JSON line `[path, size, sha256]` a row. */
   fingerprint: string
+  /** Where the inputs lie as they are, if they do. */
+  inFile?: FileRows | undefined
   /** Batches of `size` consecutive rows over [from, to), in order, decoding a bounded number ahead. @throws DecantError naming file or row */
   batches(options: BatchOptions): AsyncIterable<Batch>
   /** Rows by source index, in the order given. @throws DecantError naming an unreadable row; RangeError for an index out of range */

@@ -1,9 +1,9 @@
 import type { InferenceSession } from 'onnxruntime-node'
-import { DecantError, UnavailableError } from '../errors.js'
+import { DecantError, FormatError, UnavailableError } from '../errors.js'
 import type { BufferPool } from '../source/index.js'
 import { startThread } from '../thread.js'
 import { type Provider, sessionOptions } from './provider.js'
-import type { FeedSpec, Feeds, TeacherOutput } from './run-rows.js'
+import { buffersOf, type FeedSpec, type Feeds, type TeacherOutput } from './run-rows.js'
 import type { TargetOf } from './target.js'
 
 /** A fused teacher, and what it runs on. */
@@ -31,6 +31,8 @@ export type DeviceReply =
   | { kind: 'halved'; limit: number }
   | { kind: 'output'; id: number; output: TeacherOutput; feeds: Feeds }
   | { kind: 'failed'; id: number; reason: string }
+  /** A file of the source, not the teacher, was at fault. */
+  | { kind: 'unreadable'; id: number; reason: string }
 
 /** What a device is to run. */
 export interface FusedTeacher {
@@ -98,9 +100,10 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
     if (reply.kind === 'halved') return options.onHalved?.(reply.limit)
     const job = settle(reply.id)
     if (reply.kind === 'output') {
-      for (const { buffer } of Object.values(reply.feeds)) options.buffers?.give(buffer)
+      for (const buffer of buffersOf(reply.feeds)) options.buffers?.give(buffer)
       job?.resolve(reply.output)
-    } else
+    } else if (reply.kind === 'unreadable') job?.reject(new FormatError(reply.reason))
+    else
       job?.reject(new DecantError(`${options.teacher}: the teacher failed on ${provider}:${device}: ${reply.reason}`))
   })
   await load().catch(async (error: unknown) => {
@@ -116,8 +119,7 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
       const id = next++
       return new Promise((resolve, reject) => {
         waiting.set(id, { resolve, reject })
-        const moved = Object.values(feeds).map(({ buffer }) => buffer as ArrayBuffer)
-        worker.postMessage({ kind: 'run', id, feeds, rows, batch } satisfies DeviceRequest, moved)
+        worker.postMessage({ kind: 'run', id, feeds, rows, batch } satisfies DeviceRequest, buffersOf(feeds))
       })
     },
     load(fused) {

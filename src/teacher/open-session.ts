@@ -66,7 +66,7 @@ async function findOnProcessor(model: Model, options: Options, inputs: readonly 
   }
 }
 
-const arrays = { uint8: Uint8Array, float32: Float32Array, int32: Int32Array }
+export const arrays = { uint8: Uint8Array, float32: Float32Array, int32: Int32Array }
 
 function emptyRow({ dtype, shape }: FeedSpec): Tensor {
   const size = shape.reduce((product, n) => product * n, 1)

@@ -12,7 +12,7 @@ import {
   rowKeys,
 } from '../cache/index.js'
 import { DecantError } from '../errors.js'
-import { type Batch, BufferPool, type Inputs, type Source } from '../source/index.js'
+import { type Batch, BufferPool, type FileRows, type Inputs, type Source } from '../source/index.js'
 import { version } from '../version.js'
 import { checkRows } from './check-rows.js'
 import { chooseCodec, finiteTargets, rowsToSample, sampleRows } from './choose-codec.js'
@@ -31,6 +31,8 @@ export interface PreparedExport {
   devices: Device[]
   /** What the fused teacher is fed of a batch; the batch's inputs are moved to it. */
   feed: (batch: Batch) => Feeds
+  /** The batches' inputs are left there: the devices read them. */
+  inFile: FileRows | undefined
   /** Rows decoded, sent to a device and written at once: whole batches, and a whole part of a shard. */
   stretch: number
   /** Of pixels that have been run, for the next batches. */
@@ -107,7 +109,8 @@ export async function prepareExport(
 
     // Not every WebGPU device has the operators and types that a codec takes in the graph: there the worker encodes.
     const fused = teacher.fuse(kind, { inGraph: choice.provider !== 'webgpu' })
-    const feed = (batch: Batch) => feedOf(batch, fused, kind)
+    const inFile = options.storeInputs ? undefined : source.inFile
+    const feed = (batch: Batch) => feedOf(batch, fused, { kind, inFile })
     const { sessions, threads } = shareCores(choice.provider, { weightBytes: teacher.bytes, seconds })
     const each = {
       ...fused,
@@ -146,7 +149,7 @@ export async function prepareExport(
       },
       ...(await licencesOf(options)),
     }
-    return { plan, fidelity, classes, devices, feed, buffers, stretch, close }
+    return { plan, fidelity, classes, devices, feed, buffers, inFile, stretch, close }
   } catch (error) {
     await close()
     throw error
@@ -276,10 +279,16 @@ function repeat(first: Batch, rows: number): Batch {
   return { ...first, rows, inputs: fill(first.inputs), labels: fill(first.labels) }
 }
 
-/** What a fused teacher is fed of a batch. The batch's inputs are moved to it, its labels copied. */
-function feedOf(batch: Batch, { inputs: [data] }: FusedModel, kind?: RowKind): Feeds {
-  if (!kind || codecOf(kind.codec).kind === 'dense') return { [data!.name]: batch.inputs }
-  const feeds: Feeds = { [data!.name]: batch.inputs, label: batch.labels.slice() }
+/** What a fused teacher is fed of a batch. The batch's inputs are moved to it, or named where they lie in a file; its labels are copied. */
+function feedOf(
+  batch: Batch,
+  { inputs: [data] }: FusedModel,
+  { kind, inFile }: { kind?: RowKind; inFile?: FileRows | undefined } = {},
+): Feeds {
+  const lies = inFile && batch.inputs.length === 0
+  const inputs = lies ? { ...inFile, position: inFile.position + batch.first * inFile.bytes } : batch.inputs
+  if (!kind || codecOf(kind.codec).kind === 'dense') return { [data!.name]: inputs }
+  const feeds: Feeds = { [data!.name]: inputs, label: batch.labels.slice() }
   if (kind.codec.startsWith('sampled')) {
     const keys = rowKeys({ ids: batch.ids, view: batch.view })
     // again and again where the first rows are repeated

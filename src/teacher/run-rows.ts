@@ -1,3 +1,5 @@
+import type { FileRows } from '../source/file-rows.js'
+
 /** An input of the fused teacher: an array of [rows, ...shape]. */
 export interface FeedSpec {
   name: string
@@ -5,8 +7,17 @@ export interface FeedSpec {
   shape: readonly number[]
 }
 
-/** The fused teacher's inputs by name, each [rows, ...], row-major. */
-export type Feeds = Record<string, Uint8Array | Float32Array | Int32Array>
+/** The fused teacher's inputs by name, each [rows, ...], row-major: arrays, or where they lie in a file. */
+export type Feeds = Record<string, FedArray | FileRows>
+export type FedArray = Uint8Array | Float32Array | Int32Array
+
+export const isArray = (feed: FedArray | FileRows): feed is FedArray => ArrayBuffer.isView(feed)
+
+/** What is moved to another thread with them. */
+export const buffersOf = (feeds: Feeds): ArrayBuffer[] =>
+  Object.values(feeds)
+    .filter(isArray)
+    .map(({ buffer }) => buffer as ArrayBuffer)
 
 /** What a fused teacher gives, row-major; float16 as its bits. */
 export type Words = Float32Array | Uint16Array | Int32Array | Uint8Array
@@ -64,9 +75,10 @@ export function createRowRunner(runOnce: RunOnce, onHalved: (limit: number) => v
 
 function slice(feeds: Feeds, rows: number, { at, size }: { at: number; size: number }): Feeds {
   return Object.fromEntries(
-    Object.entries(feeds).map(([name, array]) => {
-      const width = array.length / rows
-      return [name, array.subarray(at * width, (at + size) * width)]
+    Object.entries(feeds).map(([name, feed]) => {
+      if (!isArray(feed)) return [name, { ...feed, position: feed.position + at * feed.bytes }]
+      const width = feed.length / rows
+      return [name, feed.subarray(at * width, (at + size) * width)]
     }),
   )
 }

@@ -39,6 +39,7 @@ export function withViews(source: Source, options: { count: number; augment: str
   return {
     ...source,
     rows: source.rows * count,
+    inFile: undefined,
     views,
     pipeline,
     samples: source,
