@@ -1,6 +1,8 @@
 /**
  * Speed of an export against bare `session.run` loops over ready batches of the same fused model, in worker threads as the export has
- * them: one loop with all cores, and a loop a core, as the export shares them out. Runs take turns; medians and ratios are printed.
+ * them: one loop with all cores, and a loop a core, as the export shares them out. Then against the floor: a loop a core that also reads the
+ * source's bytes, hashes and writes as many as the dataset has, and syncs them. Runs take turns; medians and ratios are printed, and the
+ * seconds that an export takes however few rows it has (V8's compiler, card, manifest, the ends of the threads).
  *
  *     npx tsx scripts/bench/export.ts [rounds]
  */
@@ -28,21 +30,22 @@ interface Run {
   batch: number
 }
 
-/** Rows a second between the plan and the manifest: hashing, syncing and renaming included, loading the teacher not. */
-async function exported({ source, teacher, preprocess, batch }: Run): Promise<number> {
+/** From the plan to the manifest: hashing, syncing and renaming included, loading the teacher not. */
+async function exported({ source, teacher, preprocess, batch }: Run, range?: { from: number; to: number }) {
   const out = join(folder, 'targets')
   let began = 0
   const onEvent = (event: ExportEvent) => {
     if (event.type === 'batch') began = performance.now()
   }
-  const manifest = await exportTargets({ source, teacher, out, preprocess, batch, provider: 'cpu', onEvent })
+  const options = { source, teacher, out, preprocess, batch, ...(range && { range }) }
+  const { rows, shards } = await exportTargets({ ...options, provider: 'cpu', onEvent })
   const seconds = (performance.now() - began) / 1000
   rmSync(out, { recursive: true })
-  return manifest.rows / seconds
+  return { rate: rows / seconds, seconds, bytesPerRow: shards.reduce((sum, { bytes }) => sum + bytes, 0) / rows }
 }
 
-/** A loop with all cores, or loops of a thread each. */
-async function bare({ source, teacher, preprocess, batch }: Run, loops: number): Promise<number> {
+/** A loop with all cores, or loops of a thread each; with `bytesPerRow` of a dataset also its reading and writing. */
+async function bare({ source, teacher, preprocess, batch }: Run, loops: number, bytesPerRow?: number): Promise<number> {
   const loaded = await loadTeacher({ teacher, source, preprocess })
   const workerData = {
     model: loaded.fuse({ codec: 'f16', classes: 0 }).model,
@@ -51,8 +54,15 @@ async function bare({ source, teacher, preprocess, batch }: Run, loops: number):
     batch,
     rows: Math.ceil(source.rows / loops),
   }
-  const rates = Array.from({ length: loops }, async () => {
-    const worker = startThread('./bare-worker', import.meta.url, workerData)
+  const { inFile } = source
+  const rates = Array.from({ length: loops }, async (_, i) => {
+    const disk = inFile && {
+      source: inFile.path,
+      position: inFile.position + Math.floor((i * source.rows) / loops) * inFile.bytes,
+      out: join(folder, `floor-${i}`),
+      bytesPerRow,
+    }
+    const worker = startThread('./bare-worker', import.meta.url, { ...workerData, ...(bytesPerRow && { disk }) })
     const { rowsPerSecond } = await new Promise<{ rowsPerSecond: number }>((resolve, reject) => {
       worker.once('message', resolve)
       worker.once('error', reject)
@@ -65,17 +75,22 @@ async function bare({ source, teacher, preprocess, batch }: Run, loops: number):
 
 async function compare(name: string, source: Source, teacher: string, preprocess: Preprocess, batch: number) {
   const run = { source, teacher, preprocess, batch }
-  const [ours, one, each]: [number[], number[], number[]] = [[], [], []]
+  const [ours, one, each, floor, fixed]: number[][] = [[], [], [], [], []]
   for (let round = 0; round < rounds; round++) {
-    one.push(await bare(run, 1))
-    each.push(await bare(run, cpus().length))
-    ours.push(await exported(run))
+    one!.push(await bare(run, 1))
+    each!.push(await bare(run, cpus().length))
+    const { rate, bytesPerRow } = await exported(run)
+    ours!.push(rate)
+    if (source.inFile) floor!.push(await bare(run, cpus().length, bytesPerRow))
+    fixed!.push((await exported(run, { from: 0, to: batch })).seconds)
   }
-  const rate = median(ours)
+  const rate = median(ours!)
   const against = (peer: number[]) => `${whole(median(peer))} (ratio ${(rate / median(peer)).toFixed(3)})`
-  console.log(
-    `${name}: export ${whole(rate)} rows/s; bare session.run, one loop with all cores ${against(one)}, a loop a core ${against(each)}; batch ${batch}, ${source.rows} rows, medians of ${rounds}`,
-  )
+  console.log(`${name}: export ${whole(rate)} rows/s, ${median(fixed!).toFixed(2)} s of it for any number of rows; bare session.run:
+  one loop with all cores ${against(one!)}
+  a loop a core ${against(each!)}
+  ${floor!.length > 0 ? `a loop a core that reads, hashes, writes and syncs ${against(floor!)}` : 'the source is gzip: no floor'}
+  batch ${batch}, ${source.rows} rows, medians of ${rounds}`)
 }
 
 function writeOneLayerTeacher(path: string, classes: number): void {

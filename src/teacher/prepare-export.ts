@@ -16,6 +16,7 @@ import { type Batch, BufferPool, type FileRows, type Inputs, type Source } from 
 import { version } from '../version.js'
 import { checkRows } from './check-rows.js'
 import { chooseCodec, finiteTargets, rowsToSample, sampleRows } from './choose-codec.js'
+import { chooseStretch } from './choose-stretch.js'
 import { type Device, type FusedTeacher, openDevice } from './device.js'
 import { type FusedModel, loadTeacher } from './load-teacher.js'
 import { type ExportEvent, type ExportOptions, rangeIn } from './options.js'
@@ -42,9 +43,6 @@ export interface PreparedExport {
 
 /** Buffers kept for the next batch: one more than are decoded ahead is never needed at once. */
 const BUFFERS = 4
-
-/** Read, run and written at once, at most. */
-const STRETCH_BYTES = 2 * 2 ** 20
 
 /** Rows looked at before anything is written; the batch search repeats them for larger batches. */
 const FIRST_ROWS = 256
@@ -123,7 +121,14 @@ export async function prepareExport(
     const batch = await chooseBatch({ options, kind, device: devices[0]!, first, feed, onEvent })
     const rows = chooseRows({ ...kind, shardBytes: (options.shardMb ?? 128) * 2 ** 20 })
     const bytes = first.inputs.byteLength / first.rows + bytesPerRow(kind)
-    const { stretch, rowsPerShard } = chooseStretch({ batch, rowsPerShard: rows.rowsPerShard, bytes })
+    const { stretch, rowsPerShard } = chooseStretch({
+      batch,
+      rowsPerShard: rows.rowsPerShard,
+      // left out rows close up within a stretch: what a batch then holds must be the same wherever it runs
+      bytes: options.onError === 'skip' ? Number.POSITIVE_INFINITY : bytes,
+      rows: source.rows,
+      sessions: devices.length,
+    })
     const plan: Plan = {
       ...kind,
       names,
@@ -154,17 +159,6 @@ export async function prepareExport(
     await close()
     throw error
   }
-}
-
-/**
- * Small batches are read, sent to the device and written several at once: to wake a thread costs tens of microseconds. A shard has whole
- * stretches, so that what a batch holds does not depend on where a run began.
- */
-function chooseStretch(options: { batch: number; rowsPerShard: number; bytes: number }) {
-  const { batch, rowsPerShard, bytes } = options
-  const batches = Math.max(1, Math.round(rowsPerShard / batch))
-  const together = Math.max(1, Math.min(batches, Math.floor(STRETCH_BYTES / (batch * bytes))))
-  return { stretch: together * batch, rowsPerShard: Math.round(batches / together) * together * batch }
 }
 
 /** The names of the classes, where they are known; labels, names and the teacher's classes must belong together. */

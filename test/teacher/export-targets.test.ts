@@ -1,4 +1,4 @@
-import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { openTargets, parseManifest } from '../../src/cache/index.js'
@@ -163,6 +163,15 @@ describe('an export that cannot be right', () => {
     // and what is finished by then stays, for when the input is mended
     await expect(exportTargets({ ...options, source, shardMb: 0.01 })).rejects.toThrow(/sample '2000'/)
     expect(readdirSync(options.out).sort()).toEqual(['data', 'journal.jsonl'])
+  })
+
+  it('says that a file of rows, which the device reads, became shorter', async () => {
+    const { idx, out, options } = await fixture()
+    truncateSync(idx.images, 16 + 600 * side * side + 5)
+    await expect(exportTargets(options)).rejects.toThrow(
+      `${idx.images}: became shorter while it was in use: it ends at byte ${16 + 600 * side * side + 5}`,
+    )
+    expect(existsSync(out)).toBe(false)
   })
 
   it('refuses labels that the teacher does not have', async () => {

@@ -4,16 +4,17 @@ import { createRowRunner, type Feeds, type TeacherOutput } from '../../src/teach
 /** A teacher with 2 classes whose logits are the row's pixel and its double; it holds at most `memory` rows. */
 const teacher = (memory: number, calls: number[] = []) => ({
   calls,
-  async run({ pixels }: Feeds, rows: number): Promise<TeacherOutput> {
+  async run(feeds: Feeds, rows: number): Promise<TeacherOutput> {
+    const pixels = feeds.pixels as Uint8Array
     calls.push(rows)
     if (rows > memory) throw new Error('[ONNXRuntimeError] BFCArena::AllocateRawInternal Failed to allocate memory')
     return {
       rows,
       columns: {
-        logits: Uint16Array.from({ length: rows * 2 }, (_, i) => pixels![i >> 1]! * (1 + (i & 1))),
-        shift: Float32Array.from({ length: rows }, (_, i) => pixels![i]! * 2),
+        logits: Uint16Array.from({ length: rows * 2 }, (_, i) => pixels[i >> 1]! * (1 + (i & 1))),
+        shift: Float32Array.from({ length: rows }, (_, i) => pixels[i]! * 2),
       },
-      rowSum: Float32Array.from({ length: rows }, (_, i) => pixels![i]! * 3),
+      rowSum: Float32Array.from({ length: rows }, (_, i) => pixels[i]! * 3),
     }
   },
 })
