@@ -16,7 +16,7 @@ export interface Distribution {
   slots: Slot[]
   /** all the others together; null where there are none */
   tail: { classes: number; p: number; student: number | null } | null
-  /** in nats; over the slots and the tail as one */
+  /** in nats, over all classes; those of the tail share evenly what they have, as the overview takes it */
   entropy: number
 }
 
@@ -49,5 +49,6 @@ export function softenSample(sample: Sample, stop: number, classes: number): Dis
           student: student && Math.max(0, 1 - slots.reduce((sum, slot) => sum + slot.student!, 0)),
         }
       : null
-  return { slots, tail, entropy: soft.reduce((sum, p) => (p > 0 ? sum - p * Math.log(p) : sum), 0) }
+  const apart = soft.reduce((sum, p) => (p > 0 ? sum - p * Math.log(p) : sum), 0)
+  return { slots, tail, entropy: apart + (tail ? tail.p * Math.log(tail.classes) : 0) }
 }

@@ -33,7 +33,7 @@ describe('a sample at a temperature', () => {
 
   it.each([0, 8, 24, 43])('has the kept classes and the mass of the others, at stop %i', (stop) => {
     const { answer, logits } = makeFixture({ rows: 5, classes: 50, kept: 4 })
-    const { slots, tail } = softenSample(answer('/api/samples/2') as Sample, stop, 50)
+    const { slots, tail, entropy } = softenSample(answer('/api/samples/2') as Sample, stop, 50)
     const all = softmax(logits[2]!, TEMPERATURES[stop]!)
     for (const slot of slots) close(slot.p, all[slot.class]!)
     const kept = new Set(slots.map((slot) => slot.class))
@@ -41,6 +41,11 @@ describe('a sample at a temperature', () => {
     close(
       tail!.p,
       all.reduce((sum, p, c) => (kept.has(c) ? sum : sum + p), 0),
+    )
+    const spread = all.map((p, c) => (kept.has(c) ? p : tail!.p / 46))
+    close(
+      entropy,
+      spread.reduce((sum, p) => sum - p * Math.log(p), 0),
     )
   })
 
