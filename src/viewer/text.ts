@@ -8,3 +8,6 @@ export function textOf(tokens: Inputs, toText: ToText | null): string {
   const ids = Array.from(tokens as Int32Array).filter((id) => id >= 0)
   return toText ? toText(ids) : ids.join(' ')
 }
+
+/** The place from 0 below `n` that is nearest to what was typed: a number field takes 1.5, -1 and nothing, too. */
+export const placeIn = (text: string, n: number): number => Math.min(n - 1, Math.max(0, Math.round(Number(text)))) || 0

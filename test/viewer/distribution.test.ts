@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { alikePairs } from '../../src/viewer/alike.js'
 import { type Sample, TEMPERATURES } from '../../src/viewer/api.js'
 import { softenSample } from '../../src/viewer/distribution.js'
+import { placeIn } from '../../src/viewer/text.js'
 import { softmax } from './fixtures.js'
 import { makeFixture } from './page-answers.js'
 
@@ -66,4 +67,8 @@ describe('pairs of classes that are alike', () => {
     ])
     expect(pairs[0]!.mass).toBeCloseTo(0.25)
   })
+})
+
+it('takes what is typed as a position for the nearest that there is', () => {
+  expect(['0', '2', '1.5', '-1', '7', '', 'x', '1e9'].map((text) => placeIn(text, 4))).toEqual([0, 2, 2, 0, 3, 0, 0, 3])
 })

@@ -1,6 +1,7 @@
 import { useLayoutEffect, useMemo, useState } from 'preact/hooks'
 import type { Sample, SampleQuery, TargetsFacts } from '../api.js'
 import { type Distribution, type Slot, softenSample } from '../distribution.js'
+import { placeIn } from '../text.js'
 import { imageOf, useAnswer } from './ask.js'
 import { count, plural, probability, small } from './format.js'
 import { isPlainKey } from './keys.js'
@@ -132,7 +133,7 @@ function Opened(props: {
               min={0}
               max={sample.positions - 1}
               value={sample.position}
-              onChange={({ currentTarget }) => changePosition(Number(currentTarget.value))}
+              onChange={({ currentTarget }) => changePosition(placeIn(currentTarget.value, sample.positions))}
             />
             of {count(sample.positions)}
           </label>
