@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { alikePairs } from '../../src/viewer/alike.js'
 import { type Sample, TEMPERATURES } from '../../src/viewer/api.js'
+import { encodeMeans } from '../../src/viewer/classes.js'
 import { softenSample } from '../../src/viewer/distribution.js'
+import { decodeMeans } from '../../src/viewer/means.js'
 import { placeIn } from '../../src/viewer/text.js'
 import { softmax } from './fixtures.js'
 import { makeFixture } from './page-answers.js'
@@ -71,4 +73,10 @@ describe('pairs of classes that are alike', () => {
 
 it('takes what is typed as a position for the nearest that there is', () => {
   expect(['0', '2', '1.5', '-1', '7', '', 'x', '1e9'].map((text) => placeIn(text, 4))).toEqual([0, 2, 2, 0, 3, 0, 0, 3])
+})
+
+it('sends means whatever rounding leaves of them: a little below 0 is 0, and not 1', () => {
+  const means = encodeMeans([Float32Array.of(1 + 1e-7, -1e-12, 0, 0.25)])
+  const { mean } = decodeMeans({ classes: [0, 1], rows: [1, 1], order: [0, 1], stops: [8], means }, 8)
+  expect([...mean].map((p) => Number(p.toFixed(4)))).toEqual([1, 0, 0, 0.25])
 })
