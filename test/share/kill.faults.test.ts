@@ -1,20 +1,24 @@
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { cp } from 'node:fs/promises'
-import { join } from 'node:path'
+import { cp, rm } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { expect, onTestFinished, test } from 'vitest'
 import { verifyTargets } from '../../src/cache/index.js'
 import { random } from '../../src/random.js'
+import { pullTargets, pushTargets } from '../../src/share/index.js'
 import { makePlan, writeTargets } from '../cache/datasets.js'
 import { hashFolder, temporaryFolder, withoutTime } from '../helpers/folder.js'
+import { hasPackage } from '../helpers/python.js'
+import { startMoto, withEnvironment } from '../helpers/servers.js'
 import { serveFolder } from './file-server.js'
 
 // Part of `npm run faults`: 50 kills of pushes and 50 of pulls, fewer where DECANT_KILLS is below 200; seeded by DECANT_SEED. The moments are the
 // clock's, so a seed only says about when.
 const seed = Number(process.env.DECANT_SEED ?? Date.now() % 2 ** 32)
-const KILLS = Math.ceil(Number(process.env.DECANT_KILLS ?? 200) / 4 / 3) // of each operation
+const KILLS = Math.ceil(Number(process.env.DECANT_KILLS ?? 200) / 4 / 4) // of each operation
 const plan = { rows: 2000, rowsPerShard: 40, rowsPerBatch: 16, teacherLicense: 'mit' }
 const child = fileURLToPath(new URL('share-child.ts', import.meta.url))
 
@@ -24,85 +28,121 @@ const operations = [
   'push to a folder',
   'push to a web server',
   'push over another dataset',
+  'push to a bucket',
   'pull from a folder',
   'pull from a web server',
+  'pull from a bucket',
   'pull of rows',
 ] as const
+const missing = !hasPackage('moto')
 
-test.each(operations)('%s, killed at random moments and run again, ends with the exact dataset', async (operation) => {
-  const root = temporaryFolder()
-  const [source, before] = [join(root, 'source'), join(root, 'before')]
-  await writeTargets(source, makePlan(plan))
-  await writeTargets(before, makePlan({ ...plan, classes: 4 }))
-  const served = await serveFolder(root)
-  onTestFinished(() => served.close())
-  const push = operation.startsWith('push')
-  const web = operation.endsWith('web server') || operation === 'push over another dataset'
+test.for(operations)(
+  '%s, killed at random moments and run again, ends with the exact dataset',
+  async (operation, { skip }) => {
+    const bucket = operation.endsWith('bucket')
+    if (bucket && missing) skip('moto is not installed')
+    const root = temporaryFolder()
+    const [source, before] = [join(root, 'source'), join(root, 'before')]
+    await writeTargets(source, makePlan(plan))
+    await writeTargets(before, makePlan({ ...plan, classes: 4 }))
+    const served = await serveFolder(root)
+    onTestFinished(() => served.close())
+    if (bucket) await openBucket()
+    const push = operation.startsWith('push')
+    const web = operation.endsWith('web server') || operation === 'push over another dataset'
 
-  const prepare = async (out: string) => {
-    if (operation === 'push over another dataset') await cp(before, join(root, out), { recursive: true })
-  }
-  const start = (out: string) => {
-    const [from, to] = push
-      ? [source, web ? `${served.url}/${out}` : join(root, out)]
-      : [web ? `${served.url}/source` : source, join(root, out)]
-    const what = push ? 'push' : operation === 'pull of rows' ? 'rows' : 'pull'
-    const process_ = spawn(process.execPath, ['--import', 'tsx', child, what, from, to])
-    const begun = new Promise<void>((resolve) => process_.stdout.once('data', () => resolve()))
-    let said = ''
-    process_.stderr.on('data', (text) => {
-      said += text
-    })
-    const ended = new Promise<number | null>((resolve) => process_.once('exit', resolve))
-    return { kill: () => process_.kill('SIGKILL'), begun, ended, said: () => said }
-  }
-
-  await prepare('whole')
-  const whole = start('whole')
-  await whole.begun
-  const began = performance.now()
-  expect(await whole.ended, whole.said()).toBe(0)
-  let takes = performance.now() - began
-  const less = operation === 'pull of rows' ? withoutTime : undefined
-  const expected = hashFolder(join(root, 'whole'), less)
-  if (operation !== 'pull of rows') expect(expected).toEqual(hashFolder(source))
-  const manifests = [source, before].map((dir) => readFileSync(join(dir, 'manifest.json'), 'utf8'))
-
-  const { uniform } = random(seed, operation)
-  let [kills, finished] = [0, 0]
-  await prepare('out-0')
-  while (kills < KILLS) {
-    const out = join(root, `out-${finished}`)
-    const run = start(`out-${finished}`)
-    await Promise.race([run.begun, run.ended])
-    await Promise.race([wait(uniform() * takes * 0.6), run.ended])
-    run.kill()
-    const code = await run.ended
-    if (code === null) {
-      kills++
-      await checkBetween(out)
-      continue
+    const prepare = async (out: string) => {
+      if (operation === 'push over another dataset') await cp(before, join(root, out), { recursive: true })
     }
-    expect(code, run.said()).toBe(0)
-    expect(hashFolder(out, less)).toEqual(expected)
-    finished++ // the next kills are of a new one
-    await prepare(`out-${finished}`)
-    takes *= 0.9 // it was over before the kill: the machine has become faster
-  }
-  const last = start(`out-${finished}`)
-  expect(await last.ended, last.said()).toBe(0)
-  expect(hashFolder(join(root, `out-${finished}`), less)).toEqual(expected)
-  expect(await verifyTargets(join(root, `out-${finished}`))).toMatchObject({ problems: [] })
-  console.log(`${operation}: ${kills} kills over ${finished + 1} outputs of ${Math.round(takes)} ms`)
-
-  /** At every moment: the old dataset whole, none, or the new one whole; and no wrong file under a shard's name of a pull. */
-  async function checkBetween(out: string): Promise<void> {
-    if (existsSync(join(out, 'manifest.json'))) {
-      if (operation !== 'pull of rows') expect(manifests).toContain(readFileSync(join(out, 'manifest.json'), 'utf8'))
-      expect(await verifyTargets(out)).toMatchObject({ problems: [] })
-    } else if (!push && operation !== 'pull of rows' && existsSync(out)) {
-      const named = Object.entries(hashFolder(out)).filter(([name]) => name.endsWith('.arrow'))
-      for (const [name, sha256] of named) expect(sha256).toBe(expected[name])
+    const start = (out: string) => {
+      const there = (name: string) =>
+        bucket ? `s3://bucket/${name}` : web ? `${served.url}/${name}` : join(root, name)
+      const [from, to] = push ? [source, there(out)] : [there('source'), join(root, out)]
+      const what = push ? 'push' : operation === 'pull of rows' ? 'rows' : 'pull'
+      const process_ = spawn(process.execPath, ['--import', 'tsx', child, what, from, to])
+      const begun = new Promise<void>((resolve) => process_.stdout.once('data', () => resolve()))
+      let said = ''
+      process_.stderr.on('data', (text) => {
+        said += text
+      })
+      const ended = new Promise<number | null>((resolve) => process_.once('exit', resolve))
+      return { kill: () => process_.kill('SIGKILL'), begun, ended, said: () => said }
     }
-  }
-})
+
+    if (bucket && !push) await pushTargets(source, 's3://bucket/source')
+    await prepare('whole')
+    const whole = start('whole')
+    await whole.begun
+    const began = performance.now()
+    expect(await whole.ended, whole.said()).toBe(0)
+    let takes = performance.now() - began
+    const less = operation === 'pull of rows' ? withoutTime : undefined
+    await bring('whole')
+    const expected = hashFolder(join(root, 'whole'), less)
+    if (operation !== 'pull of rows') expect(expected).toEqual(hashFolder(source))
+    const manifests = [source, before].map((dir) => readFileSync(join(dir, 'manifest.json'), 'utf8'))
+
+    const { uniform } = random(seed, operation)
+    let [kills, finished] = [0, 0]
+    await prepare('out-0')
+    while (kills < KILLS) {
+      const out = join(root, `out-${finished}`)
+      const run = start(`out-${finished}`)
+      await Promise.race([run.begun, run.ended])
+      await Promise.race([wait(uniform() * takes * 0.6), run.ended])
+      run.kill()
+      const code = await run.ended
+      if (code === null) {
+        kills++
+        await checkBetween(out)
+        continue
+      }
+      expect(code, run.said()).toBe(0)
+      await bring(`out-${finished}`)
+      expect(hashFolder(out, less)).toEqual(expected)
+      finished++ // the next kills are of a new one
+      await prepare(`out-${finished}`)
+      takes *= 0.9 // it was over before the kill: the machine has become faster
+    }
+    const last = start(`out-${finished}`)
+    expect(await last.ended, last.said()).toBe(0)
+    await bring(`out-${finished}`)
+    expect(hashFolder(join(root, `out-${finished}`), less)).toEqual(expected)
+    expect(await verifyTargets(join(root, `out-${finished}`))).toMatchObject({ problems: [] })
+    console.log(`${operation}: ${kills} kills over ${finished + 1} outputs of ${Math.round(takes)} ms`)
+
+    /** What was pushed to a bucket, as a folder: a pull checks all hashes. */
+    async function bring(name: string): Promise<void> {
+      if (bucket && push) await pullTargets(`s3://bucket/${name}`, { dir: join(root, name) })
+    }
+
+    /** At every moment: the old dataset whole, none, or the new one whole; and no wrong file under a shard's name of a pull. */
+    async function checkBetween(out: string): Promise<void> {
+      if (bucket && push) {
+        await rm(out, { recursive: true, force: true })
+        await bring(basename(out)).catch((error) => expect(String(error)).toMatch('found no manifest.json there'))
+      }
+      if (existsSync(join(out, 'manifest.json'))) {
+        if (operation !== 'pull of rows') expect(manifests).toContain(readFileSync(join(out, 'manifest.json'), 'utf8'))
+        expect(await verifyTargets(out)).toMatchObject({ problems: [] })
+      } else if (!push && operation !== 'pull of rows' && existsSync(out)) {
+        const named = Object.entries(hashFolder(out)).filter(([name]) => name.endsWith('.arrow'))
+        for (const [name, sha256] of named) expect(sha256).toBe(expected[name])
+      }
+    }
+  },
+)
+
+/** An S3 server with a bucket, for this process and its children. */
+async function openBucket(): Promise<void> {
+  const moto = await startMoto()
+  onTestFinished(() => moto.stop())
+  withEnvironment({
+    AWS_ENDPOINT_URL_S3: moto.endpoint,
+    AWS_ACCESS_KEY_ID: 'key',
+    AWS_SECRET_ACCESS_KEY: 'secret',
+    AWS_EC2_METADATA_DISABLED: 'true',
+  })
+  const client = new S3Client({ endpoint: moto.endpoint, forcePathStyle: true, region: 'us-east-1' })
+  await client.send(new CreateBucketCommand({ Bucket: 'bucket' }))
+}
