@@ -5,6 +5,7 @@ import * as https from 'node:https'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { DecantError } from '../errors.js'
 import { tapBody, tapConnections } from './http-tap.js'
+import { type ProxyServer, proxyFor, refusedByProxy, tunnelThroughProxies } from './proxy.js'
 import { isPassingStatus, PassingError, parseRetryAfter } from './retry.js'
 
 // HTTP as sharing needs it. node:http and not fetch: the address that is connected to is seen before a byte is sent, bodies are
@@ -50,9 +51,17 @@ export interface HttpClient {
 }
 
 /** Connections are kept for the next request, as long as the client is. */
-export function createHttpClient({ idleMs = IDLE_MS }: { idleMs?: number } = {}): HttpClient {
+export function createHttpClient({
+  idleMs = IDLE_MS,
+  env = process.env,
+}: {
+  idleMs?: number | undefined
+  /** where proxies are looked for */
+  env?: NodeJS.ProcessEnv | undefined
+} = {}): HttpClient {
   const agents = { 'http:': new http.Agent({ keepAlive: true }), 'https:': new https.Agent({ keepAlive: true }) }
   for (const agent of Object.values(agents)) tapConnections(agent)
+  tunnelThroughProxies(agents['https:'], env)
   return {
     async request(url, request = {}) {
       const { method = 'GET' } = request
@@ -61,15 +70,21 @@ export function createHttpClient({ idleMs = IDLE_MS }: { idleMs?: number } = {})
       let home: AddressKind | undefined
       for (let hops = 0; ; hops++) {
         const redirected = at.origin !== origin
+        const proxy = proxyFor(at, env)
         const response = await send(at, {
           ...request,
           method,
           idleMs,
           agents,
+          proxy,
           authorization: redirected ? undefined : request.authorization,
           allowed: redirected ? (kind) => kind === 'public' || (kind === home && kind !== 'link-local') : undefined,
         })
-        home ??= kindOf(response.socket.remoteAddress ?? '')
+        home ??= proxy ? kindOfHost(at) : kindOf(response.socket.remoteAddress ?? '')
+        if (proxy && response.statusCode === 407) {
+          response.destroy()
+          throw refusedByProxy(proxy, bare(at), 407)
+        }
         const next = redirectOf(response, at)
         if (!next) return check(response, at, idleMs)
         response.destroy()
@@ -126,25 +141,32 @@ function check(response: http.IncomingMessage, at: URL, idleMs: number): HttpRes
 interface Sending extends HttpRequest {
   idleMs: number
   agents: Record<string, http.Agent>
+  proxy: ProxyServer | undefined
   allowed: ((kind: AddressKind) => boolean) | undefined
 }
 
 function send(url: URL, options: Sending): Promise<http.IncomingMessage> {
-  const { method, headers, authorization, body, signal, idleMs, agents, allowed } = options
+  const { method, headers, authorization, body, signal, idleMs, agents, allowed, proxy } = options
   const host = url.hostname.replace(/^\[|\]$/g, '')
-  if (allowed && isIP(host) && !allowed(kindOf(host))) throw refused(url, host)
-  const request = (url.protocol === 'https:' ? https : http).request(url, {
-    agent: agents[url.protocol]!,
+  if (allowed && (isIP(host) || proxy) && !allowed(kindOfHost(url))) throw refused(url, host)
+  // A proxy is asked for the whole URL of http, and for a connection to the host of https (the agent does that).
+  const forward = proxy && url.protocol === 'http:' ? proxy : undefined
+  const { protocol } = forward ?? url
+  const request = (protocol === 'https:' ? https : http).request(url, {
+    ...(forward && { protocol, hostname: forward.hostname, port: forward.port, path: url.href }),
+    agent: protocol === url.protocol ? agents[protocol]! : https.globalAgent,
     method,
     headers: {
       'accept-encoding': 'identity',
       'user-agent': 'decant',
+      ...(forward && { host: url.host }),
       ...headers,
       ...(body && { 'content-length': String(body.bytes) }),
       ...(authorization !== undefined && { authorization }),
+      ...(forward?.authorization !== undefined && { 'proxy-authorization': forward.authorization }),
     },
     ...(signal && { signal }),
-    ...(allowed && { lookup: guardedLookup(url, allowed) }),
+    ...(allowed && !proxy && { lookup: guardedLookup(url, allowed) }),
   })
   return new Promise((resolve, reject) => {
     const late = () => request.destroy(new PassingError(`${bare(url)}: no answer within ${idleMs / 1000} s`))
@@ -289,6 +311,12 @@ const lists = KINDS.map(([kind, nets]) => {
   }
   return { kind, list }
 })
+
+/** What a host is, where a proxy and not this machine resolves it: names count as public, as it is the proxy that guards the network behind it. */
+function kindOfHost({ hostname }: URL): AddressKind {
+  const host = hostname.replace(/^\[|\]$/g, '')
+  return isIP(host) ? kindOf(host) : host === 'localhost' ? 'loopback' : 'public'
+}
 
 /** What an address is: an IPv4 one within an IPv6 one (mapped, NAT64, 6to4) counts as that. */
 export function kindOf(address: string): AddressKind {

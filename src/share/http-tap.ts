@@ -20,7 +20,8 @@ const taps = new WeakMap<Socket, Tap>()
 /** Makes the connections of an agent such that `tapBody` works on them. */
 export function tapConnections(agent: Agent): void {
   const connect = agent.createConnection.bind(agent)
-  agent.createConnection = (options: ClientRequestArgs, callback) => {
+  agent.createConnection = (options: ClientRequestArgs & { socket?: Socket }, callback) => {
+    if (options.socket) return connect(options, callback) // encrypted over another connection: it reads from that
     const tap: Tap = {}
     const onread: NetConnectOpts['onread'] = {
       buffer: Buffer.allocUnsafeSlow(PIECE),

@@ -8,6 +8,8 @@ export interface HttpStoreOptions {
   idleMs?: number
   /** The value of the header Authorization, for this server alone. */
   authorization?: string
+  /** where proxies are looked for */
+  env?: NodeJS.ProcessEnv
   /** whose connections are used */
   client?: HttpClient
 }
@@ -15,7 +17,7 @@ export interface HttpStoreOptions {
 /** A folder of a web server: read by Range, written by PUT where the server takes that. `url` ends in '/'. */
 export function openHttpStore(url: string, options: HttpStoreOptions = {}): Store {
   const { retry: again = {}, idleMs, authorization } = options
-  const client = options.client ?? createHttpClient(idleMs === undefined ? {} : { idleMs })
+  const client = options.client ?? createHttpClient({ idleMs, env: options.env })
   const urlOf = (name: string) => new URL(checkName(name), url).href
   const repeat = <T>(work: () => Promise<T>, signal?: AbortSignal) => retry(work, signal ? { ...again, signal } : again)
   const common = (signal?: AbortSignal) => ({ authorization, signal })

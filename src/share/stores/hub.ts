@@ -32,7 +32,7 @@ export async function openHubStore(
   )
   const endpoint = checkEndpoint(env.HF_ENDPOINT || 'https://huggingface.co')
   const token = await hubToken(env)
-  const client = createHttpClient(idleMs === undefined ? {} : { idleMs })
+  const client = createHttpClient({ idleMs, env })
   const hub: Hub = { client, endpoint, repo, token, uri, retry }
   const known = new Map<string, StoredFile>()
   const pending = new Map<string, { content: Content; transfer: Transfer } | 'delete'>()

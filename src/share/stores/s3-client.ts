@@ -1,6 +1,8 @@
+import { Agent } from 'node:https'
 import type { S3Client as Client, S3ServiceException } from '@aws-sdk/client-s3'
 import { DecantError, UnavailableError } from '../../errors.js'
 import { withoutSecrets } from '../credentials.js'
+import { tunnelThroughProxies } from '../proxy.js'
 import { isPassing, isPassingStatus, PassingError, type RetryOptions, retry } from '../retry.js'
 import { RefusedError } from '../store.js'
 
@@ -25,6 +27,8 @@ export async function createClient(
   sdk: Sdk,
   { env, idleMs }: { env: NodeJS.ProcessEnv; idleMs: number },
 ): Promise<Client> {
+  const httpsAgent = new Agent({ keepAlive: true })
+  tunnelThroughProxies(httpsAgent, env)
   const endpoint = env.AWS_ENDPOINT_URL_S3 || env.AWS_ENDPOINT_URL
   const create = (region?: string) =>
     new sdk.S3Client({
@@ -32,7 +36,7 @@ export async function createClient(
       ...(region && { region }),
       followRegionRedirects: true,
       maxAttempts: 1, // `retry` repeats, as for all stores
-      requestHandler: { connectionTimeout: 20_000, socketTimeout: idleMs },
+      requestHandler: { connectionTimeout: 20_000, socketTimeout: idleMs, httpsAgent },
     })
   const client = create()
   // A signature needs a region, where none is set the first one: Amazon then says which it is, others have none.
