@@ -28,6 +28,14 @@ def column(table, name):
     return values.flatten().to_numpy().reshape(len(table), -1)
 
 
+def take(rows, at, width):
+    """Of each row of bytes the numbers of `width` bits, up to 8, at the bits `at`, the lowest of a byte first."""
+    rows = np.pad(rows, ((0, 0), (0, 2))).astype(np.int64)
+    byte = np.broadcast_to(at >> 3, (len(rows), at.shape[1]))
+    pair = np.take_along_axis(rows, byte, 1) | np.take_along_axis(rows, byte + 1, 1) << 8
+    return pair >> (at & 7) & ((1 << width) - 1)
+
+
 def logits(table, manifest):
     """The teacher's raw logits (T = 1), float32 [rows, classes]."""
     codec, classes = manifest["codec"].split(":")[0], manifest["classes"]
@@ -40,12 +48,15 @@ def logits(table, manifest):
         scale = column(table, "scale")[:, None]
         return shift - scale * (column(table, "q").astype(np.float32) / 255) ** 2
     if codec == "hybrid":
-        codes, head, scales = column(table, "codes"), column(table, "head"), column(table, "scales")
-        codes = np.stack([codes & 15, codes >> 4], -1).reshape(len(table), -1)[:, :classes]
-        exact, low, high = scales[:, :1], scales[:, 1:2], scales[:, 2:]
-        gaps = low + (high - low) * (codes.astype(np.float32) / 14) ** 1.5
-        gaps[codes == 15] = (exact * (head.astype(np.float32) / 255) ** 2).ravel()  # both in the order of the classes
-        return shift - gaps
+        bits, edges = column(table, "bits"), column(table, "edges").astype(np.float32)
+        numbers = take(bits, np.arange(0, 3 * (8 + classes), 3)[None], 3)
+        widths, bins = numbers[:, :8], numbers[:, 8:]
+        own = np.take_along_axis(widths, bins, 1)
+        fine = take(bits, 24 + 3 * classes + np.cumsum(own, 1) - own, own)
+        starts = np.pad(edges[:, :-1], ((0, 0), (1, 0)))
+        steps = (edges - starts) / (1 << widths).astype(np.float32)
+        starts[:, 1:] += steps[:, 1:] / 2  # the middle of a step, but in the first bin
+        return shift - (np.take_along_axis(starts, bins, 1) + fine.astype(np.float32) * np.take_along_axis(steps, bins, 1))
     raise ValueError(f"codec {codec} does not keep all classes: see buckets()")
 
 

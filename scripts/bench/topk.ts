@@ -26,7 +26,7 @@ async function open(name: 'f32' | 'topk:16') {
   graph.output('z', 'float32', ['N', classes], graph.node('Identity', [graph.input('x', 'float32', ['N', classes])]))
   const { proto } = fuseTeacher(graph.model({ name: 'pass' }), {
     output: 'z',
-    target: targetOf({ codec: name, classes }),
+    target: targetOf({ codec: name, classes })!,
   })
   return InferenceSession.create(encodeModel(proto), { executionProviders: ['cpu'], intraOpNumThreads: 1 })
 }

@@ -129,7 +129,7 @@ function describeTarget(manifest: Manifest): { target: string; raw: string } {
         codec === 'q8'
           ? `${one('shift')} - ${one('scale')} * (${read('q')} / 255) ** 2`
           : codec.startsWith('hybrid')
-            ? '...  # from rows[:32]["codes"], two classes a byte, and "head"'
+            ? '...  # from rows[:32]["bits"] and "edges"'
             : `${below()}  # of classes ${read('index')}`
       return {
         target: `${described.join(', ')}: codec ${codec}, which src/cache/FORMAT.md of decant specifies${of}`,

@@ -35,10 +35,13 @@ export function number(least: number, most = Number.POSITIVE_INFINITY): (text: s
 }
 
 /** A codec's name, such as topk:16. */
-export const codec = suggesting(CODECS.replaceAll(':k', ':16').split(', '), (text: string): CodecName => {
-  if (isCodecName(text)) return text
-  throw new InvalidArgumentError(`expected one of ${CODECS}, such as topk:16, found '${text}'.`)
-})
+export const codec = suggesting(
+  CODECS.replaceAll(':k', ':16').replace(':bytes', ':600').split(', '),
+  (text: string): CodecName => {
+    if (isCodecName(text)) return text
+    throw new InvalidArgumentError(`expected one of ${CODECS}, such as topk:16, found '${text}'.`)
+  },
+)
 
 /** A temperature: a positive number. */
 export function temperature(text: string): number {

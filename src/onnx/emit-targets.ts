@@ -1,10 +1,10 @@
 import { type BucketTarget, emitBuckets } from './emit-buckets.js'
 import { type Emit, emitAtLeast, emitCast, emitRowReduce } from './emit-ops.js'
-import { emitHybrid, emitQ8 } from './emit-quantised.js'
+import { emitQ8 } from './emit-q8.js'
 import type { Dimension } from './graph-builder.js'
 
 /** What is kept of the logits: a codec's columns, as src/cache/codecs defines them. Their names are the graph's outputs. */
-export type Target = 'f32' | 'f16' | { codec: 'q8' } | { codec: 'hybrid'; k: number; classes: number } | BucketTarget
+export type Target = 'f32' | 'f16' | { codec: 'q8' } | BucketTarget
 
 export interface Rows {
   /** float32 logits [M, C] */
@@ -24,7 +24,6 @@ export function opsetOfTarget(target: Target): number {
 export function columnsOf(target: Target): string[] {
   if (typeof target === 'string') return ['logits', 'shift']
   if (target.codec === 'q8') return ['q', 'shift', 'scale']
-  if (target.codec === 'hybrid') return ['codes', 'head', 'shift', 'scales']
   return ['index', 'logits', 'count', 'shift', 'label_logit', 'mean', 'std', 'tail_top', 'tail']
 }
 
@@ -36,7 +35,7 @@ export interface TargetInput {
 
 /** What the graph takes beside the teacher's inputs: 'label' int32 [N], -1 = none; 'uniforms' float32 [N, L, k] in [0, 1). */
 export function inputsOf(target: Target): TargetInput[] {
-  if (typeof target === 'string' || target.codec === 'q8' || target.codec === 'hybrid') return []
+  if (typeof target === 'string' || target.codec === 'q8') return []
   const label: TargetInput[] = target.labelled ? [{ name: 'label', dtype: 'int32', rank: 1 }] : []
   return target.codec === 'sampled' ? [...label, { name: 'uniforms', dtype: 'float32', rank: 3 }] : label
 }
@@ -48,7 +47,6 @@ export function emitTargets(emit: Emit, rows: Rows, target: Target): void {
   if (target === 'f32') builder.output('logits', 'float32', [batch, classes], z)
   else if (target === 'f16') emitF16(emit, rows)
   else if (target.codec === 'q8') emitQ8(emit, rows)
-  else if (target.codec === 'hybrid') emitHybrid(emit, rows, target)
   else emitBuckets(emit, rows, target)
   const scaled = builder.node('Mul', [z, builder.f32(2 ** -32)])
   builder.output('row_sum', 'float32', [batch], emitRowReduce(emit, 'ReduceSum', scaled, { keepdims: false }))

@@ -38,21 +38,41 @@ function denseLogits(family: string, column: Columns, classes: number): tf.Tenso
 const expand = (q: tf.Tensor, widest: tf.Tensor): tf.Tensor2D =>
   tf.mul(tf.square(tf.div(tf.cast(q, 'float32'), 255)), widest) as tf.Tensor2D
 
-/** Codec hybrid: a nibble a class, of which 15 says that the class is the next of the head. */
+const powersOf = (base: number) => tf.tensor1d(Array.from({ length: 8 }, (_, i) => base ** i))
+const modulo = (x: tf.Tensor, y: tf.Tensor | number) => tf.sub(x, tf.mul(tf.floor(tf.div(x, y)), y))
+
+/** Codec hybrid: a class's gap is its bin's start and as many steps as its fine position says, half a step more but in the first bin. */
 function hybridGaps(column: Columns, classes: number): tf.Tensor2D {
-  const bytes = tf.cast(column('codes'), 'float32')
-  const [rows, width] = bytes.shape as [number, number]
-  const high = tf.floor(tf.div(bytes, 16))
-  const nibbles = tf.reshape(tf.stack([tf.sub(bytes, tf.mul(high, 16)), high], 2), [rows, 2 * width])
-  const codes = tf.slice(nibbles, [0, 0], [rows, classes])
-  const isHead = tf.equal(codes, 15)
-  const [widest, least, most] = tf.split(column('scales'), 3, 1) as [tf.Tensor, tf.Tensor, tf.Tensor]
-  const levels = tf.pow(tf.div(tf.minimum(codes, 14), 14), 1.5)
-  const rest = tf.add(least, tf.mul(tf.sub(most, least), levels))
-  const head = expand(column('head'), widest)
-  const slot = tf.sub(tf.cumsum(tf.cast(isHead, 'float32'), 1), 1)
-  const there = tf.cast(tf.clipByValue(slot, 0, head.shape[1] - 1), 'int32') as tf.Tensor2D
-  return tf.where(isHead, gatherColumns(head, there), rest) as tf.Tensor2D
+  // zeros behind, so that no number ends where nothing is
+  const bytes = tf.pad(tf.cast(column('bits'), 'float32'), [
+    [0, 0],
+    [0, 6],
+  ]) as tf.Tensor2D
+  const [rows, length] = bytes.shape
+  // numbers of three bits, eight in three bytes: the bins' widths, then the classes' bins
+  const groups = 1 + Math.ceil(classes / 8)
+  const triples = tf.reshape(tf.slice(bytes, [0, 0], [rows, 3 * groups]), [rows, groups, 3])
+  const words = tf.sum(tf.mul(triples, tf.tensor1d([1, 2 ** 8, 2 ** 16])), 2, true)
+  const numbers = tf.reshape(modulo(tf.floor(tf.div(words, powersOf(8))), 8), [rows, 8 * groups])
+  const widths = tf.slice(numbers, [0, 0], [rows, 8]) as tf.Tensor2D
+  const bins = tf.cast(tf.slice(numbers, [0, 8], [rows, classes]), 'int32') as tf.Tensor2D
+  const ofBins = (values: tf.Tensor) => gatherColumns(values as tf.Tensor2D, bins)
+
+  const own = ofBins(widths)
+  const at = tf.add(tf.sub(tf.cumsum(own, 1), own), 24 + 3 * classes)
+  const byte = tf.minimum(tf.floor(tf.div(at, 8)), length - 1)
+  const next = tf.concat([tf.slice(bytes, [0, 1]), tf.zeros([rows, 1])], 1)
+  const pairs = tf.add(bytes, tf.mul(next, 256)) as tf.Tensor2D
+  const pair = gatherColumns(pairs, tf.cast(byte, 'int32') as tf.Tensor2D)
+  const twos = powersOf(2)
+  const shifted = tf.floor(tf.div(pair, tf.gather(twos, tf.cast(modulo(at, 8), 'int32'))))
+  const fine = modulo(shifted, tf.gather(twos, tf.cast(own, 'int32')))
+
+  const edges = column('edges')
+  const starts = tf.concat([tf.zeros([rows, 1]), tf.slice(edges, [0, 0], [rows, 7])], 1)
+  const steps = tf.div(tf.sub(edges, starts), tf.gather(twos, tf.cast(widths, 'int32')))
+  const firsts = tf.add(starts, tf.mul(steps, tf.tensor1d([0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])))
+  return tf.add(ofBins(firsts), tf.mul(fine, ofBins(steps))) as tf.Tensor2D
 }
 
 /**

@@ -80,10 +80,8 @@ export function candidatesOf(kind: Omit<RowKind, 'codec'>): { codec: CodecName; 
   const some = [16, 64, 256].filter((k) => 2 * k <= classes)
   const codecs: CodecName[] = [
     ...some.map((k): CodecName => `topk:${k}`),
-    ...[...new Set([16, 80, Math.ceil(classes / 12)])]
-      .map((k): string => `hybrid:${k}`)
-      .filter(isCodecName)
-      .filter((codec) => 2 * Number(codec.slice('hybrid:'.length)) <= classes),
+    // bits a class, and the columns beside them
+    ...[4.6, 5.2, 6].map((bits): CodecName => `hybrid:${25 + Math.ceil((bits / 8) * classes)}`).filter(isCodecName),
     'q8',
     'f16',
     'f32',

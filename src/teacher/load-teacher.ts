@@ -54,7 +54,7 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
   const fuse = (kind: TargetOf, { inGraph: wish } = { inGraph: true }): FusedModel => {
     const wanted = targetOf(kind)
     // an older graph gives raw logits, and the worker encodes them
-    const inGraph = wish && description.opset >= opsetOfTarget(wanted)
+    const inGraph = wish && wanted && description.opset >= opsetOfTarget(wanted)
     const target = inGraph ? wanted : 'f32'
     const { proto, inputs } = naming(options.teacher, () =>
       fuseTeacher(found.proto, { output: found.output, positions: found.positions, target, front }),

@@ -5,12 +5,12 @@ import type { FeedSpec } from './run-rows.js'
 /** What of a dataset decides what the graph computes. */
 export type TargetOf = Pick<RowKind, 'codec' | 'classes' | 'positions'>
 
-/** A codec as the fused graph has it. */
-export function targetOf({ codec, classes, positions }: TargetOf): Target {
+/** A codec as the fused graph has it; none for hybrid, whose bins are chosen row by row. */
+export function targetOf({ codec, classes, positions }: TargetOf): Target | undefined {
   if (codec === 'f32' || codec === 'f16') return codec
-  const [family, k] = codec.split(':') as [string, string?]
-  if (family === 'q8') return { codec: family }
-  if (family === 'hybrid') return { codec: family, k: Number(k), classes }
+  if (codec === 'q8') return { codec }
+  const family = codec.split(':')[0]
+  if (family === 'hybrid') return undefined
   const { labelled } = targetKind({ classes, positions })
   return {
     codec: family as 'topk' | 'sampled',

@@ -24,7 +24,7 @@ async function adopt(dir: string, alter: (bytes: Buffer) => void): Promise<void>
   await writeFile(join(dir, 'manifest.json'), JSON.stringify(manifest))
 }
 
-test.each(['f32', 'f16', 'q8', 'hybrid:1', 'topk:2', 'sampled:2'] as const)(
+test.each(['f32', 'f16', 'q8', 'hybrid:25', 'topk:2', 'sampled:2'] as const)(
   'a dataset as it was written, rows without a label in it, is sound (%s)',
   async (codec) => {
     const dir = await makeDataset({ codec })

@@ -25,7 +25,7 @@ async function dataset(codec: CodecName): Promise<string> {
   return dir
 }
 
-const codecs = ['f32', 'f16', 'q8', 'hybrid:4', 'topk:5', 'sampled:6'] as const
+const codecs = ['f32', 'f16', 'q8', 'hybrid:48', 'topk:5', 'sampled:6'] as const
 const labels = [...Array(8).keys()].map((i) => 5 * i) // makePlan's labels: row mod 40, every fifth row none
 
 describe.skipIf(!hasPackage('pyarrow'))('decode.py gives what decant reads', () => {

@@ -29,7 +29,6 @@ function targetOf(name: CodecName, classes: number): Target {
   const [codec, k] = name.split(':')
   if (codec === 'f32' || codec === 'f16') return codec
   if (codec === 'q8') return { codec }
-  if (codec === 'hybrid') return { codec, k: Number(k), classes }
   const { temperatures } = tailTable
   return { codec: codec as 'topk', k: headOf(Number(k), classes), classes, labelled: true, temperatures }
 }
@@ -70,9 +69,6 @@ const cases: [CodecName, number, number][] = [
   ['f16', 1000, 18],
   ['q8', 1000, 11],
   ['q8', 10, 18],
-  ['hybrid:80', 1000, 18],
-  ['hybrid:3', 11, 13],
-  ['hybrid:9', 4, 18],
   ['topk:1', 2, 18],
   ['topk:4', 10, 11],
   ['topk:16', 1000, 18],

@@ -25,7 +25,7 @@ const child = fileURLToPath(new URL('remote-child.ts', import.meta.url))
 
 console.log(`kills: DECANT_SEED=${seed}`)
 
-test.each(['f32', 'q8', 'hybrid:16', 'sampled:16', 'f16', 'topk:16'] as CodecName[])(
+test.each(['f32', 'q8', 'hybrid:600', 'sampled:16', 'f16', 'topk:16'] as CodecName[])(
   'a remote dataset of codec %s gives the rows of the local one, in 20 random orders',
   (codec) => compareReads(codec, 20),
 )

@@ -65,7 +65,7 @@ beforeAll(async () => {
   onnx = await openEngine('onnx', { threads: 1 })
 })
 
-const codecs: CodecName[] = ['f32', 'f16', 'q8', 'hybrid:3', 'hybrid:13', 'topk:4', 'topk:1', 'topk:13', 'sampled:4']
+const codecs: CodecName[] = ['f32', 'f16', 'q8', 'hybrid:30', 'hybrid:38', 'topk:4', 'topk:1', 'topk:13', 'sampled:4']
 
 describe.each(codecs)('targets of codec %s', (codec) => {
   it.each([0.5, 1, 4, 20])(

@@ -22,7 +22,16 @@ const { values } = parseArgs({
   },
 })
 const [classes, rows] = [Number(values.classes), Number(values.rows)]
-const codecs: CodecName[] = ['f32', 'f16', 'q8', 'hybrid:80', 'topk:14', 'topk:16', 'topk:64', 'sampled:16']
+const codecs: CodecName[] = [
+  'f32',
+  'f16',
+  'q8',
+  `hybrid:${25 + Math.ceil((4.6 / 8) * classes)}`,
+  'topk:14',
+  'topk:16',
+  'topk:64',
+  'sampled:16',
+]
 const peers: Peer[] = [
   tinyvit(16),
   renormalised(16),

@@ -7,7 +7,7 @@ import { q8 } from './q8.js'
 import { sampled } from './sampled.js'
 import { topk } from './topk.js'
 
-/** A codec as it is written: its name, and the k of those that have one. */
+/** A codec as it is written: its name, the bytes of a row for hybrid, and the k of those that have one. */
 export type CodecName = 'f32' | 'f16' | 'q8' | `hybrid:${number}` | `topk:${number}` | `sampled:${number}`
 
 /** What of a dataset decides a target's columns. */
@@ -72,21 +72,21 @@ export interface Buckets {
 }
 
 const plain: Record<string, Codec> = { f32, f16, q8 }
-/** sampled counts draws in a byte */
-const withK: Record<string, { make(k: number): Codec; most: number }> = {
-  hybrid: { make: hybrid, most: 65_536 },
+/** Those with a number, and the largest that it may be: sampled counts draws in a byte. */
+const numbered: Record<string, { make(number: number): Codec; most: number }> = {
+  hybrid: { make: hybrid, most: 2 ** 24 },
   topk: { make: topk, most: 65_536 },
   sampled: { make: sampled, most: 255 },
 }
 
 /** For messages and help. */
-export const CODECS = 'f32, f16, q8, hybrid:k, topk:k, sampled:k'
+export const CODECS = 'f32, f16, q8, hybrid:bytes, topk:k, sampled:k'
 
 function findCodec(name: string): Codec | undefined {
   if (Object.hasOwn(plain, name)) return plain[name]
-  const [, family, digits] = /^([a-z]+):([1-9]\d{0,4})$/.exec(name) ?? []
-  if (family === undefined || !Object.hasOwn(withK, family)) return undefined
-  const { make, most } = withK[family]!
+  const [, family, digits] = /^([a-z]+):([1-9]\d{0,7})$/.exec(name) ?? []
+  if (family === undefined || !Object.hasOwn(numbered, family)) return undefined
+  const { make, most } = numbered[family]!
   return Number(digits) <= most ? make(Number(digits)) : undefined
 }
 

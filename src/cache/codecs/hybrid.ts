@@ -1,79 +1,112 @@
 import { DecantError } from '../../errors.js'
+import { BINS, cellsOf, createBinning } from './bins.js'
 import type { DenseCodec } from './codec.js'
-import { compand, expand } from './q8.js'
-import { gapsOf, largest, roundEven } from './rows.js'
+import { halfOf, halfValues } from './half.js'
+import { gapsOf } from './rows.js'
 
-/** The code that says "of the head"; the ones below are levels of the rest. */
-const HEAD = 15
-const LEVELS = HEAD - 1
-/** Exponent of the rest's levels: denser near the head, where a class weighs more. Between 1.25 and 2 it hardly matters. */
-const POWER = 1.5
+/** Bits of a bin's number, and of the width of its fine positions. */
+const CODE = 3
+const HEADER = CODE * BINS
+/** Bytes of a row beside its `bits`: eight float16 and the shift. */
+const BESIDE = 2 * BINS + 4
 
 /**
- * Codec hybrid:k: the k likeliest classes in 8 bits (`head`, in the order of their classes, as q8), the rest in 4 (`codes`, class c in
- * byte c >> 1, the even class in its low half). Code 15 marks the head, so the head needs no list of classes; 0..14 is a level of the
- * rest: gap = low + (high - low)·(code/14)^1.5. `scales` = widest gap of the head, low, high. ⌈C/2⌉ + k + 16 bytes: 596 for C = 1000, k = 80.
+ * Codec hybrid:b, b bytes a row. A row's gaps (shift - z) are cut into eight bins of its own, finer where a class weighs more at T = 1 to 16:
+ * bin j goes from edges[j - 1] (the first from 0) to edges[j], in 2^width steps. `bits`, from the lowest of byte 0 on: the widths of the bins, three bits
+ * each; the bin of each class, three bits; the fine position of each class, as many as its bin's width. A gap is its bin's start and
+ * (fine + ½) steps, in the first bin fine steps: there 0 is the top class and none below it.
  */
-export const hybrid = (k: number): DenseCodec => ({
+export const hybrid = (bytes: number): DenseCodec => ({
   kind: 'dense',
   columns: ({ classes }) => [
-    { name: 'codes', type: 'uint8', width: Math.ceil(classes / 2), list: true },
-    { name: 'head', type: 'uint8', width: Math.min(k, classes), list: true },
+    { name: 'bits', type: 'uint8', width: widthOf(bytes, classes), list: true },
+    { name: 'edges', type: 'float16', width: BINS, list: true },
     { name: 'shift', type: 'float32', width: 1, list: false },
-    { name: 'scales', type: 'float32', width: 3, list: true },
   ],
 
   encode({ logits, classes }) {
     const rows = logits.length / classes
-    const [heads, bytes] = [Math.min(k, classes), Math.ceil(classes / 2)]
-    const codes = new Uint8Array(rows * bytes)
-    const head = new Uint8Array(rows * heads)
+    const width = widthOf(bytes, classes)
+    const bits = new Uint8Array(rows * width)
+    const edges = new Uint16Array(rows * BINS)
     const shift = new Float32Array(rows)
-    const scales = new Float32Array(rows * 3)
+    const cells = new Uint8Array(classes)
+    const [starts, steps] = [new Float64Array(BINS), new Float64Array(BINS)]
+    const chooseBins = createBinning()
+    const budget = 8 * width - HEADER - CODE * classes
     for (let row = 0; row < rows; row++) {
       const { top, gaps } = gapsOf(logits, row * classes, (row + 1) * classes)
-      const chosen = largest(logits.subarray(row * classes, (row + 1) * classes), heads)
-      const isHead = new Uint8Array(classes)
-      for (const c of chosen) isHead[c] = 1
-      const widest = gaps[chosen[heads - 1]!]!
-      let [low, high] = [Number.POSITIVE_INFINITY, 0]
-      for (let c = 0; c < classes; c++) {
-        if (isHead[c]) continue
-        low = Math.min(low, gaps[c]!)
-        high = Math.max(high, gaps[c]!)
-      }
-      if (heads === classes) low = 0 // there is no rest
+      let widest = 0
+      for (let c = 0; c < classes; c++) if (gaps[c]! > widest) widest = gaps[c]!
+      cellsOf(gaps, widest, cells)
+      const { ends, widths, binOf } = chooseBins({ cells, widest, budget })
       shift[row] = top
-      scales.set([widest, low, high], row * 3)
-      for (let c = 0, at = row * heads; c < classes; c++) {
-        if (isHead[c]) head[at++] = compand(gaps[c]!, widest)
-        const code = isHead[c] ? HEAD : level(gaps[c]!, low, high)
-        codes[row * bytes + (c >> 1)]! |= code << (4 * (c & 1))
+      const own = bits.subarray(row * width, (row + 1) * width)
+      for (let b = 0, start = 0; b < BINS; b++) {
+        edges[row * BINS + b] = halfOf(ends[b]!)
+        put(own, CODE * b, widths[b]!)
+        starts[b] = start
+        steps[b] = (ends[b]! - start) / (1 << widths[b]!) || 1 // nothing is kept in a bin of no width
+        start = ends[b]!
+      }
+      for (let c = 0, at = HEADER + CODE * classes; c < classes; c++) {
+        const b = binOf[cells[c]!]!
+        const place = (gaps[c]! - starts[b]!) / steps[b]!
+        const fine = b > 0 ? Math.floor(place) : gaps[c] === 0 ? 0 : Math.max(1, Math.round(place))
+        put(own, HEADER + CODE * c, b)
+        // the edges are rounded, so a gap may lie just outside
+        put(own, at, Math.max(0, Math.min(fine, (1 << widths[b]!) - 1)))
+        at += widths[b]!
       }
     }
-    return { codes, head, shift, scales }
+    return { bits, edges, shift }
   },
 
-  decode({ codes, head, shift, scales }, { classes }) {
+  decode({ bits, edges, shift }, { classes }) {
     const rows = shift!.length
-    const [heads, bytes] = [Math.min(k, classes), Math.ceil(classes / 2)]
+    const width = widthOf(bytes, classes)
     const logits = new Float32Array(rows * classes)
+    const own = new Uint8Array(width + 2) // a number may end in the last byte, one of no bits stand behind it
+    const [widths, starts, steps] = [new Uint8Array(BINS), new Float64Array(BINS), new Float64Array(BINS)]
     for (let row = 0; row < rows; row++) {
-      const [widest, low, high] = scales!.subarray(row * 3, row * 3 + 3) as unknown as [number, number, number]
-      const gapOf = Float64Array.from({ length: HEAD }, (_, code) => low + (high - low) * (code / LEVELS) ** POWER)
-      let at = row * heads
-      for (let c = 0; c < classes; c++) {
-        const code = (codes![row * bytes + (c >> 1)]! >> (4 * (c & 1))) & 15
-        const gap = code === HEAD ? expand(head![at++]!, widest) : gapOf[code]!
-        logits[row * classes + c] = shift![row]! - gap
+      own.set(bits!.subarray(row * width, (row + 1) * width) as Uint8Array)
+      for (let b = 0, start = 0; b < BINS; b++) {
+        const end = halfValues[edges![row * BINS + b]!]!
+        widths[b] = take(own, CODE * b, CODE)
+        steps[b] = (end - start) / (1 << widths[b]!)
+        starts[b] = b > 0 ? start + steps[b]! / 2 : 0
+        start = end
       }
-      if (at !== (row + 1) * heads)
-        throw new DecantError(`codec hybrid:${k}: a row of ${at - row * heads} head classes, expected ${heads}`)
+      const top = shift![row]!
+      let at = HEADER + CODE * classes
+      for (let c = 0; c < classes; c++) {
+        const b = take(own, HEADER + CODE * c, CODE)
+        logits[row * classes + c] = top - (starts[b]! + take(own, at, widths[b]!) * steps[b]!)
+        at += widths[b]!
+      }
+      if (at > 8 * width)
+        throw new DecantError(`codec hybrid:${bytes}: a row of ${at} bits, expected ${8 * width} at most`)
     }
     return logits
   },
 })
 
-function level(gap: number, low: number, high: number): number {
-  return high > low ? roundEven(Math.fround(LEVELS * Math.fround(((gap - low) / (high - low)) ** (1 / POWER)))) : 0
+/** Bytes of `bits`. There is a bit of fine position a class or more: enough to tell the top one. */
+function widthOf(bytes: number, classes: number): number {
+  const least = BESIDE + Math.ceil((HEADER + (CODE + 1) * classes) / 8)
+  if (bytes >= least) return bytes - BESIDE
+  throw new DecantError(`codec hybrid:${bytes} (bytes a row): ${classes} classes need at least hybrid:${least}`)
+}
+
+/** Writes a number of at most 8 bits at bit `at`, where zeros are. */
+function put(bytes: Uint8Array, at: number, value: number): void {
+  const word = value << (at & 7)
+  bytes[at >> 3]! |= word
+  if (word > 255) bytes[(at >> 3) + 1]! |= word >> 8
+}
+
+/** The number of `width` bits, at most 8, at bit `at`. */
+function take(bytes: Uint8Array, at: number, width: number): number {
+  const byte = at >> 3
+  return ((bytes[byte]! | (bytes[byte + 1]! << 8)) >> (at & 7)) & ((1 << width) - 1)
 }

@@ -51,7 +51,7 @@ describe.skipIf(!hasBash)('bash completes', () => {
       'decant completion ',
       'decant train targets -T ',
     ])
-    expect(codecs).toEqual(['auto', 'f32', 'f16', 'q8', 'hybrid:16', 'topk:16', 'sampled:16'])
+    expect(codecs).toEqual(['auto', 'f32', 'f16', 'q8', 'hybrid:600', 'topk:16', 'sampled:16'])
     expect(methods).toEqual(expect.arrayContaining(['dkd', 'dist']))
     expect(shells).toEqual(['bash', 'zsh', 'fish'])
     expect(temperature).toEqual([])
