@@ -20,6 +20,16 @@ function tell(message: string, exitCode: number): void {
 const isSystemError = (error: unknown): error is Error =>
   error instanceof Error && 'syscall' in error && 'code' in error
 
+/** Who read has gone (`| head -1`), or the disk takes no more: stopped as by a signal, so that what is under way ends where it can go on. */
+let heard = true
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (!heard) return
+    heard = false
+    if (error.code !== 'EPIPE') process.stderr.write(`decant: the output cannot be written: ${error.message}\n`)
+    process.kill(process.pid, 'SIGTERM')
+  })
+
 try {
   await buildProgram().parseAsync()
 } catch (error) {

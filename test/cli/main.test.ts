@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { expect, it } from 'vitest'
 
 const decant = (...args: string[]) =>
@@ -22,4 +23,15 @@ it('help is no failure', () => {
   const { status, stdout } = decant('export', '--help')
   expect(status).toBe(0)
   expect(stdout).toMatch(/--teacher <file>/)
+})
+
+it('ends without a word where nobody reads on', async () => {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', 'completion', 'zsh'])
+  child.stdout.destroy()
+  let said = ''
+  child.stderr.on('data', (text) => {
+    said += text
+  })
+  const [status, signal] = await once(child, 'close')
+  expect([said, status, signal]).toEqual(['', null, 'SIGTERM'])
 })
