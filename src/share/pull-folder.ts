@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm, statfs } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, rmdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { diskError, ignoreOn, replaceFile } from '../cache/files.js'
@@ -27,6 +27,8 @@ export interface PullFolder {
   finished: boolean
   /** Writes the manifest, and removes the traces of the pull. */
   finish(manifest: string | Uint8Array): Promise<void>
+  /** Takes back what was made, where nothing has come yet: another part may have room here. */
+  withdraw(): Promise<void>
   /** Releases the lock. */
   close(): Promise<void>
 }
@@ -59,6 +61,17 @@ export async function openPullFolder(
         if (!finished) await replaceFile(join(dir, MANIFEST), text)
         await removeLeftovers(dir)
         await rm(join(dir, PULL), { force: true })
+      },
+      async withdraw() {
+        if (finished) return
+        const empty = await rmdir(join(dir, DATA)).then(
+          () => true,
+          () => false,
+        )
+        if (!empty) return
+        await rm(join(dir, PULL), { force: true })
+        await release()
+        await removeMade(dir, made)
       },
       close: release,
     }

@@ -5,7 +5,7 @@ import { ignoreOn, replaceFile, syncFolder } from '../cache/files.js'
 import { DATA, MANIFEST, SIGNATURE } from '../cache/folder.js'
 import { formatManifest, MAX_MANIFEST_BYTES, parseManifest } from '../cache/manifest.js'
 import { checkSignature } from '../cache/signature.js'
-import { DecantError, InterruptedError, MismatchError } from '../errors.js'
+import { DecantError, FormatError, InterruptedError, MismatchError } from '../errors.js'
 import { openCarrier } from './carrier.js'
 import { partOf } from './fetch-file.js'
 import { hashOf } from './file-content.js'
@@ -115,7 +115,10 @@ async function pullShards(
   const text = partial ? Buffer.from(formatManifest(manifest)) : whole.text
   const folder = await openPullFolder(dir, { uri: store.uri, manifest: hashOf(text) })
   try {
-    await checkSpace(dir, await missingBytes(dir, fetches), store.uri)
+    await checkSpace(dir, await missingBytes(dir, fetches), store.uri).catch(async (error) => {
+      await folder.withdraw()
+      throw error
+    })
     const totalBytes = fetches.reduce((sum, { bytes }) => sum + bytes, 0)
     const progress = meter({ totalBytes, totalFiles: fetches.length }, onProgress)
     const repaired: string[] = []
@@ -167,10 +170,14 @@ async function missingBytes(dir: string, fetches: Fetch[]): Promise<number> {
   return missing
 }
 
-/** Card, plot and signature: small, and no part of the dataset; those that are not there are left out. */
+/** Card, plot and signature: no part of the dataset; those that are not there, and what is too long to be one, are left out. */
 async function fetchBeside(store: Store, dir: string, signal: AbortSignal | undefined): Promise<void> {
   for (const name of BESIDE) {
-    const found = await readBeside(store, name, { most: MAX_BESIDE_BYTES, ...(signal && { signal }) })
+    const found = await readBeside(store, name, { most: MAX_BESIDE_BYTES, ...(signal && { signal }) }).catch(
+      (error) => {
+        if (!(error instanceof FormatError)) throw error
+      },
+    )
     if (found) await replaceFile(join(dir, name), found)
   }
 }

@@ -235,6 +235,7 @@ describe('the folder of a pull', () => {
       /needs \d+\.\d MB more, the disk has \d+\.\d MB free/,
     )
     expect(dataRequests(served)).toEqual([])
+    expect(existsSync(dir)).toBe(false) // and a part that has room may go there
   })
 })
 
@@ -309,6 +310,13 @@ describe('a hostile or broken server', () => {
       await expect(pullTargets(there, { dir: join(root, 'here') })).rejects.toThrow('expected data/')
       expect(readdirSync(root)).toEqual([])
     }
+  })
+
+  it('whose card is a book is left without it', async () => {
+    const { dir, pull } = await faulty({ kind: 'length', bytes: 2 ** 21 }, 'README.md')
+    await pull()
+    const { 'README.md': _, ...rest } = hashFolder(small)
+    expect(hashFolder(dir)).toEqual(rest)
   })
 
   it('with a file that is shorter than its manifest says is found out', async () => {
