@@ -23,6 +23,10 @@ async function fixture(extend?: Parameters<typeof writeLinearTeacher>[1]['extend
   return { idx, teacher, out, options }
 }
 
+/** The largest difference of two values at the same place. */
+const furthest = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+  Math.max(...Array.from(a, (value, i) => Math.abs(value - b[i]!)))
+
 describe.skipIf(missingWebgpu)('exporting targets on WebGPU', () => {
   it.each(['f32', 'f16'] as const)('writes the raw logits of every row in order, codec %s', async (codec) => {
     const { idx, teacher, out, options } = await fixture()
@@ -37,6 +41,40 @@ describe.skipIf(missingWebgpu)('exporting targets on WebGPU', () => {
     expect(Math.max(...worst)).toBeLessThan(codec === 'f32' ? 1e-5 : 2 ** -8) // as on the processor
     await targets.close()
   })
+
+  it.each(['q8', 'hybrid:2', 'topk:3', 'sampled:3'] as const)(
+    'writes what a processor writes, codec %s',
+    async (codec) => {
+      const { out, options } = await fixture()
+      const [here, there] = await Promise.all(
+        (['cpu', 'webgpu'] as const).map(async (provider) => {
+          const dir = `${out}-${provider}`
+          const manifest = await exportTargets({ ...options, out: dir, provider, codec })
+          expect(manifest.runtime.provider).toBe(provider)
+          const targets = await openTargets(dir)
+          onTestFinished(() => targets.close())
+          return targets.load()
+        }),
+      )
+      expect(there!.ids()).toEqual(here!.ids())
+      expect(there!.labels).toEqual(here!.labels)
+      if (codec === 'q8' || codec === 'hybrid:2') {
+        // the logits differ in their last bits, which may move one to the next level: no more than the widest gap between levels
+        const [a, b] = [here!.logits, there!.logits]
+        const range = Math.max(...a) - Math.min(...a)
+        expect(furthest(a, b)).toBeLessThan(codec === 'q8' ? (range * 2) / 255 : range / 4)
+        expect(a.filter((z, i) => Math.abs(z - b[i]!) > 1e-4).length).toBeLessThan(a.length / 50)
+        return
+      }
+      const [a, b] = [here!.buckets, there!.buckets]
+      expect(b.index).toEqual(a.index)
+      expect(b.count).toEqual(a.count)
+      for (const name of ['logits', 'mean', 'std', 'labelLogit'] as const)
+        expect(furthest(a[name]!, b[name]!)).toBeLessThan(2 ** -8)
+      for (const temperature of [0.5, 1, 4, 20])
+        expect(furthest(a.logTail(temperature), b.logTail(temperature))).toBeLessThan(1e-2)
+    },
+  )
 
   it('leaves arithmetic on shapes to the processor', async () => {
     const { options } = await fixture((graph, logits) => {
