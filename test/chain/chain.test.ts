@@ -1,7 +1,8 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { openTargets } from '../../src/cache/index.js'
+import { formatManifest } from '../../src/cache/manifest.js'
 import { openEngine } from '../../src/engine/engine.js'
 import { withViews } from '../../src/source/index.js'
 import { trainStudent } from '../../src/student/index.js'
@@ -71,6 +72,27 @@ it('trains generations of one student from labels on, on the views of the first 
   expect(b.ids()).toEqual(a.ids())
   expect(b.columns.view_params).toEqual(a.columns.view_params)
   await Promise.all([first!.close(), second!.close()])
+})
+
+it('warns, as train does, where targets are far from the teacher', async () => {
+  const { dir } = await makeExample(20)
+  const path = join(dir, 'targets', 'manifest.json')
+  const manifest = JSON.parse(await readFile(path, 'utf8'))
+  const measured = { mean: 0.1, worst: 0.5 }
+  const fidelity = {
+    rows: 20,
+    temperatures: [1, 4].map((temperature) => ({
+      temperature,
+      klBuckets: measured,
+      klClasses: measured,
+      tailError: null,
+    })),
+  }
+  await writeFile(path, formatManifest({ ...manifest, fidelity }))
+  const { err } = await runCommand(
+    ...['chain', join(dir, 'targets'), '--student', 'linear', '--epochs', '1', '--out', await temporaryFolder()],
+  )
+  expect(err).toMatch(/student 1: warning: codec \S+ at T = 4: KL to the teacher .* 1\.0e-1 on average/)
 })
 
 it('refuses generations of several students', async () => {
