@@ -2,7 +2,9 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { DecantError, FormatError } from '../errors.js'
-import { costSchema, type SweepResult, sweepFactsSchema, sweepStudentSchema } from '../student/index.js'
+import type { SweepResult } from '../student/index.js'
+import { costSchema, sweepFactsSchema } from '../student/sweep-file.js'
+import { sweepStudentSchema } from '../student/sweep-table.js'
 
 /** What a page is made from; the table is made again from the students. */
 export type SweepFile = Omit<SweepResult, 'table'>

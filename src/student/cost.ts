@@ -1,32 +1,9 @@
 import { cpus } from 'node:os'
 import * as ort from 'onnxruntime-node'
-import { z } from 'zod'
 import { DecantError } from '../errors.js'
 import { countedModel, describeModel, type Model, readModel, sessionSource, type ValueInfo } from '../onnx/index.js'
 import { tensorsOf } from '../onnx/walk-graph.js'
-
-/** What a model costs, from its file and from running it. */
-export interface ModelCost {
-  name: string
-  /** Elements of its floating-point weights. */
-  parameters: number
-  /** Of convolutions and matrix products, for one row. */
-  multiplyAdds: number
-  /** Size on disk, external weights included. */
-  bytes: number
-  /** Median time of a call for each batch of the table; null where the model has a fixed batch of another size. */
-  milliseconds: (number | null)[]
-}
-
-/** Models that were timed side by side, in turns: the same provider, threads and process. */
-export interface CostTable {
-  provider: 'cpu'
-  threads: 1
-  processor: string
-  /** Rows a call. */
-  batches: number[]
-  models: ModelCost[]
-}
+import type { CostTable, ModelCost } from './sweep-file.js'
 
 const BATCHES = [1, 32]
 /** Each model is called until it has this many calls or has taken this long, at least three times. */
@@ -173,20 +150,3 @@ async function takeTurns(calls: ((() => Promise<unknown>) | undefined)[]): Promi
   }
   return times.map((taken) => taken.sort((a, b) => a - b)[Math.floor(taken.length / 2)] ?? null)
 }
-
-/** For a table that is read from a file. */
-export const costSchema: z.ZodType<CostTable> = z.strictObject({
-  provider: z.literal('cpu'),
-  threads: z.literal(1),
-  processor: z.string(),
-  batches: z.array(z.int().min(1)),
-  models: z.array(
-    z.strictObject({
-      name: z.string(),
-      parameters: z.int().min(0),
-      multiplyAdds: z.number().min(0),
-      bytes: z.int().min(0),
-      milliseconds: z.array(z.number().min(0).nullable()),
-    }),
-  ),
-})

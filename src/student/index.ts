@@ -1,7 +1,7 @@
 export type { EpochRecord } from './checkpoint.js'
 export { type ConfusedPair, createClassMeans, MAX_MATRIX_CLASSES } from './class-means.js'
 export { completeConfig, defaults, type StudentConfig } from './config.js'
-export { type CostTable, costSchema, type ModelCost, measureCosts } from './cost.js'
+export { measureCosts } from './cost.js'
 export { type Dataset, loadDataset } from './dataset.js'
 export { type Provenance, writePlan } from './folder.js'
 export type { InputTable, StudentInput } from './inputs.js'
@@ -15,7 +15,7 @@ export { loadStudent } from './save.js'
 export { learningRateAt, type Schedule } from './schedule.js'
 export { readSummary } from './summary.js'
 export { type SweepEvent, type SweepOptions, type SweepResult, sweep } from './sweep.js'
-export { type Similarity, type SweepFacts, sweepFactsSchema } from './sweep-facts.js'
+export type { CostTable, ModelCost, Similarity, SweepFacts } from './sweep-file.js'
 export { type Grid, type PlannedStudent, planSweep } from './sweep-plan.js'
 export {
   formatCsv,
@@ -23,7 +23,6 @@ export {
   type Point,
   type SweepRow,
   type SweepStudent,
-  sweepStudentSchema,
   tabulate,
 } from './sweep-table.js'
 export { createTally, type PerClass, type Reliability, type Tally } from './tally.js'

@@ -1,44 +1,16 @@
-import { z } from 'zod'
 import { softTargets } from '../cache/index.js'
 import { createClassMeans, MAX_MATRIX_CLASSES } from './class-means.js'
 import { type Dataset, holdOut } from './dataset.js'
 import { validPositions } from './evaluate.js'
 import { spreadTail } from './spread-tail.js'
-import { createTally, type Tally, tallySchema } from './tally.js'
+import { MAX_SHOWN, type Similarity, type SweepFacts } from './sweep-file.js'
+import { createTally, type Tally } from './tally.js'
 import { teacherOf } from './targets.js'
-
-/** What the students of a sweep learned from, and what they were measured on. */
-export interface SweepFacts {
-  /** of the dataset that was learned from, held-out ones included */
-  rows: number
-  classes: number
-  names: string[] | null
-  measuredOn: 'evaluation' | 'held-out rows' | 'nothing'
-  teacher: {
-    file: string
-    /** on the rows that the students were measured on; null where none were */
-    metrics: Tally | null
-  }
-  similarity: Similarity | null
-}
-
-/** How the teacher finds classes alike. */
-export interface Similarity {
-  temperature: number
-  /** samples that the means are over */
-  rows: number
-  /** the classes that are shown: all, or the most alike where they are many */
-  classes: number[]
-  /** [from][to]: the mean soft target that samples of class `from` (by label, else by the teacher's top class) give to class `to` */
-  means: number[][]
-}
 
 /** High enough to see more than the diagonal, and the temperature that students learn at unless told otherwise. */
 const TEMPERATURE = 4
 /** More rows than this do not change what the picture shows; they are taken evenly over the dataset. */
 const MAX_ROWS = 50_000
-/** More classes cannot be read in one picture. */
-const MAX_SHOWN = 30
 const CHUNK = 1000
 
 export function gatherFacts(options: {
@@ -114,24 +86,3 @@ function findSimilar(dataset: Dataset): Similarity {
     means: list.map((from) => list.map((to) => means.mean(from, to))),
   }
 }
-
-/** For sweep.json. */
-export const sweepFactsSchema: z.ZodType<SweepFacts> = z.strictObject({
-  rows: z.int().min(0),
-  classes: z.int().min(1),
-  names: z.array(z.string()).nullable(),
-  measuredOn: z.enum(['evaluation', 'held-out rows', 'nothing']),
-  teacher: z.strictObject({ file: z.string(), metrics: tallySchema.nullable() }),
-  similarity: z
-    .strictObject({
-      temperature: z.number(),
-      rows: z.int(),
-      classes: z.array(z.int().min(0)).max(MAX_SHOWN),
-      means: z.array(z.array(z.number().min(0).max(1)).max(MAX_SHOWN)).max(MAX_SHOWN),
-    })
-    .refine(
-      ({ classes, means }) => [means, ...means].every(({ length }) => length === classes.length),
-      'a row and a column for each class',
-    )
-    .nullable(),
-})

@@ -3,6 +3,7 @@ import { DecantError } from '../errors.js'
 import { completeConfig, defaults, type StudentConfig } from './config.js'
 import { findMethod, type Method } from './method.js'
 import { isPath } from './module.js'
+import { CONTROL, isControl } from './sweep-table.js'
 
 /** Every combination is trained, less those that cannot differ. */
 export interface Grid {
@@ -58,10 +59,7 @@ export async function planSweep(
   return [...students.filter(({ config }) => isControl(config)), ...students.filter(({ config }) => !isControl(config))]
 }
 
-const control = { method: 'ce', temperature: undefined, alpha: undefined, parameters: {} }
-
-/** The student that learns from the labels alone. */
-export const isControl = ({ method }: { method: string }): boolean => method === control.method
+const control = { method: CONTROL, temperature: undefined, alpha: undefined, parameters: {} }
 
 function axesOf(method: Method, grid: Grid, base: Partial<StudentConfig>): Axes {
   const has = method.parameters

@@ -2,7 +2,10 @@ import { z } from 'zod'
 import { type EpochRecord, epochSchema } from './checkpoint.js'
 import { type Interval, interval } from './interval.js'
 import { type Metrics, metricsSchema } from './metrics.js'
-import { isControl } from './sweep-plan.js'
+
+/** The method of the student that learns from the labels alone. */
+export const CONTROL = 'ce'
+export const isControl = ({ method }: { method: string }): boolean => method === CONTROL
 
 /** One student of a sweep, and how good it came out. */
 export interface SweepStudent extends Point {

@@ -1,7 +1,9 @@
 /** The thread of one device. `session.run` of onnxruntime-node blocks the thread that calls it, so each device has its own. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { type InferenceSession, Tensor } from 'onnxruntime-node'
-import { codecOf, uniformsOf } from '../cache/index.js'
+// not from its index: all of the cache takes ten times as long to load, and there is a thread a session
+import { codecOf } from '../cache/codecs/codec.js'
+import { uniformsOf } from '../cache/codecs/uniforms.js'
 import { FormatError } from '../errors.js'
 import { type FileRows, readFileRows } from '../source/file-rows.js'
 import type { DeviceModel, DeviceReply, DeviceRequest, RunRequest } from './device.js'

@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { readSweep } from '../report/read-sweep.js'
 import { readProgress } from '../student/checkpoint.js'
 import { CHECKPOINT, PLAN, readJson, SUMMARY, TRAINING } from '../student/folder.js'
 import type { SweepStudent } from '../student/index.js'
@@ -47,7 +48,6 @@ const isSeed = (name: string) => /^seed-\d+$/.test(name)
 /** The students as they are now, and whether all of them that are there have been trained. */
 export async function readStudents({ dir, kind }: StudentsFolder): Promise<{ students: Students; done: boolean }> {
   if (kind === 'sweep' && (await exists(join(dir, 'sweep.json')))) {
-    const { readSweep } = await import('../report/read-sweep.js') // loads tfjs
     const { students } = await readSweep(dir)
     return {
       students: await together(

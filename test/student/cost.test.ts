@@ -2,7 +2,8 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { encodeModel, GraphBuilder } from '../../src/onnx/index.js'
-import { costSchema, measureCosts } from '../../src/student/cost.js'
+import { measureCosts } from '../../src/student/cost.js'
+import { costSchema } from '../../src/student/sweep-file.js'
 import { temporaryFolder } from '../helpers/folder.js'
 
 /** A convolution of 4 filters 3×3 in two groups, a Gemm and a MatMul over `batch` images [2, 6, 6]. */

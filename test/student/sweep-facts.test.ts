@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { gatherFacts, sweepFactsSchema } from '../../src/student/sweep-facts.js'
+import { gatherFacts } from '../../src/student/sweep-facts.js'
+import { sweepFactsSchema } from '../../src/student/sweep-file.js'
 import { CLASSES, type Example, labelOf, logitsOf, makeExample } from './fixtures.js'
 
 const ROWS = 120
