@@ -39,7 +39,8 @@ const expand = (q: tf.Tensor, widest: tf.Tensor): tf.Tensor2D =>
   tf.mul(tf.square(tf.div(tf.cast(q, 'float32'), 255)), widest) as tf.Tensor2D
 
 const powersOf = (base: number) => tf.tensor1d(Array.from({ length: 8 }, (_, i) => base ** i))
-const modulo = (x: tf.Tensor, y: tf.Tensor | number) => tf.sub(x, tf.mul(tf.floor(tf.div(x, y)), y))
+/** x less the integer below: of a number's bits over a power of two, those below it. */
+const fraction = (x: tf.Tensor) => tf.sub(x, tf.floor(x))
 
 /** Codec hybrid: a class's gap is its bin's start and as many steps as its fine position says, half a step more but in the first bin. */
 function hybridGaps(column: Columns, classes: number): tf.Tensor2D {
@@ -52,27 +53,29 @@ function hybridGaps(column: Columns, classes: number): tf.Tensor2D {
   // numbers of three bits, eight in three bytes: the bins' widths, then the classes' bins
   const groups = 1 + Math.ceil(classes / 8)
   const triples = tf.reshape(tf.slice(bytes, [0, 0], [rows, 3 * groups]), [rows, groups, 3])
-  const words = tf.sum(tf.mul(triples, tf.tensor1d([1, 2 ** 8, 2 ** 16])), 2, true)
-  const numbers = tf.reshape(modulo(tf.floor(tf.div(words, powersOf(8))), 8), [rows, 8 * groups])
-  const widths = tf.slice(numbers, [0, 0], [rows, 8]) as tf.Tensor2D
-  const bins = tf.cast(tf.slice(numbers, [0, 8], [rows, classes]), 'int32') as tf.Tensor2D
-  const ofBins = (values: tf.Tensor) => gatherColumns(values as tf.Tensor2D, bins)
+  const words = tf.sum(tf.mul(triples, tf.tensor1d([1 / 8, 2 ** 8 / 8, 2 ** 16 / 8])), 2, true)
+  const numbers = tf.floor(tf.mul(fraction(tf.mul(words, powersOf(1 / 8))), 8))
+  const byClass = tf.reshape(numbers, [rows, 8 * groups])
+  const widths = tf.slice(byClass, [0, 0], [rows, 8])
 
-  const own = ofBins(widths)
-  const at = tf.add(tf.sub(tf.cumsum(own, 1), own), 24 + 3 * classes)
-  const byte = tf.minimum(tf.floor(tf.div(at, 8)), length - 1)
+  const halves = powersOf(1 / 2)
+  const edges = column('edges')
+  const starts = tf.concat([tf.zeros([rows, 1]), tf.slice(edges, [0, 0], [rows, 7])], 1)
+  const spans = tf.sub(edges, starts)
+  const parts = tf.gather(halves, tf.cast(widths, 'int32')) // of a span is a step
+  const firsts = tf.add(starts, tf.mul(tf.mul(spans, parts), tf.tensor1d([0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])))
+  const table = tf.reshape(tf.stack([widths, parts, firsts, spans], 2), [8 * rows, 4])
+  const bins = tf.cast(tf.slice(byClass, [0, 8], [rows, classes]), 'int32')
+  const ofClass = tf.gather(table, tf.add(bins, tf.expandDims(tf.range(0, 8 * rows, 8, 'int32'), 1)))
+  const [width, part, first, span] = tf.unstack(ofClass, 2) as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
+
+  const at = tf.mul(tf.add(tf.cumsum(width, 1, true), 24 + 3 * classes), 1 / 8)
+  const byte = tf.minimum(tf.floor(at), length - 1)
   const next = tf.concat([tf.slice(bytes, [0, 1]), tf.zeros([rows, 1])], 1)
   const pairs = tf.add(bytes, tf.mul(next, 256)) as tf.Tensor2D
   const pair = gatherColumns(pairs, tf.cast(byte, 'int32') as tf.Tensor2D)
-  const twos = powersOf(2)
-  const shifted = tf.floor(tf.div(pair, tf.gather(twos, tf.cast(modulo(at, 8), 'int32'))))
-  const fine = modulo(shifted, tf.gather(twos, tf.cast(own, 'int32')))
-
-  const edges = column('edges')
-  const starts = tf.concat([tf.zeros([rows, 1]), tf.slice(edges, [0, 0], [rows, 7])], 1)
-  const steps = tf.div(tf.sub(edges, starts), tf.gather(twos, tf.cast(widths, 'int32')))
-  const firsts = tf.add(starts, tf.mul(steps, tf.tensor1d([0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])))
-  return tf.add(ofBins(firsts), tf.mul(fine, ofBins(steps))) as tf.Tensor2D
+  const shift = tf.gather(halves, tf.cast(tf.mul(fraction(at), 8), 'int32'))
+  return tf.add(first, tf.mul(fraction(tf.mul(tf.floor(tf.mul(pair, shift)), part)), span)) as tf.Tensor2D
 }
 
 /**
