@@ -78,7 +78,7 @@ describe('figures', () => {
     const wide = {
       ...targets,
       classes: 3,
-      manifest: { ...targets.manifest, positions: 2 ** 20 / 3 }, // counts as 2^20 logits a row: 4 rows
+      manifest: { ...targets.manifest, positions: 2 ** 19 / 3 }, // counts as 2^19 logits a row: 4 rows
       rows: 30,
       async *chunks({ from = 0, to = 0 }: ChunkOptions = {}) {
         asked.push([from, to])
