@@ -1,3 +1,5 @@
+import type { Interval } from '../../student/index.js'
+
 /** From data to pixels. */
 export interface Scale {
   (value: number): number
@@ -5,6 +7,12 @@ export interface Scale {
   /** The ends, in the data. */
   domain: [number, number]
 }
+
+/** Where the interval of a share ends: Student's t knows no bounds, a share does. */
+export const shareEnds = ({ mean, half }: Pick<Interval, 'mean' | 'half'>): [low: number, high: number] => [
+  Math.max(0, mean - (half ?? 0)),
+  Math.min(1, mean + (half ?? 0)),
+]
 
 type Range = readonly [from: number, to: number]
 

@@ -2,7 +2,7 @@ import type { Interval } from '../../student/index.js'
 import { html, type Markup } from '../html.js'
 import { axes, drawing, px, xRange, yRange } from './frame.js'
 import { controlLook, errorBar, type Look, line, look, mark, teacherLook } from './marks.js'
-import { linear, logarithmic } from './scale.js'
+import { linear, logarithmic, shareEnds } from './scale.js'
 
 export interface SizedModel {
   name: string
@@ -36,18 +36,12 @@ export function sizeChart(options: {
     ...(best ? [best.value] : []),
     ...(control ? [control] : []),
   ])
-  const y = linear(
-    [
-      ...intervals.flatMap(({ mean, half }) => [mean - (half ?? 0), mean + (half ?? 0)]),
-      ...(teacher ? [teacher.value] : []),
-    ],
-    yRange,
-  )
+  const y = linear([...intervals.flatMap(shareEnds), ...(teacher ? [teacher.value] : [])], yRange)
   const sizes = [...models.map(({ parameters }) => parameters), ...(teacher ? [teacher.parameters] : [])]
   const x = logarithmic(sizes, [xRange[0] + 10, xRange[1] - 10])
   const digits = Math.max(0, Math.ceil(-Math.log10(Math.abs(y.ticks[1]! - y.ticks[0]!) * 100) - 1e-9))
-  const dot = (at: number, { mean, half }: Interval, style: Look, title: string) =>
-    html`${half !== null && errorBar(at, [y(mean - half), y(mean + half)], style)}${mark(at, y(mean), { look: style, size: 4.5, title: `${title}: ${percent(mean)}` })}`
+  const dot = (at: number, value: Interval, style: Look, title: string) =>
+    html`${value.half !== null && errorBar(at, shareEnds(value).map(y) as [number, number], style)}${mark(at, y(value.mean), { look: style, size: 4.5, title: `${title}: ${percent(value.mean)}` })}`
   return drawing({
     id,
     title: `Size against ${measure}`,
@@ -77,7 +71,7 @@ ${models.map(({ name, parameters, best, control }) => {
     )
   }
 ${control && dot(at, control, controlLook, `${name}, control`)}${best && dot(at, best.value, look(0), `${name}, ${best.name}`)}
-${top && html`<text class="label" x="${px(at)}" y="${px(y(top.value.mean + (top.value.half ?? 0)) - 8)}" text-anchor="middle">${name}</text>`}</g>`
+${top && html`<text class="label" x="${px(at)}" y="${px(y(shareEnds(top.value)[1]) - 8)}" text-anchor="middle">${name}</text>`}</g>`
 })}
 ${teacher && html`<g>${mark(x(teacher.parameters), y(teacher.value), { look: teacherLook, size: 5, title: `teacher: ${percent(teacher.value)}` })}<text class="label" x="${x(teacher.parameters) - 10}" y="${y(teacher.value) + 4}" text-anchor="end">teacher</text></g>`}`,
   })

@@ -2,7 +2,7 @@ import type { Interval } from '../../student/index.js'
 import { html, type Markup } from '../html.js'
 import { axes, drawing, px, xRange, yRange } from './frame.js'
 import { controlLook, errorBar, line, look, mark } from './marks.js'
-import { linear, logarithmic } from './scale.js'
+import { linear, logarithmic, shareEnds } from './scale.js'
 
 export interface TemperatureSeries {
   name: string
@@ -11,7 +11,6 @@ export interface TemperatureSeries {
 
 const percent = (share: number, digits = 2) => `${(share * 100).toFixed(digits)} %`
 const withHalf = ({ mean, half }: Interval) => `${percent(mean)}${half === null ? '' : ` ± ${(half * 100).toFixed(2)}`}`
-const ends = ({ mean, half }: Interval): [number, number] => [mean - (half ?? 0), mean + (half ?? 0)]
 
 /**
  * A share (accuracy, agreement) against temperature, a line a series; the control is a line across with its interval as a band. The teacher,
@@ -26,7 +25,7 @@ export function temperatureChart(options: {
 }): Markup {
   const { id, student, measure, series, control } = options
   const points = series.flatMap(({ points }) => points)
-  const shares = [...points.map(({ value }) => value), ...(control ? [control] : [])].flatMap(ends)
+  const shares = [...points.map(({ value }) => value), ...(control ? [control] : [])].flatMap(shareEnds)
   const y = linear(shares, yRange)
   const temperatures = [...new Set(points.map(({ temperature }) => temperature))].sort((a, b) => a - b)
   const span = temperatures.length > 1 ? temperatures : [(temperatures[0] ?? 1) / 2, (temperatures[0] ?? 1) * 2]
@@ -41,7 +40,7 @@ export function temperatureChart(options: {
       ],
       name,
     )
-  const band = control && ends(control)
+  const band = control && shareEnds(control)
   const described = series.map(
     ({ name, points }) =>
       `${name}: ${points.map(({ temperature, value }) => `T=${temperature} ${withHalf(value)}`).join(', ')}`,
@@ -64,7 +63,7 @@ ${series.map(({ name, points }, n) => {
     sorted.map(({ temperature, value }) => [at(temperature), y(value.mean)]),
     look(n),
   )}
-${sorted.map(({ temperature, value }) => html`${value.half !== null && errorBar(at(temperature), [y(ends(value)[0]), y(ends(value)[1])], look(n))}${mark(at(temperature), y(value.mean), { look: look(n), title: `${name}, T=${temperature}: ${withHalf(value)}` })}`)}</g>`
+${sorted.map(({ temperature, value }) => html`${value.half !== null && errorBar(at(temperature), shareEnds(value).map(y) as [number, number], look(n))}${mark(at(temperature), y(value.mean), { look: look(n), title: `${name}, T=${temperature}: ${withHalf(value)}` })}`)}</g>`
 })}`,
   })
 }

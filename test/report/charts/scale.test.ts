@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { linear, logarithmic } from '../../../src/report/charts/scale.js'
+import { linear, logarithmic, shareEnds } from '../../../src/report/charts/scale.js'
 
 const finite = fc.integer({ min: -1e9, max: 1e9 }).map((n) => n / 1000)
 
@@ -39,4 +39,10 @@ describe('logarithmic', () => {
     expect(scale(1000)).toBe(0)
     expect(scale.ticks).toEqual([1000, 10_000])
   })
+})
+
+it('the interval of a share stays a share', () => {
+  expect(shareEnds({ mean: 0.9, half: 0.2 })[1]).toBe(1)
+  expect(shareEnds({ mean: 0.1, half: 0.2 })[0]).toBe(0)
+  expect(shareEnds({ mean: 0.5, half: null })).toEqual([0.5, 0.5])
 })
