@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import { FormatError } from '../errors.js'
+import { DecantError, FormatError } from '../errors.js'
 import { CODECS, type CodecName, isCodecName } from './codecs/codec.js'
 import { columnBytes, columnsOf, viewsOf } from './columns.js'
 
@@ -286,9 +286,7 @@ function checkCounts(manifest: Manifest, path: string): void {
       rows + source.skipped.length * views,
     )
   if (rows % views) throw new FormatError(`${path}: ${rows} rows, expected a multiple of the ${views} views`)
-  if (/^(topk|sampled):/.test(manifest.codec) && classes < 2)
-    throw new FormatError(`${path}: codec ${manifest.codec} keeps some of several classes, found ${classes}`)
-  const rowBytes = columnBytes(columnsOf(manifest))
+  const rowBytes = rowBytesOf(manifest, path)
   const files = new Set<string>()
   for (const { file, rows, bytes } of shards) {
     if (files.has(file)) throw new FormatError(`${path}: shards: ${file} is listed twice`)
@@ -305,3 +303,13 @@ function checkCounts(manifest: Manifest, path: string): void {
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
+
+/** @throws FormatError where the codec does not work for so many classes */
+function rowBytesOf(manifest: Manifest, path: string): number {
+  try {
+    return columnBytes(columnsOf(manifest))
+  } catch (error) {
+    if (!(error instanceof DecantError)) throw error
+    throw new FormatError(`${path}: ${error.message}`)
+  }
+}

@@ -79,7 +79,12 @@ const attacks: [string, string, RegExp][] = [
   [
     'a top-k codec of one class',
     formatManifest({ ...makeManifest(), codec: 'topk:4', classes: 1, names: null }),
-    /manifest\.json: codec topk:4 keeps some of several classes, found 1/,
+    /manifest\.json: a top-k or sampled codec keeps some of several classes, found 1/,
+  ],
+  [
+    'a hybrid codec without a bit a class',
+    formatManifest({ ...makeManifest(), codec: 'hybrid:80', classes: 1000, names: null }),
+    /manifest\.json: codec hybrid:80 \(bytes a row\): 1000 classes need at least hybrid:523/,
   ],
   ['a single position', changed('positions', 1), /positions: /],
   [

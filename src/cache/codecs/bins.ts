@@ -3,7 +3,7 @@ import { halfOf, halfValues } from './half.js'
 /** Bins of a row. */
 export const BINS = 8
 /** The widest fine position of a class in its bin, in bits. */
-const MOST_BITS = 7
+export const MOST_BITS = 7
 /** Cells c, from widest·(c/48)² to widest·((c + 1)/48)², narrow where the likely classes are: bins end where cells do. */
 export const CELLS = 48
 const EDGES = CELLS + 1

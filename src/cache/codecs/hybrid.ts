@@ -1,5 +1,5 @@
 import { DecantError } from '../../errors.js'
-import { BINS, cellsOf, createBinning } from './bins.js'
+import { BINS, cellsOf, createBinning, MOST_BITS } from './bins.js'
 import type { DenseCodec } from './codec.js'
 import { halfOf, halfValues } from './half.js'
 import { gapsOf } from './rows.js'
@@ -11,7 +11,7 @@ const HEADER = CODE * BINS
 const BESIDE = 2 * BINS + 4
 
 /**
- * Codec hybrid:b, b bytes a row. A row's gaps (shift - z) are cut into eight bins of its own, finer where a class weighs more at T = 1 to 16:
+ * Codec hybrid:b, b bytes a row at most. A row's gaps (shift - z) are cut into eight bins of its own, finer where a class weighs more at T = 1 to 16:
  * bin j goes from edges[j - 1] (the first from 0) to edges[j], in 2^width steps. `bits`, from the lowest of byte 0 on: the widths of the bins, three bits
  * each; the bin of each class, three bits; the fine position of each class, as many as its bin's width. A gap is its bin's start and
  * (fine + ½) steps, in the first bin fine steps: there 0 is the top class and none below it.
@@ -91,10 +91,11 @@ export const hybrid = (bytes: number): DenseCodec => ({
   },
 })
 
-/** Bytes of `bits`. There is a bit of fine position a class or more: enough to tell the top one. */
+/** Bytes of `bits`. There is a bit of fine position a class or more: enough to tell the top one; and no more than all may have. */
 function widthOf(bytes: number, classes: number): number {
-  const least = BESIDE + Math.ceil((HEADER + (CODE + 1) * classes) / 8)
-  if (bytes >= least) return bytes - BESIDE
+  const bytesAt = (fine: number) => Math.ceil((HEADER + (CODE + fine) * classes) / 8)
+  const least = BESIDE + bytesAt(1)
+  if (bytes >= least) return Math.min(bytes - BESIDE, bytesAt(MOST_BITS))
   throw new DecantError(`codec hybrid:${bytes} (bytes a row): ${classes} classes need at least hybrid:${least}`)
 }
 
