@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Section, What } from '../api.js'
 import { forget, useAnswer } from './ask.js'
 import { ClassesPage } from './classes.js'
@@ -47,8 +47,9 @@ function Page({ what, changed }: { what: What; changed: () => void }) {
   }, [title, what.title])
 
   // A new section begins at its top, for eyes and for screen readers; a new filter or page of a list does not.
+  // Before it is painted: who sees the new title types into it.
   const opened = useRef(title)
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (opened.current === title) return
     opened.current = title
     heading.current?.focus({ preventScroll: true })
