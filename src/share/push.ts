@@ -139,7 +139,6 @@ async function pushTo(
     const replaced = old && !same && listedAmong(old, overwritten)
     if (replaced) await store.delete(MANIFEST, signal)
     if (!same && (await hasOldSignature(look, local, signal))) await store.delete(SIGNATURE, signal)
-    if (replaced) await store.flush?.(signal)
     const carrier = openCarrier(store, place, { ...options, jobs, bytes: sentBytes })
     try {
       await forEach(needed, { jobs, signal }, async (file, signal) => {
@@ -150,12 +149,11 @@ async function pushTo(
     } finally {
       await carrier.close()
     }
+    // Before the manifest is there; where a store works by commits, one makes all visible at once, and the store has checked what it was sent.
+    if (!store.flush) await checkArrived(store, needed, options)
+    if (!same) await store.write(MANIFEST, bytesContent(local.text), transfer(signal))
     await store.flush?.(signal)
-    await checkArrived(store, needed, options)
-    if (!same) {
-      await store.write(MANIFEST, bytesContent(local.text), transfer(signal))
-      await store.flush?.(signal)
-    }
+    if (store.flush) await checkArrived(store, needed, options)
     progress.file()
   }
   const own = new Set([...files.map(({ name }) => name), MANIFEST])

@@ -72,7 +72,7 @@ export interface Store {
   /** Writes a whole file; no reader ever sees a part of it under its name. */
   write(name: string, content: Content, transfer?: Transfer): Promise<void>
   delete(name: string, signal?: AbortSignal): Promise<void>
-  /** Makes what was written visible, where a store works by commits (the hub). Called before the manifest is written, and after it. */
+  /** Makes what was written and deleted visible, in that order and in as few steps as can be, where a store works by commits (the hub). Called once, last. */
   flush?(signal?: AbortSignal): Promise<void>
 }
 

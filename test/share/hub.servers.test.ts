@@ -1,13 +1,16 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { openTargets } from '../../src/cache/index.js'
 import { pullTargets, pushTargets } from '../../src/share/index.js'
+import { openDataset } from '../../src/share/open-dataset.js'
 import { readRange } from '../../src/share/read-range.js'
 import { openHubStore } from '../../src/share/stores/hub.js'
 import { openS3Store } from '../../src/share/stores/s3.js'
 import { makePlan, writeTargets } from '../cache/datasets.js'
 import { type FakeHub, startFakeHub, TOKEN } from '../helpers/fake-hub.js'
 import { hashFolder, temporaryFolder } from '../helpers/folder.js'
+import { withEnvironment } from '../helpers/servers.js'
 import { bytesOf, patternContent } from './content.js'
 
 let hub: FakeHub
@@ -33,6 +36,14 @@ async function written(place = {}) {
   return store
 }
 
+/** Of the commits of main, the oldest first. */
+function titles(): string[] {
+  const { branches, commits } = hub.repos.get('org/name')!
+  const all = []
+  for (let at = branches.get('main'); at; at = commits.get(at)!.parent) all.unshift(commits.get(at)!.title)
+  return all
+}
+
 describe('a repository of the hub', () => {
   test('is made, private, and gives back what was written', async () => {
     const store = await open()
@@ -56,19 +67,43 @@ describe('a repository of the hub', () => {
     expect(await again.head('no')).toBeUndefined()
   })
 
-  test('gets one commit a flush, the manifest in the last', async () => {
+  test('gets one commit a flush', async () => {
     await written()
-    const { branches, commits } = hub.repos.get('org/name')!
-    const titles = []
-    for (let at = branches.get('main'); at; at = commits.get(at)!.parent) titles.unshift(commits.get(at)!.title)
-    expect(titles).toEqual(['initial commit', 'Add 3 files (decant push)', 'Add manifest.json (decant push)'])
+    expect(titles()).toEqual(['initial commit', 'Add 3 files (decant push)', 'Add manifest.json (decant push)'])
   })
 
-  test('tells what it has sent, file by file', async () => {
+  test('gets more than a commit holds in several: the old manifest goes first, the new one comes last', async () => {
+    await written()
+    const store = await open()
+    await store.delete('manifest.json')
+    for (let i = 0; i < 120; i++) await store.write(`data/${i}`, patternContent(i))
+    await store.write('manifest.json', patternContent(301))
+    hub.before = (request, response) => {
+      if (titles().length < 4 || !request.url!.includes('/commit/')) return false
+      expect(hub.files('org/name').has('manifest.json')).toBe(false)
+      hub.before = undefined
+      response.writeHead(503).end()
+      return true
+    }
+    await store.flush!()
+    expect(titles().slice(3)).toEqual(['Add 100 files (decant push)', 'Add 22 files (decant push)'])
+    expect(hub.files('org/name').get('manifest.json')!.size).toBe(301)
+  })
+
+  test('tells what it has sent, while it sends it', async () => {
     const store = await open()
     const sent: number[] = []
     await store.write('data/00000.arrow', patternContent(120_000), { onBytes: (bytes) => sent.push(bytes) })
+    let refused = 0
+    hub.before = (request, response) => {
+      if (request.method !== 'PUT' || refused++ > 0) return false
+      request.resume().once('end', () => response.writeHead(503).end()) // all of a part has come, in vain
+      return true
+    }
     await store.flush!()
+    expect(refused).toBe(4)
+    expect(sent.filter((bytes) => bytes > 0).length).toBeGreaterThan(3)
+    expect(sent.filter((bytes) => bytes < 0).length).toBe(1)
     expect(sent.reduce((a, b) => a + b, 0)).toBe(120_000)
   })
 
@@ -81,7 +116,9 @@ describe('a repository of the hub', () => {
       response.writeHead(500).end() // all has arrived, and the commit fails
       return true
     }
-    await expect(store.flush!()).rejects.toThrow('hf://datasets/org/name: the hub answers 500 (tried 3 times)')
+    await expect(store.flush!()).rejects.toThrow(
+      /^hf:\/\/datasets\/org\/name: .*the server answers 500 .*\(tried 3 times\)$/,
+    )
     hub.before = undefined
     const puts = () => hub.requests.filter((request) => request.startsWith('lfs PUT')).length
     expect(puts()).toBe(2)
@@ -158,6 +195,33 @@ test('push and pull bring a dataset there and back, and send nothing twice', asy
   expect(hub.requests.slice(before).filter((request) => /commit|preupload|PUT/.test(request))).toEqual([])
   await pullTargets(`${uri}#sha256=${first.manifest}`, { ...options, dir: copy })
   expect(hashFolder(copy)).toEqual(hashFolder(dir))
+  expect(titles()).toHaveLength(2)
+
+  const other = temporaryFolder()
+  await writeTargets(other, makePlan({ teacherLicense: 'mit', classes: 4 }))
+  expect(await pushTargets(other, uri, { ...options, replace: true })).toMatchObject({ replaced: first.manifest })
+  expect(titles()).toHaveLength(3) // of the old dataset nothing is seen beside the new one
+  await pullTargets(uri, { ...options, dir: join(copy, '../other') })
+  expect(hashFolder(join(copy, '../other'))).toEqual(hashFolder(other))
+})
+
+test('a dataset of the hub is read by ranges, at one commit', async () => {
+  const dir = temporaryFolder()
+  await writeTargets(dir, makePlan({ teacherLicense: 'mit', rows: 400 }))
+  withEnvironment({ HF_ENDPOINT: hub.endpoint, HF_TOKEN: TOKEN })
+  await pushTargets(dir, 'hf://datasets/org/name')
+  const [there, here] = [
+    await openDataset('hf://datasets/org/name', { cache: { dir: temporaryFolder() } }),
+    await openTargets(dir),
+  ]
+  const other = temporaryFolder()
+  await writeTargets(other, makePlan({ teacherLicense: 'mit', classes: 4 }))
+  await pushTargets(other, 'hf://datasets/org/name', { replace: true })
+  for (const row of [0, 77, 399]) expect((await there.row(row)).logits).toEqual((await here.row(row)).logits)
+  const [found, expected] = [await there.load(), await here.load()]
+  expect(found.ids()).toEqual(expected.ids())
+  expect(found.logits).toEqual(expected.logits)
+  await Promise.all([there.close(), here.close()])
 })
 
 describe('the token', () => {

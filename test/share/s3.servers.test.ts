@@ -176,6 +176,9 @@ describe.skipIf(missing)('push and pull', () => {
 
     const [there, here] = [await openDataset(uri), await openTargets(dir)]
     expect((await there.row(77)).logits).toEqual((await here.row(77)).logits)
+    const [found, expected] = [await there.load(), await here.load()]
+    expect(found.ids()).toEqual(expected.ids())
+    expect(found.logits).toEqual(expected.logits)
     await Promise.all([there.close(), here.close()])
   })
 })

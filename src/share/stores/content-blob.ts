@@ -1,13 +1,22 @@
 import type { Content } from '../store.js'
 
+interface Part {
+  from?: number
+  to?: number
+  onSent?: ((bytes: number) => void) | undefined
+}
+
 /** A content as a Blob, which is what @huggingface/hub and fetch take: read when it is asked for, as often as it is. */
 export class ContentBlob extends Blob {
   readonly #content: Content
   readonly #from: number
   readonly #to: number
+  /** of this blob and its slices, for who sends them */
+  readonly onSent: ((bytes: number) => void) | undefined
 
-  constructor(content: Content, from = 0, to = content.bytes) {
+  constructor(content: Content, { from = 0, to = content.bytes, onSent }: Part = {}) {
     super([])
+    this.onSent = onSent
     this.#content = content
     this.#from = from
     this.#to = to
@@ -21,7 +30,11 @@ export class ContentBlob extends Blob {
   override slice(from = 0, to = this.size): ContentBlob {
     const at = (index: number) => Math.min(this.size, Math.max(0, index < 0 ? this.size + index : index))
     const start = at(from)
-    return new ContentBlob(this.#content, this.#from + start, this.#from + Math.max(start, at(to)))
+    return new ContentBlob(this.#content, {
+      from: this.#from + start,
+      to: this.#from + Math.max(start, at(to)),
+      onSent: this.onSent,
+    })
   }
 
   override stream(): ReturnType<Blob['stream']> {

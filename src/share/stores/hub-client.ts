@@ -1,8 +1,9 @@
 import { DecantError, UnavailableError } from '../../errors.js'
 import { withoutSecrets } from '../credentials.js'
-import type { HttpClient } from '../http-client.js'
-import { isPassing, isPassingStatus, PassingError, parseRetryAfter, type RetryOptions, retry } from '../retry.js'
+import type { HttpClient, HttpRequest, HttpResponse } from '../http-client.js'
+import { isPassing, isPassingStatus, PassingError, type RetryOptions, retry } from '../retry.js'
 import type { StoredFile } from '../store.js'
+import { ContentBlob } from './content-blob.js'
 
 // The hub's own protocol for reading (https://huggingface.co/docs/hub/api): which commit a revision is, which files it has.
 
@@ -133,18 +134,22 @@ function ask(
         response.discard()
         throw refusal(hub, status)
       }
-      const pieces: Uint8Array[] = []
-      let bytes = 0
-      for await (const piece of response.body()) {
-        bytes += piece.length
-        if (bytes > MAX_ANSWER_BYTES) throw strange(hub, 'a shorter answer')
-        pieces.push(piece)
-      }
       const { link } = headers
-      return { json: parse(hub, Buffer.concat(pieces)), link: Array.isArray(link) ? link.join(', ') : link }
+      return { json: parse(hub, await readAnswer(hub, response)), link: Array.isArray(link) ? link.join(', ') : link }
     },
     { ...hub.retry, ...(signal && { signal }) },
   )
+}
+
+async function readAnswer(hub: Hub, response: HttpResponse): Promise<Buffer> {
+  const pieces: Uint8Array[] = []
+  let bytes = 0
+  for await (const piece of response.body()) {
+    bytes += piece.length
+    if (bytes > MAX_ANSWER_BYTES) throw strange(hub, 'a shorter answer')
+    pieces.push(piece)
+  }
+  return Buffer.concat(pieces)
 }
 
 function parse(hub: Hub, bytes: Buffer): unknown {
@@ -211,31 +216,55 @@ export async function loadHubPackage(
 }
 
 /**
- * fetch for @huggingface/hub: passing failures are repeated (a body is a Blob, which can be read again), and the hashes that the hub
- * is told are those of `known`, what the manifest says: a file that has changed since is not sent.
+ * fetch for @huggingface/hub, by the client of all stores: its proxies, its limits. Passing failures are repeated (a body is a Blob, which can be
+ * read again), and the hashes that the hub is told are those of `known`, what the manifest says: a file that has changed since is not sent.
  */
 export function uploadFetch(hub: Hub, known: Map<string, string>): typeof fetch {
-  return async (input, init) => {
+  return async (input, init = {}) => {
     const url = String(input)
-    if (url.endsWith('/info/lfs/objects/batch')) checkHashes(hub, String(init?.body), known)
-    const signal = init?.signal ?? undefined
+    if (url.endsWith('/info/lfs/objects/batch')) checkHashes(hub, String(init.body), known)
+    const signal = init.signal ?? undefined
     return retry(
       async () => {
-        const response = await fetch(input, { ...init, redirect: 'manual' }).catch((error) => {
+        const sending = bodyOf(init.body)
+        try {
+          const response = await hub.client.request(url, {
+            method: (init.method ?? 'GET') as 'GET' | 'POST' | 'PUT',
+            headers: Object.fromEntries(new Headers(init.headers)),
+            body: sending?.body,
+            signal,
+          })
+          const { status, headers } = response
+          const answer = await readAnswer(hub, response) // all of it, wanted or not: the connection is free then
+          return new Response(status === 204 ? null : answer, { status, headers: headers as Record<string, string> })
+        } catch (error) {
+          sending?.undo()
           signal?.throwIfAborted()
-          throw explainUpload(error, hub)
-        })
-        if (!isPassingStatus(response.status)) return response
-        await response.body?.cancel()
-        const retryAfter = parseRetryAfter(response.headers.get('retry-after') ?? undefined)
-        throw new PassingError(
-          `${hub.uri}: the hub answers ${response.status}`,
-          retryAfter === undefined ? {} : { retryAfter },
-        )
+          if (error instanceof PassingError) throw new PassingError(`${hub.uri}: ${error.message}`, error.options)
+          throw error
+        }
       },
       { ...hub.retry, ...(signal && { signal }) },
     )
   }
+}
+
+/** What is sent, counted while it is: a file's bytes by the one who waits for them. */
+function bodyOf(
+  body: NonNullable<Parameters<typeof fetch>[1]>['body'],
+): { body: HttpRequest['body']; undo: () => void } | undefined {
+  if (body === null || body === undefined) return undefined
+  const blob = body instanceof Blob ? body : new Blob([body as string])
+  const onSent = blob instanceof ContentBlob ? blob.onSent : undefined
+  let sent = 0
+  async function* pieces() {
+    for await (const piece of blob.stream()) {
+      yield piece
+      sent += piece.length
+      onSent?.(piece.length)
+    }
+  }
+  return { body: { bytes: blob.size, pieces }, undo: () => onSent?.(-sent) }
 }
 
 function checkHashes(hub: Hub, body: string, known: Map<string, string>): void {

@@ -35,7 +35,8 @@ export async function openHubStore(
   const client = createHttpClient({ idleMs, env })
   const hub: Hub = { client, endpoint, repo, token, uri, retry }
   const known = new Map<string, StoredFile>()
-  const pending = new Map<string, { content: Content; transfer: Transfer } | 'delete'>()
+  const pending = new Map<string, Writing>()
+  const deleted = new Set<string>()
   let commit: Promise<string | undefined> | undefined
 
   /** Once; again after a failure. */
@@ -83,28 +84,32 @@ export async function openHubStore(
 
     async write(name, content, transfer = {}) {
       checkName(name)
+      pending.delete(name) // goes to the end: the manifest comes last
       pending.set(name, { content, transfer })
     },
 
     async delete(name) {
-      checkName(name)
-      pending.set(name, 'delete')
+      deleted.add(checkName(name))
+      pending.delete(name)
     },
 
     async flush(signal) {
-      if (pending.size === 0) return
+      if (pending.size + deleted.size === 0) return
       if (token === undefined)
         throw new DecantError(`${uri}: writing needs a token: HF_TOKEN, or the file that hf auth login writes`)
       if (/^[0-9a-f]{40}$/.test(revision))
         throw new DecantError(`${uri}: a commit cannot be written to: give a branch as --revision`)
       let parent = await prepareBranch(hub, { revision, found: await commitAt(signal), signal })
-      while (pending.size > 0) {
-        const batch = [...pending].slice(0, COMMIT_FILES)
-        parent = await commitFiles(hub, { files: new Map(batch), prefix, revision, parent, signal })
-        for (const [name] of batch) {
-          pending.delete(name)
-          known.delete(name)
-        }
+      while (pending.size + deleted.size > 0) {
+        // A commit is seen whole or not at all. What is deleted goes in the first; what the same commit puts in its place need not be deleted.
+        const names = [...pending.keys()].slice(0, COMMIT_FILES - deleted.size)
+        const gone = [...deleted].filter((name) => !names.includes(name))
+        const batch = new Map<string, Writing | 'delete'>(gone.map((name) => [name, 'delete']))
+        for (const name of names) batch.set(name, pending.get(name)!)
+        parent = await commitFiles(hub, { files: batch, prefix, revision, parent, signal })
+        for (const name of batch.keys()) known.delete(name)
+        for (const name of names) pending.delete(name)
+        deleted.clear()
         commit = Promise.resolve(parent)
       }
     },
@@ -116,6 +121,11 @@ function checkEndpoint(text: string): string {
   if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password || url.search)
     throw new DecantError('HF_ENDPOINT: expected a URL such as https://huggingface.co, without password or query')
   return url.href.replace(/\/$/, '')
+}
+
+interface Writing {
+  content: Content
+  transfer: Transfer
 }
 
 interface Preparing {
@@ -147,7 +157,7 @@ async function prepareBranch(hub: Hub, { revision, found, signal }: Preparing): 
 }
 
 interface Committing {
-  files: Map<string, { content: Content; transfer: Transfer } | 'delete'>
+  files: Map<string, Writing | 'delete'>
   prefix: string
   revision: string
   parent: string
@@ -156,23 +166,26 @@ interface Committing {
 
 /** @returns the new commit */
 async function commitFiles(hub: Hub, { files, prefix, revision, parent, signal }: Committing): Promise<string> {
-  const { commitIter } = await loadHubPackage()
+  const { commit } = await loadHubPackage()
+  const sent = new Map<string, number>()
+  const count =
+    (name: string, { transfer }: Writing) =>
+    (bytes: number) => {
+      sent.set(name, (sent.get(name) ?? 0) + bytes)
+      transfer.onBytes?.(bytes)
+    }
   const operations = [...files].map(([name, file]) =>
     file === 'delete'
       ? { operation: 'delete' as const, path: prefix + name }
-      : { operation: 'addOrUpdate' as const, path: prefix + name, content: new ContentBlob(file.content) },
+      : {
+          operation: 'addOrUpdate' as const,
+          path: prefix + name,
+          content: new ContentBlob(file.content, { onSent: count(name, file) }),
+        },
   )
   const hashes = [...files].flatMap(([name, file]) => (file === 'delete' ? [] : [[name, file.content.sha256] as const]))
-  const told = new Map<string, number>()
-  const tell = (path: string, share: number) => {
-    const file = files.get(path.slice(prefix.length))
-    if (!file || file === 'delete') return
-    const bytes = Math.round(share * file.content.bytes)
-    file.transfer.onBytes?.(bytes - (told.get(path) ?? 0))
-    told.set(path, bytes)
-  }
   try {
-    const steps = commitIter({
+    const done = await commit({
       repo: { type: 'dataset', name: hub.repo },
       title: describe(files),
       operations,
@@ -185,15 +198,9 @@ async function commitFiles(hub: Hub, { files, prefix, revision, parent, signal }
       useXet: false,
       ...(signal && { abortSignal: signal }),
     })
-    for (;;) {
-      const step = await steps.next()
-      if (step.done) {
-        for (const { path } of operations) tell(path, 1)
-        return step.value!.commit.oid
-      }
-      if (step.value.event === 'fileProgress' && step.value.state === 'uploading')
-        tell(step.value.path, step.value.progress)
-    }
+    for (const [name, file] of files)
+      if (file !== 'delete') file.transfer.onBytes?.(file.content.bytes - (sent.get(name) ?? 0)) // was there, or went with the commit
+    return done!.commit.oid
   } catch (error) {
     signal?.throwIfAborted()
     throw explainUpload(error, hub)
