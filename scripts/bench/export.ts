@@ -4,7 +4,7 @@
  * source's bytes, hashes and writes as many as the dataset has, and syncs them. Runs take turns; medians and ratios are printed, and the
  * seconds that an export takes however few rows it has (V8's compiler, card, manifest, the ends of the threads).
  *
- *     npx tsx scripts/bench/export.ts [rounds]
+ *     npx tsx scripts/bench/export.ts [rounds] [example|10|1000]
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
@@ -19,6 +19,7 @@ import { sessionOptions } from '../../src/teacher/provider.js'
 import { startThread } from '../../src/thread.js'
 
 const rounds = Number(process.argv[2] ?? 5)
+const wanted = (name: string) => (process.argv[3] ?? name) === name
 const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!
 const whole = (value: number) => Math.round(value).toLocaleString('en-US')
 const folder = mkdtempSync(join(tmpdir(), 'decant-bench-'))
@@ -119,14 +120,16 @@ function writeManyRows(path: string, rows: number): void {
 try {
   console.log(`${cpus()[0]!.model}, ${cpus().length} cores, Node ${process.version}`)
   const preprocess = await readPreprocess('data/preprocess.json')
-  const example = await openSource('data/t10k-images-idx3-ubyte.gz', { preprocess })
-  await compare("the example's teacher", example, 'data/teacher.onnx', preprocess, 64)
-  await example.close()
-
+  if (wanted('example')) {
+    const example = await openSource('data/t10k-images-idx3-ubyte.gz', { preprocess })
+    await compare("the example's teacher", example, 'data/teacher.onnx', preprocess, 64)
+    await example.close()
+  }
   for (const [classes, rows] of [
     [10, 1_600_000],
     [1000, 200_000],
   ] as const) {
+    if (!wanted(String(classes))) continue
     const many = join(folder, `${rows}-images-idx3-ubyte`)
     writeManyRows(many, rows)
     const source = await openSource(many, { preprocess })
