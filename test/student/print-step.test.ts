@@ -11,7 +11,7 @@ it('prints the training step that engine onnx runs: inputs, gradients and state'
   expect(text).toMatch(/pixels: uint8\[.*32,6,6,1\].*learningRate: float32.*temperature: float32/)
   // forward has two products; backward a filter gradient for each and one input gradient
   expect(text.match(/ = Gemm\(| = MatMul\(/g)).toHaveLength(5)
-  expect(text).toContain('dense1/kernel.next')
+  expect(text).toMatch(/dense1\/kernel(_\d+)?\.next/) // tfjs counts names in the whole process
   await engine.dispose()
 })
 

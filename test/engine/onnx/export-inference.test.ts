@@ -109,7 +109,9 @@ test('the graph has the weights under their names and nothing that is not needed
     outputName: 'logits',
     metadata: { classes: '3' },
   })
-  expect(printGraph(proto).replace(/ = \[[^=]*\]$/gm, '')).toBe(`student(x: float32[batch,6,6,1]) {
+  // tfjs counts names in the whole process
+  const text = printGraph(proto).replace(/(kernel|bias)_\d+/g, '$1')
+  expect(text.replace(/ = \[[^=]*\]$/gm, '')).toBe(`student(x: float32[batch,6,6,1]) {
   c: int64[4]
   conv/kernel: float32[2,1,3,3]
   conv/bias: float32[2]
