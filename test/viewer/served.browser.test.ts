@@ -13,7 +13,7 @@ import { serveViewer } from '../../src/viewer/serve-viewer.js'
 import { CREATED, labelOf, logitsOf, makePlan, makeRows, writeTargets } from '../cache/datasets.js'
 import { temporaryFolder } from '../helpers/folder.js'
 import { launch, listen, noChromium, type Opened, openFixture, screenshot } from './browser.js'
-import { softmax } from './fixtures.js'
+import { softmax, writeDataset } from './fixtures.js'
 import { makeFixture, makeStudents } from './page-answers.js'
 
 describe.skipIf(noChromium)('decant view in Chromium', () => {
@@ -23,9 +23,9 @@ describe.skipIf(noChromium)('decant view in Chromium', () => {
   })
   afterAll(() => browser?.close())
 
-  async function open(place: string, hash = ''): Promise<Opened> {
+  async function open(place: string, hash = '', options: { source?: false } = { source: false }): Promise<Opened> {
     const errors: unknown[] = []
-    const viewer = await serveViewer({ place, source: false, onError: (error) => errors.push(error) })
+    const viewer = await serveViewer({ place, ...options, onError: (error) => errors.push(error) })
     const page = await browser.newPage({ viewport: { width: 1280, height: 900 } })
     onTestFinished(async () => {
       await page.context().close()
@@ -86,6 +86,48 @@ describe.skipIf(noChromium)('decant view in Chromium', () => {
     await page.getByText('No sample is like that').or(page.getByText('Look further')).first().waitFor()
     await page.keyboard.press('1')
     await page.getByText('calibration error').waitFor()
+    expect(said).toEqual([])
+  })
+
+  it('shows a sequence position by position, and takes one of many classes by its number', async () => {
+    const dir = temporaryFolder()
+    const [rows, L, classes] = [6, 4, 1500]
+    const z = (at: number) => Array.from({ length: classes }, (_, c) => Math.fround(((at * 31 + c * 17) % 97) / 12))
+    await writeDataset(dir, {
+      ...{ rows, classes, names: null, positions: L, preprocess: null },
+      inputs: { kind: 'tokens', shape: [L] },
+      labels: new Int32Array(rows).fill(-1),
+      logits: Float32Array.from(Array.from({ length: rows * L }, (_, at) => z(at)).flat()),
+      columns: {
+        input: Int32Array.from({ length: rows * L }, (_, i) => (i % L === 3 ? -1 : 100 + i)),
+        length: new Int32Array(rows).fill(3),
+      },
+    })
+    const { page, said } = await open(dir, '#samples/2', {})
+    const position = page.getByRole('spinbutton', { name: 'Position' })
+    await position.waitFor()
+    expect(await position.inputValue()).toBe('2')
+    expect(await page.getByRole('region', { name: 'Text' }).textContent()).toBe('108 109 110')
+    const barsAre = (logits: number[]) =>
+      expect
+        .poll(async () => {
+          const found = await page.evaluate<[string, string][]>(
+            `[...document.querySelectorAll('tr[data-class]:not(.together)')].map(({ dataset }) => [dataset.class, dataset.p])`,
+          )
+          const wanted = softmax(logits, 4)
+          return found.length > 0 && Math.max(...found.map(([c, p]) => Math.abs(Number(p) - wanted[Number(c)]!)))
+        })
+        .toBeLessThan(1e-9)
+    await barsAre(z(2 * L + 2))
+    await position.fill('0')
+    await position.press('Enter')
+    await barsAre(z(2 * L))
+    await page.keyboard.press('Escape')
+    await page.getByLabel('Predicted').waitFor()
+    await screenshot(page, 'samples-tokens')
+    await page.getByLabel('Predicted').fill('1499')
+    await page.keyboard.press('Enter')
+    await expect.poll(() => page.evaluate('location.hash')).toBe('#samples?predicted=1499')
     expect(said).toEqual([])
   })
 

@@ -89,6 +89,9 @@ function Filters(props: { targets: TargetsFacts; query: SampleQuery; students: b
   )
 }
 
+/** More names make a list that is slow to open and too long to read: then a class is typed. */
+const MOST_LISTED = 1000
+
 function ClassChoice(props: {
   name: string
   value: number | undefined
@@ -96,6 +99,23 @@ function ClassChoice(props: {
   change: (c: number | undefined) => void
 }) {
   const { name, value, names, change } = props
+  if (names.length > MOST_LISTED) {
+    return (
+      <label>
+        {name}
+        <input
+          value={value === undefined ? '' : names[value]}
+          placeholder="any: name or number"
+          autocomplete="off"
+          onChange={({ currentTarget }) => {
+            const found = findClass(currentTarget.value, names)
+            currentTarget.setCustomValidity(found === null ? 'There is no such class here.' : '')
+            if (currentTarget.reportValidity()) change(found ?? undefined)
+          }}
+        />
+      </label>
+    )
+  }
   return (
     <label>
       {name}
@@ -112,6 +132,15 @@ function ClassChoice(props: {
       </select>
     </label>
   )
+}
+
+/** The class of a name, or of a number; undefined for nothing, null where there is none. */
+function findClass(text: string, names: string[]): number | null | undefined {
+  const typed = text.trim()
+  if (typed === '') return undefined
+  const named = names.indexOf(typed)
+  if (named >= 0) return named
+  return /^\d+$/.test(typed) && Number(typed) < names.length ? Number(typed) : null
 }
 
 function List(props: { samples: Samples; query: SampleQuery; targets: TargetsFacts; waiting: boolean }) {
