@@ -18,10 +18,10 @@ import { openSource, readPreprocess, type Source, withViews } from '../../src/so
 import { interval, type StudentConfig, sweep, trainStudent } from '../../src/student/index.js'
 import { exportTargets } from '../../src/teacher/index.js'
 
-const [seeds = 3, passes = 12] = [process.argv[2], process.argv[4]].map((text) => text && Number(text)) as number[]
+const [seeds = 3, passes = 40] = [process.argv[2], process.argv[4]].map((text) => text && Number(text)) as number[]
 const data = process.argv[3] ?? 'data'
 const out = 'runs/study-hinton'
-const [views, missing] = [4, 3]
+const [images, views, missing] = [12_000, 10, 3]
 const [largeNet, smallNet] = [join(import.meta.dirname, 'hinton-large.ts'), 'mlp:800,800']
 const seedList = Array.from({ length: seeds }, (_, i) => i + 1)
 const base: Partial<StudentConfig> = { epochs: passes, batch: 128, learningRate: 1e-3 }
@@ -52,7 +52,8 @@ function indifferent(pixels: number, classes: number): Uint8Array {
 /** What a net says of the images. */
 async function say(name: string, of: Source, teacher: string) {
   const dir = join(out, name)
-  await exportTargets({ source: of, teacher, out: dir, preprocess, batch: 1000 })
+  const range = { from: 0, to: Math.min(images, source.rows) }
+  await exportTargets({ source: of, teacher, out: dir, preprocess, batch: 1000, ...(of !== testSource && { range }) })
   return openTargets(dir)
 }
 // Of the datasets to train on labels, and to test on, only ids and labels are read: any net will do.
