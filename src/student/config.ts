@@ -62,6 +62,10 @@ export async function completeConfig(
   const { student, method: name, ...rest } = defaults
   const usually: StudentConfig = { student, method: name, temperature: usual, alpha: weight, parameters, ...rest }
   const config = { ...usually, ...definedOf(given), parameters }
+  for (const name of ['temperature', 'alpha'] as const) {
+    if (!(name in method.parameters) && config[name] !== usually[name])
+      throw new DecantError(`${name} ${config[name]}: method ${method.name} has no ${name}, it would change nothing`)
+  }
   if (given.holdout === undefined && evaluated && !config.earlyStop) config.holdout = 0
   const check = (
     name: keyof StudentConfig | 'warmup' | 'patience' | 'milestones' | 'factor',

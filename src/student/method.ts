@@ -109,7 +109,7 @@ export interface Method {
     past?: boolean
   }
   /**
-   * What can be set, by name, and its default. `temperature` and `alpha` are known to every command; a method that lacks one ignores it.
+   * What can be set, by name, and its default. `temperature` and `alpha` are known to every command; a method that lacks one refuses it.
    * The loss at alpha 0 is the cross-entropy on the labels, perhaps times a factor.
    */
   parameters: Readonly<Record<string, number>>

@@ -49,7 +49,7 @@ it('trains an assistant and its student, each link an ordinary student and an or
   })
   const { metrics } = JSON.parse(await readFile(join(out, '2', 'student', 'metrics.json'), 'utf8'))
   expect(JSON.parse(JSON.stringify(byHand.metrics))).toEqual(metrics)
-  await targets.close()
+  await Promise.all([targets.close(), evaluate.targets.close()])
   // Once more: nothing is made again.
   expect((await chain()).out).toBe(said)
 })

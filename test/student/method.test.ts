@@ -73,6 +73,8 @@ describe("a method's parameters", () => {
       "parameter 'nckd' of method dkd: expected a number, found NaN",
     ],
     [{ method: 'kd', alpha: 2 }, 'alpha: expected a number from 0 to 1, found 2'],
+    [{ method: 'ps-kd', temperature: 2 }, 'temperature 2: method ps-kd has no temperature, it would change nothing'],
+    [{ method: 'ce', alpha: 0.5 }, 'alpha 0.5: method ce has no alpha, it would change nothing'],
     [{ method: 'dist', alpha: -1 }, 'alpha: expected a number of at least 0, found -1'],
   ])('are refused: %j', async (config, message) => {
     await expect(complete(config)).rejects.toThrow(message)
