@@ -58,7 +58,13 @@ async function say(name: string, of: Source, teacher: string) {
 }
 // Of the datasets to train on labels, and to test on, only ids and labels are read: any net will do.
 const nobody = join(out, 'nobody.onnx')
-await writeFile(nobody, indifferent(source.input.shape.reduce((size, side) => size * side), 10))
+await writeFile(
+  nobody,
+  indifferent(
+    source.input.shape.reduce((size, side) => size * side),
+    10,
+  ),
+)
 const jittered = withViews(source, { count: views, augment: 'crop:2' })
 const plain = { source, targets: await say('plain', source, nobody) }
 const moved = { source, targets: await say('jittered', jittered, nobody) }
