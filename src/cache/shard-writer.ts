@@ -20,8 +20,6 @@ export class ShardWriter {
   /** The write under way. Its failure is kept here and thrown to whoever comes next, so none is ever unhandled. */
   private writing: Promise<unknown> = Promise.resolve()
   private failure: unknown
-  /** A sync under way: the disk works while rows are still to come, so that the last one has little left to do. */
-  private syncing: Promise<void> | undefined
   private spare: Batch | undefined
 
   private constructor(
@@ -64,10 +62,8 @@ export class ShardWriter {
     await this.settle()
     this.write(encodeTail(this.schema, this.blocks))
     await this.settle()
-    await this.syncing
     const path = join(this.dir, this.name)
     try {
-      if (this.failure !== undefined) throw this.failure
       await this.file.sync()
       await this.file.close()
       await rename(`${path}.tmp`, path)
@@ -81,7 +77,6 @@ export class ShardWriter {
   /** Removes the temporary file; safe after any failure. */
   async abort(): Promise<void> {
     await this.writing
-    await this.syncing
     await this.file.close().catch(() => {}) // it may be closed already
     await rm(`${join(this.dir, this.name)}.tmp`, { force: true })
   }
@@ -99,12 +94,9 @@ export class ShardWriter {
 
   /** Starts a write; one at a time, as each has its place. Hashing runs while the disk works. */
   private write(buffers: Uint8Array[]): void {
-    const failed = (error: unknown) => {
+    this.writing = writeFully(this.file, buffers).catch((error) => {
       this.failure = diskError(error, join(this.dir, this.name))
-    }
-    this.writing = writeFully(this.file, buffers).then(() => {
-      this.syncing ??= this.file.sync().then(() => (this.syncing = undefined), failed)
-    }, failed)
+    })
     for (const buffer of buffers) {
       this.hash.update(buffer)
       this.bytes += buffer.byteLength
