@@ -70,13 +70,27 @@ export async function readJson(path: string): Promise<unknown> {
 
 /** Makes the folder of a sweep. @throws DecantError where it holds something else */
 export async function openParent(dir: string): Promise<void> {
-  try {
-    await mkdir(join(dir, 'students'), { recursive: true })
-    const foreign = (await readdir(dir)).find(
-      (file) => !/^(students|(sweep\.(json|csv)|report\.html)(\.tmp)?)$/.test(file),
-    )
-    if (foreign) throw new DecantError(`${dir}: not empty and no sweep's folder: it holds ${foreign}`)
-  } catch (error) {
+  await makeFolder(join(dir, 'students'))
+  await refuseForeign(dir, { own: /^(students|(sweep\.(json|csv)|report\.html)(\.tmp)?)$/, what: 'sweep' })
+}
+
+/** Makes the folder of several students, and says in it which. @throws DecantError where it holds something else */
+export async function openPlanned(dir: string, plan: Parameters<typeof writePlan>[1]): Promise<void> {
+  await makeFolder(dir)
+  await refuseForeign(dir, { own: /^(seed-\d+|plan\.json(\.tmp)?)$/, what: 'student' })
+  await writePlan(dir, plan)
+}
+
+async function makeFolder(dir: string): Promise<void> {
+  await mkdir(dir, { recursive: true }).catch((error) => {
     throw diskError(error, dir)
-  }
+  })
+}
+
+async function refuseForeign(dir: string, { own, what }: { own: RegExp; what: string }): Promise<void> {
+  const files = await readdir(dir).catch((error) => {
+    throw diskError(error, dir)
+  })
+  const foreign = files.find((file) => !own.test(file))
+  if (foreign) throw new DecantError(`${dir}: not empty and no ${what}'s folder: it holds ${foreign}`)
 }

@@ -3,7 +3,7 @@ export { type ConfusedPair, createClassMeans, MAX_MATRIX_CLASSES } from './class
 export { completeConfig, defaults, type StudentConfig } from './config.js'
 export { measureCosts } from './cost.js'
 export { type Dataset, loadDataset } from './dataset.js'
-export { type Provenance, writePlan } from './folder.js'
+export { openPlanned, type Provenance } from './folder.js'
 export type { InputTable, StudentInput } from './inputs.js'
 export { type Interval, interval } from './interval.js'
 export { findMethod, type LossInputs, type Method, methods } from './method.js'

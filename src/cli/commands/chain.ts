@@ -69,23 +69,24 @@ export function chainCommand(): Command {
 async function run(dir: string, flags: Flags): Promise<void> {
   const { trainChain } = await import('../../chain/index.js')
   const terminal = openTerminal({ json: flags.json === true })
+  const links = linksOf(flags)
+  const { name, ...options } = engineOf(flags)
   const data = await openData(dir, flags.source)
   const evaluation =
     flags.eval === undefined ? undefined : await openStudentData(flags.eval, flags.evalSource, '--eval-source')
-  const { name, ...options } = engineOf(flags)
   const engine = await openEngine(name, options)
   try {
-    const links = await interruptible(
+    const students = await interruptible(
       (signal) =>
         trainChain({
-          ...{ targets: data.targets, source: data.source, engine, out: flags.out, links: linksOf(flags), signal },
+          ...{ targets: data.targets, source: data.source, engine, out: flags.out, links, signal },
           ...(evaluation && { evaluate: evaluation }),
           onEvent: (event) => show(event, terminal),
         }),
       () => terminal.note('stopping: writing a checkpoint'),
     )
     terminal.settle()
-    for (const link of links) print(link, terminal)
+    for (const link of students) print(link, terminal)
   } finally {
     terminal.settle()
     await engine.dispose()

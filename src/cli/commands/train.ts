@@ -77,14 +77,9 @@ export function trainCommand(): Command {
 }
 
 async function run(dir: string, flags: Flags): Promise<void> {
-  const { completeConfig, loadDataset, printStep, trainOnDataset, writePlan } = await import('../../student/index.js')
+  const { completeConfig, loadDataset, openPlanned, printStep, trainOnDataset } = await import('../../student/index.js')
   const { renderMetrics } = await import('../../report/render-metrics.js')
   const terminal = openTerminal({ json: flags.json === true })
-  const data = await openStudentData(dir, flags.source)
-  const evaluation =
-    flags.eval === undefined ? undefined : await openStudentData(flags.eval, flags.evalSource, '--eval-source')
-  const { name, ...options } = engineOf(flags)
-  const engine = await openEngine(name, options)
   const config = {
     ...trainingOf(flags),
     student: flags.student,
@@ -93,6 +88,11 @@ async function run(dir: string, flags: Flags): Promise<void> {
     ...(flags.alpha !== undefined && { alpha: flags.alpha }),
     ...(flags.set && { parameters: flags.set }),
   }
+  const { name, ...options } = engineOf(flags)
+  const data = await openStudentData(dir, flags.source)
+  const evaluation =
+    flags.eval === undefined ? undefined : await openStudentData(flags.eval, flags.evalSource, '--eval-source')
+  const engine = await openEngine(name, options)
   const [seed = 1, ...more] = flags.seed ?? []
   const nameOf = (seed: number) => `seed-${seed}`
   const outOf = (seed: number) => flags.out && (more.length > 0 ? join(flags.out, nameOf(seed)) : flags.out)
@@ -108,7 +108,7 @@ async function run(dir: string, flags: Flags): Promise<void> {
         name: nameOf(seed),
         config: await completeConfig({ ...config, seed }, { evaluated }),
       })
-      await writePlan(flags.out, await Promise.all([seed, ...more].map(planOf)))
+      await openPlanned(flags.out, await Promise.all([seed, ...more].map(planOf)))
     }
     const all: TrainedStudent[] = []
     await interruptible(

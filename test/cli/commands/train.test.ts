@@ -95,6 +95,14 @@ describe('decant train refuses in one line', () => {
     await expect(runCommand('train', targets, ...flags)).rejects.toThrow(message)
   })
 
+  it('a folder of something else for its seeds, which is left as it is', async () => {
+    const dir = await temporaryFolder()
+    await writeFile(join(dir, 'plan.json'), 'mine')
+    await writeFile(join(dir, 'notes.txt'), 'mine')
+    await expect(runCommand('train', targets, '--seed', '1,2', '--out', dir)).rejects.toThrow(/it holds notes\.txt/)
+    expect(await readFile(join(dir, 'plan.json'), 'utf8')).toBe('mine')
+  })
+
   it('images that are not where the manifest says, with the option that helps', async () => {
     const moved = await makeExample(10)
     const images = moved.source.uri
