@@ -96,10 +96,11 @@ export async function prepareExport(
       ...(source.views && { views: source.views }),
       ...(options.storeInputs && { inputs: { kind: source.input.kind, shape: source.input.shape } }),
     }
-    const random = await sampleRows(source, first, rangeIn(source, range))
+    const asked = rangeIn(source, range)
+    const random = await sampleRows(source, first, asked)
     const began = performance.now()
     const sampled = await sampleLogits(devices[0]!, random, raw)
-    const seconds = (((performance.now() - began) / 1000) * source.rows) / sampled.rows
+    const seconds = (((performance.now() - began) / 1000) * (asked.to - asked.from)) / sampled.rows
     const targets = finiteTargets(sampled, classes)
     const codec = await codecFor(options, { logits: targets, kind: columns })
     const kind = { ...columns, codec }
