@@ -4,7 +4,7 @@ import type { Classes, TargetsFacts, What } from '../api.js'
 import { decodeMeans, type Similarity } from '../means.js'
 import { useAnswer } from './ask.js'
 import { count, plural, probability, temperature } from './format.js'
-import { HeatMap } from './heat-map.js'
+import { HeatMap, samplesOf } from './heat-map.js'
 import { Answered, Empty, Name } from './parts.js'
 import { link } from './route.js'
 import { nearestStop, TemperatureSlider } from './temperature.js'
@@ -57,9 +57,14 @@ function SimilarityMap({ classes, targets }: { classes: Similarity; targets: Tar
       <div>
         <p class="readout" aria-live="polite">
           {cell ? (
-            <Told cell={cell} classes={classes} nameOf={nameOf} />
+            <>
+              <Told cell={cell} classes={classes} nameOf={nameOf} />{' '}
+              <a class="note" href={samplesOf(cell, classes, labelled)}>
+                samples
+              </a>
+            </>
           ) : (
-            <span class="note">Point at a cell, or focus the map and use the arrow keys.</span>
+            <span class="note">Point at a cell or touch it, or focus the map and use the arrow keys.</span>
           )}
         </p>
         <HeatMap classes={classes} names={names} cell={cell} change={setCell} labelled={labelled} />

@@ -7,6 +7,8 @@ import { go, link } from './route.js'
 
 const LABEL = 92
 const MOST_SIDE = 640
+/** Few classes make a small map. */
+const MOST_CELL = 96
 /** Names are written where their lines are this high. */
 const READABLE = 12
 /** Below this a cell has no gap around it. */
@@ -27,9 +29,10 @@ export function HeatMap({ classes, names, cell, labelled, change }: Props) {
   const help = useId()
   const scheme = useScheme()
   const n = classes.classes.length
-  const named = (Math.min(width - LABEL, MOST_SIDE) || 0) / n >= READABLE
+  const widest = Math.min(MOST_SIDE, n * MOST_CELL)
+  const named = (Math.min(width - LABEL, widest) || 0) / n >= READABLE
   const left = named ? LABEL : 0
-  const side = Math.max(0, Math.min(width - left, MOST_SIDE))
+  const side = Math.max(0, Math.min(width - left, widest))
   const size = side / n
   const most = useMemo(() => largestOff(classes), [classes])
 
@@ -38,7 +41,7 @@ export function HeatMap({ classes, names, cell, labelled, change }: Props) {
   }, [classes, side, most, scheme])
 
   const nameOf = (place: number) => names[classes.classes[classes.order[place]!]!]!
-  const pointed = (event: PointerEvent & { currentTarget: HTMLElement }): Cell => {
+  const pointed = (event: MouseEvent & { currentTarget: HTMLElement }): Cell => {
     const box = event.currentTarget.getBoundingClientRect()
     const at = (v: number) => Math.min(n - 1, Math.max(0, Math.floor(v / size)))
     return { from: at(event.clientY - box.top), to: at(event.clientX - box.left) }
@@ -62,12 +65,9 @@ export function HeatMap({ classes, names, cell, labelled, change }: Props) {
     else return
     event.preventDefault()
   }
-  const open = ({ from, to }: Cell) => {
-    const [own, other] = [from, to].map((place) => classes.classes[classes.order[place]!]!) as [number, number]
-    go(link('samples', labelled ? { label: own, predicted: other } : { predicted: own }))
-  }
+  const open = (cell: Cell) => go(samplesOf(cell, classes, labelled))
   return (
-    <div ref={ref} class="map" style={{ minHeight: `${Math.min(width || 320, MOST_SIDE)}px` }}>
+    <div ref={ref} class="map" style={{ minHeight: `${Math.min(width || 320, widest)}px` }}>
       {side > 0 && (
         <>
           {named && (
@@ -95,7 +95,8 @@ export function HeatMap({ classes, names, cell, labelled, change }: Props) {
             style={{ left: `${left}px`, top: `${named ? LABEL : 0}px`, width: `${side}px`, height: `${side}px` }}
             onPointerMove={(event) => change(pointed(event))}
             onPointerDown={(event) => change(pointed(event))}
-            onDblClick={() => cell && open(cell)}
+            // A finger points by its first touch: its way on is the link above.
+            onClick={(event) => (event as unknown as PointerEvent).pointerType === 'mouse' && open(pointed(event))}
             onKeyDown={press}
             onFocus={() => cell ?? change({ from: 0, to: Math.min(1, n - 1) })}
           >
@@ -118,13 +119,19 @@ export function HeatMap({ classes, names, cell, labelled, change }: Props) {
             <span class="ramp" />
             <span>{probability(most)}</span>
             <span id={help} class="note">
-              rows: a sample's class; columns: what it gives to. Enter opens the samples.
+              Rows: a sample's class; columns: what it gives to. A click, or Enter, opens the samples.
             </span>
           </p>
         </>
       )}
     </div>
   )
+}
+
+/** Those of one class that the teacher takes for the other. */
+export function samplesOf({ from, to }: Cell, { classes, order }: Similarity, labelled: boolean): string {
+  const [own, other] = [from, to].map((place) => classes[order[place]!]!) as [number, number]
+  return link('samples', labelled ? { label: own, predicted: other } : { predicted: own })
 }
 
 const shorten = (name: string) => (name.length > 14 ? `${name.slice(0, 13)}…` : name)

@@ -41,7 +41,10 @@ export function useLive(wanted: boolean): LiveState {
 
 function takeEvent(old: LiveState, event: Live): LiveState {
   if (event.type === 'students') return { ...old, link: 'open', students: event.students, done: event.done }
-  const rates = [...old.rates, { at: performance.now() / 1000, rate: event.rowsPerSecond }].slice(-MOST_RATES)
+  const known = event.rowsPerSecond > 0 || old.rates.length > 0 // not measured yet: no rate of 0
+  const rates = known
+    ? [...old.rates, { at: performance.now() / 1000, rate: event.rowsPerSecond }].slice(-MOST_RATES)
+    : old.rates
   return { ...old, link: 'open', export: event, rates, done: event.done }
 }
 

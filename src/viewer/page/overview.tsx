@@ -199,6 +199,7 @@ function Fidelity(props: { fidelity: Overview['fidelity']; codec: string; bucket
       <h2>What the codec keeps</h2>
       <p class="note">
         Divergence of the stored soft targets ({codec}) from the teacher's own, in nats, as it was measured at export.
+        {bucketed && ' Buckets are the classes that are kept, and the tail as one; its error is of its mass.'}
       </p>
       <section class="scroll narrow" aria-label="Fidelity of the codec">
         <table>

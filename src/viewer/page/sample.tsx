@@ -179,7 +179,9 @@ function Features({ values }: { values: number[] }) {
       <ol start={0}>
         {shown.map((value, i) => (
           <li key={i}>
-            <span class={value < 0 ? 'below' : ''} style={{ width: `${(Math.abs(value) / most) * 100}%` }} />
+            <span class="rod" aria-hidden="true">
+              <span class={value < 0 ? 'below' : ''} style={{ width: `${(Math.abs(value) / most) * 100}%` }} />
+            </span>
             {small(value)}
           </li>
         ))}

@@ -95,7 +95,7 @@ function Table({ students }: { students: StudentRow[] }) {
           </thead>
           <tbody>
             {rows.map((row) => (
-              <tr key={row.id} class={row.id === best ? 'best' : ''}>
+              <tr key={row.id} class={row.id === best && row.metrics?.accuracy != null ? 'best' : ''}>
                 {COLUMNS.map(({ key, text, show }, i) =>
                   i === 0 ? (
                     <th key={key} scope="row">
@@ -278,11 +278,22 @@ export function Curves({ students }: { students: StudentRow[] }) {
       <Legend
         entries={[
           ...picked.map((row, n) => ({ look: look(n) as Look, text: describeStudent(row) })),
-          ...(students.length > picked.length ? [{ look: { ...controlLook, dashes: '' }, text: 'the others' }] : []),
+          ...(students.some((row) => row.epochs.length > 0 && !picked.includes(row))
+            ? [{ look: { ...controlLook, dashes: '' }, text: 'the others' }]
+            : []),
         ]}
       />
     </>
   )
+}
+
+/** Losses by powers of ten where they differ that much: methods weigh them by T², and the end of a training is small. */
+function lossScale(students: StudentRow[]) {
+  const losses = students.flatMap(({ epochs }) => epochs.map(({ loss }) => loss)).filter(Number.isFinite)
+  const [least, most] = losses.reduce(([a, b], loss) => [Math.min(a, loss), Math.max(b, loss)], [Infinity, 0])
+  return least > 0 && most / least > 10
+    ? { type: 'log' as const, tickFormat: (v: number) => String(Number(v.toPrecision(2))), label: 'loss, logarithmic' }
+    : {}
 }
 
 function CurveChart(props: {
@@ -305,7 +316,7 @@ function CurveChart(props: {
         label: 'epoch',
         tickFormat: (v: number) => (Number.isInteger(v) ? String(v) : ''),
       },
-      y: { ...axis, label, percent: props.percent, nice: true },
+      y: { ...axis, label, percent: props.percent, nice: true, ...(of === 'loss' && lossScale(students)) },
       marks: [
         ...others.map((row) => lineY(known(row), { x: 'epoch', y: of, stroke: 'var(--grey)', strokeOpacity: 0.3 })),
         ...picked.flatMap((row, n) => {
