@@ -18,7 +18,7 @@ export interface What {
   sections: Section[]
   /** null for a sweep or student whose targets are not at hand */
   targets: TargetsFacts | null
-  /** the student that is asked beside the teacher (`disagree`, studentLogits); null where there is none, or its inputs are not at hand */
+  /** the student that is asked beside the teacher (`disagree`, studentLogits), of a sweep the most accurate; null where there is none, or its inputs are not at hand */
   student: string | null
   /** whether something may still be running here, so that /api/live is worth following */
   live: boolean

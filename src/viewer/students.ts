@@ -67,6 +67,17 @@ export async function readStudents({ dir, kind }: StudentsFolder): Promise<{ stu
   return { students: await together(rows), done: kind !== 'sweep' && rows.every(({ metrics }) => metrics !== null) }
 }
 
+/** The folder of the most accurate of the students that are trained by now; undefined where there is none. */
+export async function findBest(found: StudentsFolder): Promise<string | undefined> {
+  let best: { path: string; accuracy: number } | undefined
+  for (const { path } of await foldersOf(found)) {
+    if (!(await exists(join(path, SUMMARY)))) continue
+    const accuracy = (await readSummary(path)).metrics?.accuracy ?? -1
+    if (!best || accuracy > best.accuracy) best = { path, accuracy }
+  }
+  return best?.path
+}
+
 interface Folder {
   path: string
   /** of a student that is planned */

@@ -15,7 +15,7 @@ import { LOCAL, pickRows, REMOTE, type Reach, readStretches } from './pick-rows.
 import { isPicture, type RowInputs, sourceRowInputs, storedRowInputs } from './row-inputs.js'
 import type { SampleSources } from './samples.js'
 import { openStudent } from './student.js'
-import { exists, findStudents, type StudentsFolder } from './students.js'
+import { exists, findBest, findStudents, type StudentsFolder } from './students.js'
 import type { ToText } from './text.js'
 
 export interface SubjectOptions {
@@ -61,14 +61,15 @@ export async function openSubject(options: SubjectOptions, signal: AbortSignal):
   const targets = await openDataset(dataset, { signal })
   try {
     const inputs = await openRowInputs({ targets, place: dataset, source: options.source, onNote })
-    const dir = students ? (students.kind === 'student' ? students.dir : undefined) : options.student
-    const shown = students ?? (dir === undefined ? undefined : await findStudents(dir))
+    const shown = students ?? (options.student === undefined ? undefined : await findStudents(options.student))
+    const single = shown?.kind === 'student'
+    const dir = shown && (single ? shown.dir : await findBest(shown))
     const whole = dir !== undefined && (await exists(join(dir, 'student.json')))
     const student = whole && inputs ? await openStudent(dir, targets.classes) : null
     if (whole && !inputs) onNote(`${dir}: the student cannot be asked: its inputs are not at hand`)
     const reach = isRemote(dataset) ? REMOTE : LOCAL
     const labelled = await isLabelled(targets, reach, signal)
-    const live = shown && !whole ? followStudents(shown) : null
+    const live = shown && !(single && whole) ? followStudents(shown) : null
     const sections: Section[] = [
       'overview',
       'samples',
@@ -82,7 +83,7 @@ export async function openSubject(options: SubjectOptions, signal: AbortSignal):
         place: formatPlace(parsePlace(place)),
         sections,
         targets: factsOf(targets, { labelled, inputs: inputs?.rows ?? null }),
-        student: student?.name ?? null,
+        student: student && (single ? student.name : basename(dir!)),
         live: live !== null && !(await live()).done,
       },
       samples: {

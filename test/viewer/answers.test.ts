@@ -38,7 +38,7 @@ import {
 const ROWS = 240
 const all = rowsOf(ROWS)
 const signal = new AbortController().signal
-let [dense, bucketed]: Subject[] = []
+let [dense, bucketed, sweep]: Subject[] = []
 
 beforeAll(async () => {
   const dir = await temporaryFolder()
@@ -48,7 +48,14 @@ beforeAll(async () => {
   await writeStudent(join(dir, 'student'))
   dense = await openSubject({ place: join(dir, 'dense'), student: join(dir, 'student') }, signal)
   bucketed = await openSubject({ place: join(dir, 'topk'), source: false }, signal)
+  for (const seed of [1, 2, 3]) {
+    const student = join(dir, 'sweep/students', `linear-s${seed}`)
+    await mkdir(student, { recursive: true })
+    await writeStudent(student, seed === 2 ? 0.5 : null)
+  }
+  sweep = await openSubject({ place: join(dir, 'sweep'), targets: join(dir, 'dense') }, signal)
   return async () => {
+    await sweep!.close()
     await dense!.close()
     await bucketed!.close()
   }
@@ -89,6 +96,8 @@ describe('what', () => {
       labelled: true,
       input: 'image',
     })
+    const { student } = await ask<What>(sweep!, '/api/what')
+    expect(student).toBe('linear-s2') // the one with an accuracy
     const { targets } = await ask<What>(bucketed!, '/api/what')
     expect(targets).toMatchObject({ kind: 'bucketed', codec: 'topk:3', input: null })
     expect(targets!.names[2]).toBe('class 2')

@@ -116,7 +116,7 @@ function Opened(props: {
               <dt>student</dt>
               <dd>
                 <Name>{names[sample.student]!}</Name>{' '}
-                {sample.student !== sample.top && <strong class="miss">✗ another</strong>}
+                {sample.student !== sample.top && <strong class="miss">≠ teacher</strong>}
               </dd>
             </>
           )}

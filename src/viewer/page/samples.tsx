@@ -15,6 +15,11 @@ export function SamplesPage({ what, query }: { what: What; query: SampleQuery })
   return (
     <>
       <Filters targets={targets} query={query} students={what.student !== null} />
+      {what.student !== null && (
+        <p class="note">
+          Student: <Name>{what.student}</Name>
+        </p>
+      )}
       <Answered of={answer} height={700}>
         {(samples) => <List samples={samples} query={query} targets={targets} waiting={answer.waiting} />}
       </Answered>

@@ -291,9 +291,16 @@ export function Curves({ students }: { students: StudentRow[] }) {
 function lossScale(students: StudentRow[]) {
   const losses = students.flatMap(({ epochs }) => epochs.map(({ loss }) => loss)).filter(Number.isFinite)
   const [least, most] = losses.reduce(([a, b], loss) => [Math.min(a, loss), Math.max(b, loss)], [Infinity, 0])
-  return least > 0 && most / least > 10
-    ? { type: 'log' as const, tickFormat: (v: number) => String(Number(v.toPrecision(2))), label: 'loss, logarithmic' }
-    : {}
+  if (!(least > 0 && most / least > 10)) return {}
+  const steps = most / least > 1e3 ? [1] : [1, 2, 5]
+  const ticks = Array.from({ length: 40 }, (_, i) => steps.map((step) => step * 10 ** (i - 20))).flat()
+  return {
+    type: 'log' as const,
+    nice: false,
+    ticks: ticks.filter((loss) => loss >= least && loss <= most),
+    tickFormat: (loss: number) => String(Number(loss.toPrecision(2))),
+    label: 'loss, logarithmic',
+  }
 }
 
 function CurveChart(props: {
