@@ -118,7 +118,12 @@ describe.each([
 describe('labels', () => {
   test('are found beside the images in either form, or given, or absent', async () => {
     const { folder, path, labels } = await dataset(4, { labels: false })
-    const read = async (options = {}) => [...(await (await openSource(path, options)).read([0, 1, 2, 3])).labels]
+    const read = async (options = {}) => {
+      const source = await openSource(path, options)
+      const read = await source.read([0, 1, 2, 3])
+      await source.close()
+      return [...read.labels]
+    }
     expect(await read()).toEqual([-1, -1, -1, -1])
     await writeFile(join(folder, 'given'), labels)
     expect(await read({ labels: join(folder, 'given') })).toEqual([...pattern(4, 5)])

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { type Batch, idAt, openSource, type Source } from '../../../src/source/index.js'
 import { applyView, drawView, withViews } from '../../../src/source/views/index.js'
 import { collect, idx, pattern, temporaryFolder } from '../fixtures.js'
@@ -12,7 +12,9 @@ async function samples(): Promise<Source> {
   const path = join(await temporaryFolder(), 'x-images-idx3-ubyte')
   await writeFile(path, idx([ROWS, 4, 5], pattern(ROWS * 20)))
   await writeFile(path.replace('images-idx3', 'labels-idx1'), idx([ROWS], pattern(ROWS)))
-  return openSource(path)
+  const source = await openSource(path)
+  onTestFinished(() => source.close())
+  return source
 }
 const bytesOf = ({ inputs }: Batch) => inputs as Uint8Array
 const idsOf = (batch: Batch) => Array.from({ length: batch.rows }, (_, i) => idAt(batch.ids, i))
