@@ -72,9 +72,10 @@ export async function pullTargets(uri: string, options: PullOptions = {}): Promi
   const store = await openStore(place, options)
   try {
     const whole = await readWhole(store, place, signal)
-    if (options.key !== undefined) await checkSigned(store, whole, { key: options.key, signal })
+    const { key } = options
+    const signature = key === undefined ? undefined : await checkedSignature(store, whole, { key, signal })
     if (options.rows) return await pullRows(store, whole, { ...options, dir, rows: options.rows })
-    return await pullShards({ store, place }, whole, { ...options, dir })
+    return await pullShards({ store, place, signature }, whole, { ...options, dir })
   } catch (error) {
     if (!signal?.aborted) throw error
     throw new InterruptedError(`${dir}: stopped; what has come stays, run the same command again to go on`)
@@ -95,17 +96,19 @@ async function readWhole(store: Store, place: Place, signal?: AbortSignal): Prom
   return { uri: store.uri, manifest: parseManifest(found.bytes.toString(), path), sha256, text: found.bytes }
 }
 
-async function checkSigned(
+/** The manifest's signature, which is the key's. */
+async function checkedSignature(
   store: Store,
   { text }: { text: Buffer },
   { key, signal }: { key: string | Uint8Array; signal: AbortSignal | undefined },
-): Promise<void> {
+): Promise<Uint8Array | undefined> {
   const found = await readBeside(store, SIGNATURE, { most: MAX_BESIDE_BYTES, ...(signal && { signal }) })
   checkSignature(text, found, { key, path: `${store.uri}/${MANIFEST}` })
+  return found
 }
 
 async function pullShards(
-  { store, place }: { store: Store; place: Place },
+  { store, place, signature }: { store: Store; place: Place; signature: Uint8Array | undefined },
   whole: Whole & { text: Buffer },
   options: PullOptions & { dir: string },
 ): Promise<PullResult> {
@@ -139,7 +142,7 @@ async function pullShards(
       progress.file()
     }).finally(() => carrier.close())
     await syncFolder(join(dir, DATA))
-    if (!partial) await fetchBeside(store, dir, signal)
+    if (!partial) await fetchBeside(store, dir, { signature, signal })
     else if (!folder.finished) await writeCard(dir, text.toString())
     await folder.finish(text)
     return {
@@ -171,8 +174,16 @@ async function missingBytes(dir: string, fetches: Fetch[]): Promise<number> {
 }
 
 /** Card, plot and signature: no part of the dataset; those that are not there, and what is too long to be one, are left out. */
-async function fetchBeside(store: Store, dir: string, signal: AbortSignal | undefined): Promise<void> {
+async function fetchBeside(
+  store: Store,
+  dir: string,
+  { signature, signal }: { signature: Uint8Array | undefined; signal: AbortSignal | undefined },
+): Promise<void> {
   for (const name of BESIDE) {
+    if (name === SIGNATURE && signature) {
+      await replaceFile(join(dir, name), signature) // the one that was checked
+      continue
+    }
     const found = await readBeside(store, name, { most: MAX_BESIDE_BYTES, ...(signal && { signal }) }).catch(
       (error) => {
         if (!(error instanceof FormatError)) throw error

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync,
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { openTargets, verifyTargets } from '../../src/cache/index.js'
+import { openTargets, signTargets, verifyTargets } from '../../src/cache/index.js'
 import { formatManifest, type Manifest, parseManifest } from '../../src/cache/manifest.js'
 import { partOf } from '../../src/share/fetch-file.js'
 import { pullTargets } from '../../src/share/index.js'
@@ -124,6 +124,23 @@ it('takes it from a bucket that answers 403 for a file that is not there', async
   const { publicKey } = generateKeyPairSync('ed25519')
   const key = publicKey.export({ type: 'spki', format: 'pem' })
   await expect(pullTargets(served.url, { ...quick, dir: newFolder(), key })).rejects.toThrow('is not signed')
+})
+
+it('keeps the signature that was checked, whatever the server says the next time', async () => {
+  const signed = join(temporaryFolder(), 'signed')
+  await cp(small, signed, { recursive: true })
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519')
+  await signTargets(signed, { key: privateKey.export({ type: 'pkcs8', format: 'pem' }) })
+  let times = 0
+  const served = await server(
+    ({ name, method }) =>
+      name === 'manifest.json.sig' && method === 'GET' && times++ > 0 ? { kind: 'flip' } : undefined,
+    signed,
+  )
+  const dir = newFolder()
+  const key = publicKey.export({ type: 'spki', format: 'pem' })
+  await pullTargets(served.url, { ...quick, dir, key })
+  expect(hashFolder(dir)).toEqual(hashFolder(signed))
 })
 
 describe('a part of a dataset', () => {
