@@ -203,8 +203,8 @@ export function encodeMeans(means: readonly Float32Array[]): string {
   const bytes = new DataView(new ArrayBuffer(2 * n2 * means.length))
   means.forEach((mean, s) => {
     mean.forEach((p, i) => {
-      // Rounding may leave a little less than 0, or more than 1.
-      const root = Math.sqrt(Math.max(0, -Math.log(Math.max(0, p))))
+      // Rounding may leave a little less than 0, or more than 1; somebody's logits NaN, which is nothing, too.
+      const root = Math.sqrt(Math.max(0, -Math.log(p > 0 ? p : 0)))
       bytes.setUint16(2 * (s * n2 + i), Math.min(65_535, Math.round(root / STEP)), true)
     })
   })

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
+import { elementTypes } from '../../src/onnx/dtypes.js'
 import { encodeModel, GraphBuilder } from '../../src/onnx/graph-builder.js'
-import { random } from '../../src/random.js'
+import { type Random, random } from '../../src/random.js'
 
 export interface LinearTeacher {
   /** [inputs, classes] */
@@ -45,4 +46,28 @@ export function linearLogits(teacher: LinearTeacher, pixels: ArrayLike<number>):
   return Array.from(teacher.bias, (b, c) =>
     Array.from(pixels).reduce((sum, x, i) => sum + (x / 255) * teacher.weights[i * classes + c]!, b),
   )
+}
+
+/** Writes a language model of two words: the logits at a position are a row of `table` [V, V], and NaN behind the sequence's end. */
+export function writeBigramTeacher(path: string, table: Float32Array): void {
+  const vocabulary = Math.sqrt(table.length)
+  const graph = new GraphBuilder()
+  const ids = graph.input('input_ids', 'int64', ['N', 'L'])
+  const mask = graph.node('Cast', [graph.input('attention_mask', 'int64', ['N', 'L'])], { to: elementTypes.float32 })
+  const z = graph.node('Gather', [graph.f32(table, [vocabulary, vocabulary]), ids])
+  const seen = graph.node('Div', [z, graph.node('Unsqueeze', [mask, graph.i64([2])])])
+  graph.output('logits', 'float32', ['N', 'L', vocabulary], seen)
+  writeFileSync(path, encodeModel(graph.model({ name: 'bigram' })))
+}
+
+/** Random sequences of 1 to `length` tokens [rows, length], -1 behind their ends. */
+export function makeSequences(
+  stream: Random,
+  { rows, length, vocabulary }: { rows: number; length: number; vocabulary: number },
+): { lengths: number[]; tokens: Int32Array } {
+  const lengths = Array.from({ length: rows }, () => 1 + stream.below(length))
+  const tokens = Int32Array.from({ length: rows * length }, (_, i) =>
+    i % length < lengths[Math.floor(i / length)]! ? stream.below(vocabulary) : -1,
+  )
+  return { lengths, tokens }
 }

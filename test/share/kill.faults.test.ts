@@ -1,16 +1,14 @@
-import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { cp, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { expect, onTestFinished, test } from 'vitest'
 import { verifyTargets } from '../../src/cache/index.js'
-import { random } from '../../src/random.js'
 import { pullTargets, pushTargets } from '../../src/share/index.js'
 import { makePlan, writeTargets } from '../cache/datasets.js'
 import { hashFolder, temporaryFolder, withoutTime } from '../helpers/folder.js'
+import { killAtRandom, startVictim } from '../helpers/kills.js'
 import { hasPackage } from '../helpers/python.js'
 import { startMoto, withEnvironment } from '../helpers/servers.js'
 import { serveFolder } from './file-server.js'
@@ -59,57 +57,28 @@ test.for(operations)(
         bucket ? `s3://bucket/${name}` : web ? `${served.url}/${name}` : join(root, name)
       const [from, to] = push ? [source, there(out)] : [there('source'), join(root, out)]
       const what = push ? 'push' : operation === 'pull of rows' ? 'rows' : 'pull'
-      const process_ = spawn(process.execPath, ['--import', 'tsx', child, what, from, to])
-      const begun = new Promise<void>((resolve) => process_.stdout.once('data', () => resolve()))
-      let said = ''
-      process_.stderr.on('data', (text) => {
-        said += text
-      })
-      const ended = new Promise<number | null>((resolve) => process_.once('exit', resolve))
-      return { kill: () => process_.kill('SIGKILL'), begun, ended, said: () => said }
+      return startVictim(child, what, from, to)
     }
 
     if (bucket && !push) await pushTargets(source, 's3://bucket/source')
-    await prepare('whole')
-    const whole = start('whole')
-    await whole.begun
-    const began = performance.now()
-    expect(await whole.ended, whole.said()).toBe(0)
-    let takes = performance.now() - began
     const less = operation === 'pull of rows' ? withoutTime : undefined
-    await bring('whole')
-    const expected = hashFolder(join(root, 'whole'), less)
-    if (operation !== 'pull of rows') expect(expected).toEqual(hashFolder(source))
     const manifests = [source, before].map((dir) => readFileSync(join(dir, 'manifest.json'), 'utf8'))
-
-    const { uniform } = random(seed, operation)
-    let [kills, finished] = [0, 0]
-    await prepare('out-0')
-    while (kills < KILLS) {
-      const out = join(root, `out-${finished}`)
-      const run = start(`out-${finished}`)
-      await Promise.race([run.begun, run.ended])
-      await Promise.race([wait(uniform() * takes * 0.6), run.ended])
-      run.kill()
-      const code = await run.ended
-      if (code === null) {
-        kills++
-        await checkBetween(out)
-        continue
-      }
-      expect(code, run.said()).toBe(0)
-      await bring(`out-${finished}`)
-      expect(hashFolder(out, less)).toEqual(expected)
-      finished++ // the next kills are of a new one
-      await prepare(`out-${finished}`)
-      takes *= 0.9 // it was over before the kill: the machine has become faster
-    }
-    const last = start(`out-${finished}`)
-    expect(await last.ended, last.said()).toBe(0)
-    await bring(`out-${finished}`)
-    expect(hashFolder(join(root, `out-${finished}`), less)).toEqual(expected)
-    expect(await verifyTargets(join(root, `out-${finished}`))).toMatchObject({ problems: [] })
-    console.log(`${operation}: ${kills} kills over ${finished + 1} outputs of ${Math.round(takes)} ms`)
+    let expected = operation === 'pull of rows' ? undefined : hashFolder(source)
+    await killAtRandom({
+      name: operation,
+      seed,
+      kills: KILLS,
+      start,
+      prepare,
+      onKilled: (out) => checkBetween(join(root, out)),
+      async check(out) {
+        await bring(out)
+        const found = hashFolder(join(root, out), less)
+        expected ??= found
+        expect(found).toEqual(expected)
+        expect(await verifyTargets(join(root, out))).toMatchObject({ problems: [] })
+      },
+    })
 
     /** What was pushed to a bucket, as a folder: a pull checks all hashes. */
     async function bring(name: string): Promise<void> {
@@ -127,7 +96,7 @@ test.for(operations)(
         expect(await verifyTargets(out)).toMatchObject({ problems: [] })
       } else if (!push && operation !== 'pull of rows' && existsSync(out)) {
         const named = Object.entries(hashFolder(out)).filter(([name]) => name.endsWith('.arrow'))
-        for (const [name, sha256] of named) expect(sha256).toBe(expected[name])
+        for (const [name, sha256] of named) expect(sha256).toBe(expected![name])
       }
     }
   },

@@ -1,14 +1,11 @@
-import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openTargets } from '../../src/cache/index.js'
-import { elementTypes } from '../../src/onnx/dtypes.js'
-import { encodeModel, GraphBuilder } from '../../src/onnx/index.js'
 import { random } from '../../src/random.js'
 import { exportTargets } from '../../src/teacher/index.js'
 import { temporaryFolder } from '../helpers/folder.js'
 import { sourceOf } from '../helpers/sources.js'
-import { linearLogits, writeLinearTeacher } from '../helpers/teachers.js'
+import { linearLogits, makeSequences, writeBigramTeacher, writeLinearTeacher } from '../helpers/teachers.js'
 
 const classes = 7
 const common = { provider: 'cpu', batch: 32, shardMb: 0.01 } as const
@@ -53,19 +50,8 @@ describe('exporting targets', () => {
     const [dir, rows, length, vocabulary] = [temporaryFolder(), 100, 6, 11]
     const stream = random('tokens')
     const table = Float32Array.from({ length: vocabulary * vocabulary }, () => stream.normal())
-    // a language model of two words: the logits at a position are a row of the table
-    const graph = new GraphBuilder()
-    const ids = graph.input('input_ids', 'int64', ['N', 'L'])
-    const mask = graph.node('Cast', [graph.input('attention_mask', 'int64', ['N', 'L'])], { to: elementTypes.float32 })
-    const z = graph.node('Gather', [graph.f32(table, [vocabulary, vocabulary]), ids])
-    const seen = graph.node('Div', [z, graph.node('Unsqueeze', [mask, graph.i64([2])])])
-    graph.output('logits', 'float32', ['N', 'L', vocabulary], seen)
-    writeFileSync(join(dir, 'teacher.onnx'), encodeModel(graph.model({ name: 'bigram' })))
-
-    const lengths = Array.from({ length: rows }, () => 1 + stream.below(length))
-    const tokens = Int32Array.from({ length: rows * length }, (_, i) =>
-      i % length < lengths[Math.floor(i / length)]! ? stream.below(vocabulary) : -1,
-    )
+    writeBigramTeacher(join(dir, 'teacher.onnx'), table)
+    const { lengths, tokens } = makeSequences(stream, { rows, length, vocabulary })
     const source = sourceOf({ kind: 'tokens', dtype: 'int32', shape: [length] }, tokens)
     for (const codec of ['f32', 'f16'] as const) {
       const out = join(dir, codec)

@@ -1,15 +1,12 @@
-import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { openTargets, selectTargets, type Targets } from '../../src/cache/index.js'
-import { elementTypes } from '../../src/onnx/dtypes.js'
-import { encodeModel, GraphBuilder } from '../../src/onnx/index.js'
 import { random } from '../../src/random.js'
 import type { Source } from '../../src/source/index.js'
 import { exportTargets, rerunTeacher } from '../../src/teacher/index.js'
 import { temporaryFolder } from '../helpers/folder.js'
 import { sourceOf } from '../helpers/sources.js'
-import { writeLinearTeacher } from '../helpers/teachers.js'
+import { makeSequences, writeBigramTeacher, writeLinearTeacher } from '../helpers/teachers.js'
 
 async function open(dir: string): Promise<Targets> {
   const targets = await openTargets(dir)
@@ -20,33 +17,19 @@ async function open(dir: string): Promise<Targets> {
 const stream = random('rerun')
 const vocabulary = 11
 
-/** A language model of two words: the logits at a position are a row of `table`, and NaN behind the sequence's end. */
-function writeBigram(path: string, table: Float32Array): void {
-  const graph = new GraphBuilder()
-  const ids = graph.input('input_ids', 'int64', ['N', 'L'])
-  const mask = graph.node('Cast', [graph.input('attention_mask', 'int64', ['N', 'L'])], { to: elementTypes.float32 })
-  const z = graph.node('Gather', [graph.f32(table, [vocabulary, vocabulary]), ids])
-  const seen = graph.node('Div', [z, graph.node('Unsqueeze', [mask, graph.i64([2])])])
-  graph.output('logits', 'float32', ['N', 'L', vocabulary], seen)
-  writeFileSync(path, encodeModel(graph.model({ name: 'bigram' })))
-}
-
 describe('running a teacher of sequences again', () => {
   const [rows, length] = [100, 6]
-  const lengths = Array.from({ length: rows }, () => 1 + stream.below(length))
-  const tokens = Int32Array.from({ length: rows * length }, (_, i) =>
-    i % length < lengths[Math.floor(i / length)]! ? stream.below(vocabulary) : -1,
-  )
+  const { tokens } = makeSequences(stream, { rows, length, vocabulary })
   const table = Float32Array.from({ length: vocabulary ** 2 }, () => stream.normal())
   const source = sourceOf({ kind: 'tokens', dtype: 'int32', shape: [length] }, tokens)
 
   it.each(['f32', 'f16', 'topk:3'] as const)('compares every position up to the end of each (%s)', async (codec) => {
     const dir = temporaryFolder()
     const [teacher, other] = [join(dir, 'teacher.onnx'), join(dir, 'other.onnx')]
-    writeBigram(teacher, table)
+    writeBigramTeacher(teacher, table)
     // another one, about a single word
     const word = stream.below(vocabulary)
-    writeBigram(
+    writeBigramTeacher(
       other,
       table.map((z, i) => (Math.floor(i / vocabulary) === word ? z + (i % 2) : z)),
     )

@@ -75,8 +75,8 @@ it('takes what is typed as a position for the nearest that there is', () => {
   expect(['0', '2', '1.5', '-1', '7', '', 'x', '1e9'].map((text) => placeIn(text, 4))).toEqual([0, 2, 2, 0, 3, 0, 0, 3])
 })
 
-it('sends means whatever rounding leaves of them: a little below 0 is 0, and not 1', () => {
-  const means = encodeMeans([Float32Array.of(1 + 1e-7, -1e-12, 0, 0.25)])
+it('sends means whatever rounding leaves of them: a little below 0 is 0, and not 1; nor is NaN', () => {
+  const means = encodeMeans([Float32Array.of(1 + 1e-7, -1e-12, Number.NaN, 0.25)])
   const { mean } = decodeMeans({ classes: [0, 1], rows: [1, 1], order: [0, 1], stops: [8], means }, 8)
   expect([...mean].map((p) => Number(p.toFixed(4)))).toEqual([1, 0, 0, 0.25])
 })
