@@ -127,7 +127,7 @@ export async function prepareExport(
       rowsPerShard: rows.rowsPerShard,
       // left out rows close up within a stretch: what a batch then holds must be the same wherever it runs
       bytes: options.onError === 'skip' ? Number.POSITIVE_INFINITY : bytes,
-      rows: source.rows,
+      rows: asked.to - asked.from,
       sessions: devices.length,
     })
     const plan: Plan = {

@@ -204,7 +204,7 @@ export function encodeMeans(means: readonly Float32Array[]): string {
   means.forEach((mean, s) => {
     mean.forEach((p, i) => {
       // Rounding may leave a little less than 0, or more than 1; somebody's logits NaN, which is nothing, too.
-      const root = Math.sqrt(Math.max(0, -Math.log(p > 0 ? p : 0)))
+      const root = Math.sqrt(p > 0 ? Math.max(0, -Math.log(p)) : Number.POSITIVE_INFINITY)
       bytes.setUint16(2 * (s * n2 + i), Math.min(65_535, Math.round(root / STEP)), true)
     })
   })
