@@ -5,7 +5,7 @@ import * as https from 'node:https'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { DecantError } from '../errors.js'
 import { tapBody, tapConnections } from './http-tap.js'
-import { type ProxyServer, proxyFor, refusedByProxy, tunnelThroughProxies } from './proxy.js'
+import { type ProxyServer, proxyFor, refusedByProxy, type TunnelOptions, tunnelThroughProxies } from './proxy.js'
 import { isPassingStatus, PassingError, parseRetryAfter } from './retry.js'
 
 // HTTP as sharing needs it. node:http and not fetch: the address that is connected to is seen before a byte is sent, bodies are
@@ -61,7 +61,7 @@ export function createHttpClient({
 } = {}): HttpClient {
   const agents = { 'http:': new http.Agent({ keepAlive: true }), 'https:': new https.Agent({ keepAlive: true }) }
   for (const agent of Object.values(agents)) tapConnections(agent)
-  tunnelThroughProxies(agents['https:'], env)
+  tunnelThroughProxies(agents['https:'], { env, idleMs })
   return {
     async request(url, request = {}) {
       const { method = 'GET' } = request
@@ -165,7 +165,7 @@ function send(url: URL, options: Sending): Promise<http.IncomingMessage> {
       ...(authorization !== undefined && { authorization }),
       ...(forward?.authorization !== undefined && { 'proxy-authorization': forward.authorization }),
     },
-    ...(signal && { signal }),
+    ...(signal && { signal, ...({ tunnelSignal: signal } satisfies TunnelOptions) }),
     ...(allowed && !proxy && { lookup: guardedLookup(url, allowed) }),
   })
   return new Promise((resolve, reject) => {

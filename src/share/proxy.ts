@@ -2,6 +2,7 @@ import * as http from 'node:http'
 import * as https from 'node:https'
 import { BlockList, isIP, type Socket } from 'node:net'
 import { DecantError } from '../errors.js'
+import { PassingError } from './retry.js'
 
 // Proxies as curl, Python's requests and Go know them: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, in small letters before capital ones.
 // What lies on this machine is asked without one. The proxy's name and password go to the proxy and into nothing else.
@@ -85,15 +86,23 @@ export const refusedByProxy = (proxy: ProxyServer, target: string, status: numbe
       : `${target}: the proxy ${say(proxy)} answers ${status}`,
   )
 
+/** Beside a request's own options: node keeps `signal` to itself, and a request that is stopped ends only when it has a connection, or has none. */
+export interface TunnelOptions {
+  tunnelSignal?: AbortSignal | undefined
+}
+
 /** Makes an agent's connections go through the proxies that the environment names, where it names one for their host. */
-export function tunnelThroughProxies(agent: https.Agent, env: NodeJS.ProcessEnv = process.env): void {
+export function tunnelThroughProxies(
+  agent: https.Agent,
+  { env = process.env, idleMs }: { env?: NodeJS.ProcessEnv | undefined; idleMs: number },
+): void {
   const connect = agent.createConnection.bind(agent)
   agent.createConnection = (options, callback) => {
     const host = isIP(options.host ?? '') === 6 ? `[${options.host}]` : options.host
     const target = new URL(`https://${host}:${options.port ?? 443}`)
     const proxy = proxyFor(target, env)
     if (!proxy) return connect(options, callback)
-    openTunnel(proxy, target).then(
+    openTunnel(proxy, target, { idleMs, signal: (options as TunnelOptions).tunnelSignal }).then(
       (socket) => callback!(null, connect({ ...options, socket } as typeof options)!),
       (error) => (callback as (error: Error) => void)(error),
     )
@@ -101,14 +110,22 @@ export function tunnelThroughProxies(agent: https.Agent, env: NodeJS.ProcessEnv 
   }
 }
 
-function openTunnel(proxy: ProxyServer, target: URL): Promise<Socket> {
+function openTunnel(
+  proxy: ProxyServer,
+  target: URL,
+  { idleMs, signal }: { idleMs: number; signal: AbortSignal | undefined },
+): Promise<Socket> {
   const { protocol, hostname, port, authorization } = proxy
   const path = `${target.hostname}:${target.port || 443}`
   const request = (protocol === 'https:' ? https : http).request({
     ...{ host: hostname, port, method: 'CONNECT', path, agent: false },
     headers: { host: path, ...(authorization !== undefined && { 'proxy-authorization': authorization }) },
+    ...(signal && { signal }),
   })
-  return new Promise((resolve, reject) => {
+  const late = () =>
+    request.destroy(new PassingError(`${target.origin}: the proxy ${say(proxy)} does not answer in ${idleMs / 1000} s`))
+  const timer = setTimeout(late, idleMs)
+  return new Promise<Socket>((resolve, reject) => {
     request.once('connect', (response, socket) => {
       if (response.statusCode === 200) return resolve(socket as Socket)
       socket.destroy()
@@ -120,5 +137,5 @@ function openTunnel(proxy: ProxyServer, target: URL): Promise<Socket> {
     })
     request.once('error', reject)
     request.end()
-  })
+  }).finally(() => clearTimeout(timer))
 }

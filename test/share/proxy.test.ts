@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, request } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
-import { type AddressInfo, connect, type Server } from 'node:net'
+import { type AddressInfo, connect, createServer as createTcpServer, type Server } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createHttpClient } from '../../src/share/http-client.js'
 import { proxyFor } from '../../src/share/proxy.js'
@@ -115,6 +115,19 @@ describe('through a proxy', () => {
       )
       expect(error.message).not.toMatch(/p%40ss|p@ss/)
     }
+  })
+
+  test('one that does not answer is given up in time, and at once where the caller stops', async () => {
+    const silent = createTcpServer((socket) => void socket.on('error', () => {}))
+    const env = { https_proxy: `http://me:${PASSWORD}@127.0.0.1:${await listen(silent)}` }
+    const client = createHttpClient({ env, idleMs: 300 })
+    await expect(client.request('https://data.example/a')).rejects.toThrow(
+      /^https:\/\/data\.example: the proxy http:\/\/127\.0\.0\.1:\d+ does not answer in 0\.3 s$/,
+    )
+    const stop = new AbortController()
+    const patient = createHttpClient({ env, idleMs: 60_000 }).request('https://data.example/a', { signal: stop.signal })
+    setTimeout(() => stop.abort(new Error('stopped by the caller')), 50)
+    await expect(patient).rejects.toThrow('stopped by the caller')
   })
 
   test('a redirect to an address of this network is not followed', async () => {

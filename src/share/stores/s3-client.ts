@@ -28,7 +28,7 @@ export async function createClient(
   { env, idleMs }: { env: NodeJS.ProcessEnv; idleMs: number },
 ): Promise<Client> {
   const httpsAgent = new Agent({ keepAlive: true })
-  tunnelThroughProxies(httpsAgent, env)
+  tunnelThroughProxies(httpsAgent, { env, idleMs })
   const endpoint = env.AWS_ENDPOINT_URL_S3 || env.AWS_ENDPOINT_URL
   const create = (region?: string) =>
     new sdk.S3Client({
