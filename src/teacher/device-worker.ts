@@ -8,6 +8,7 @@ import { FormatError } from '../errors.js'
 import { type FileRows, readFileRows } from '../source/file-rows.js'
 import type { DeviceModel, DeviceReply, DeviceRequest, RunRequest } from './device.js'
 import { arrays, openSession } from './open-session.js'
+import { OutputMemory, toOutput } from './output-memory.js'
 import {
   buffersOf,
   createRowRunner,
@@ -60,19 +61,28 @@ async function load(model: DeviceModel): Promise<Loaded> {
         new Tensor(input.dtype, arrayOf(feeds, rows, input), [rows, ...input.shape]) as Tensor,
       ]),
     )
+  const memory = new OutputMemory()
   const runner = createRowRunner(
-    async (feeds, rows): Promise<TeacherOutput> => {
-      const { row_sum, ...outputs } = await session.run(feed(feeds, rows), quiet)
-      const columns = Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, words(tensor)]))
-      return {
-        rows,
-        columns: encode ? encodeColumns(columns, feeds, encode) : columns,
-        rowSum: words(row_sum!) as Float32Array,
+    async (feeds, rows, into): Promise<TeacherOutput> => {
+      if (into) {
+        await session.run(feed(feeds, rows), memory.tensors(into), quiet)
+        return into
       }
+      const tensors = await session.run(feed(feeds, rows), quiet)
+      if (!encode) memory.learn(tensors, rows)
+      const outputs = Object.entries(tensors).map(([name, tensor]) => [name, words(tensor)])
+      const output = toOutput(Object.fromEntries(outputs), rows)
+      return encode ? { ...output, columns: encodeColumns(output.columns, feeds, encode) } : output
     },
     (limit) => reply({ kind: 'halved', limit }),
   )
-  return { session, run: ({ feeds, rows, batch }) => runner.run(feeds, rows, batch) }
+  return {
+    session,
+    run({ feeds, rows, batch, memory: back }) {
+      memory.give(back)
+      return runner.run(feeds, rows, { batch, into: memory.take(rows) })
+    },
+  }
 }
 
 /** The next graph's session is opened after the last one's has gone: a device may not hold both. */

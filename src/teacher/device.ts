@@ -23,6 +23,8 @@ export interface RunRequest {
   feeds: Feeds
   rows: number
   batch: number | undefined
+  /** Of outputs that were taken back. */
+  memory: ArrayBuffer[]
 }
 export type DeviceRequest = RunRequest | ({ kind: 'load' } & DeviceModel)
 export type DeviceReply =
@@ -58,6 +60,8 @@ export interface Device {
   readonly pending: number
   /** Runs `rows` rows, at most `batch` in one call of the runtime; the arrays' buffers are moved to the thread and are no longer usable here. */
   run(feeds: Feeds, rows: number, batch?: number): Promise<TeacherOutput>
+  /** Gives the memory of an output of this device back for the next ones; its arrays are no longer usable. */
+  takeBack(output: TeacherOutput): void
   /** Runs another graph from now on; the one before goes first. For a device that is idle. */
   load(fused: FusedTeacher): Promise<void>
   /** Waits for what is running: a thread that is ended inside ONNX Runtime takes the whole process with it. */
@@ -73,6 +77,7 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
   }
   const worker = startThread('./device-worker', import.meta.url, modelOf(options))
   const waiting = new Map<number, { resolve(output: TeacherOutput): void; reject(error: Error): void }>()
+  const back: ArrayBuffer[] = []
   let next = 0
   let idled = () => {}
   const idle = () => (waiting.size === 0 ? undefined : new Promise<void>((resolve) => (idled = resolve)))
@@ -119,10 +124,18 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
       const id = next++
       return new Promise((resolve, reject) => {
         waiting.set(id, { resolve, reject })
-        worker.postMessage({ kind: 'run', id, feeds, rows, batch } satisfies DeviceRequest, buffersOf(feeds))
+        const memory = back.splice(0)
+        const request: DeviceRequest = { kind: 'run', id, feeds, rows, batch, memory }
+        worker.postMessage(request, [...buffersOf(feeds), ...memory])
       })
     },
+    takeBack({ rowSum, columns }) {
+      const buffer = rowSum.buffer as ArrayBuffer
+      // one that holds all of them is the device's own
+      if (Object.values(columns).every((column) => column.buffer === buffer)) back.push(buffer)
+    },
     load(fused) {
+      back.length = 0 // of the graph before
       const loaded = load()
       worker.postMessage({ kind: 'load', ...modelOf(fused) } satisfies DeviceRequest)
       return loaded

@@ -100,7 +100,7 @@ export async function prepareExport(
     const random = await sampleRows(source, first, asked)
     const began = performance.now()
     const sampled = await sampleLogits(devices[0]!, random, raw)
-    const seconds = (((performance.now() - began) / 1000) * (asked.to - asked.from)) / sampled.rows
+    const secondsPerRow = (performance.now() - began) / 1000 / sampled.rows
     const targets = finiteTargets(sampled, classes)
     const codec = await codecFor(options, { logits: targets, kind: columns })
     const kind = { ...columns, codec }
@@ -110,7 +110,10 @@ export async function prepareExport(
     const fused = teacher.fuse(kind, { inGraph: choice.provider !== 'webgpu' })
     const inFile = options.storeInputs ? undefined : source.inFile
     const feed = (batch: Batch) => feedOf(batch, fused, { kind, inFile })
-    const { sessions, threads } = shareCores(choice.provider, { weightBytes: teacher.bytes, seconds })
+    const { sessions, threads } = shareCores(choice.provider, {
+      weightBytes: teacher.bytes,
+      seconds: secondsPerRow * (asked.to - asked.from),
+    })
     const each = {
       ...fused,
       sessionOptions: { ...fused.sessionOptions, ...(threads && { intraOpNumThreads: threads }) },
@@ -127,6 +130,7 @@ export async function prepareExport(
       rowsPerShard: rows.rowsPerShard,
       // left out rows close up within a stretch: what a batch then holds must be the same wherever it runs
       bytes: options.onError === 'skip' ? Number.POSITIVE_INFINITY : bytes,
+      seconds: secondsPerRow,
       rows: asked.to - asked.from,
       sessions: devices.length,
     })

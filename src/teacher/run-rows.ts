@@ -30,12 +30,16 @@ export interface TeacherOutput {
   rowSum: Float32Array
 }
 
-/** Runs `rows` rows at once. */
-export type RunOnce = (feeds: Feeds, rows: number) => Promise<TeacherOutput>
+/** Runs `rows` rows at once; writes the output to `into` where it is given, and returns it. */
+export type RunOnce = (feeds: Feeds, rows: number, into?: TeacherOutput) => Promise<TeacherOutput>
 
 export interface RowRunner {
   /** Runs `rows` rows, `batch` at once where it is given. */
-  run(feeds: Feeds, rows: number, batch?: number): Promise<TeacherOutput>
+  run(
+    feeds: Feeds,
+    rows: number,
+    options?: { batch?: number | undefined; into?: TeacherOutput | undefined },
+  ): Promise<TeacherOutput>
   /** The most rows that are tried at once; falls by halves when memory runs out. */
   readonly limit: number
 }
@@ -47,10 +51,10 @@ const outOfMemory =
 /** Runs rows, and where the device's memory runs out halves the rows of one call until they fit; a single row that does not fit fails. */
 export function createRowRunner(runOnce: RunOnce, onHalved: (limit: number) => void): RowRunner {
   let limit = Number.POSITIVE_INFINITY
-  async function run(feeds: Feeds, rows: number, batch = rows): Promise<TeacherOutput> {
+  const run: RowRunner['run'] = async (feeds, rows, { batch = rows, into } = {}) => {
     if (rows <= Math.min(limit, batch)) {
       try {
-        return await runOnce(feeds, rows)
+        return await runOnce(feeds, rows, into)
       } catch (error) {
         if (rows === 1 || !outOfMemory.test(String(error))) throw error
         limit = Math.ceil(rows / 2)
@@ -60,10 +64,11 @@ export function createRowRunner(runOnce: RunOnce, onHalved: (limit: number) => v
     const parts: TeacherOutput[] = []
     for (let at = 0; at < rows; ) {
       const size = Math.min(limit, batch, rows - at)
-      parts.push(await run(slice(feeds, rows, { at, size }), size))
+      const part = { at, size }
+      parts.push(await run(slice(feeds, rows, part), size, { into: into && sliceOutput(into, part) }))
       at += size
     }
-    return join(parts, rows)
+    return into ?? join(parts, rows)
   }
   return {
     run,
@@ -81,6 +86,18 @@ function slice(feeds: Feeds, rows: number, { at, size }: { at: number; size: num
       return [name, feed.subarray(at * width, (at + size) * width)]
     }),
   )
+}
+
+function sliceOutput(
+  { rows, columns, rowSum }: TeacherOutput,
+  { at, size }: { at: number; size: number },
+): TeacherOutput {
+  const part = <T extends Words>(values: T) => {
+    const width = values.length / rows
+    return values.subarray(at * width, (at + size) * width) as T
+  }
+  const parts = Object.entries(columns).map(([name, values]) => [name, part(values)])
+  return { rows: size, columns: Object.fromEntries(parts), rowSum: part(rowSum) }
 }
 
 function join(parts: TeacherOutput[], rows: number): TeacherOutput {

@@ -47,6 +47,23 @@ describe('a device', () => {
     ])
   })
 
+  it('writes where its outputs were once they are given back, whatever the rows of a run', async () => {
+    const device = await open()
+    const run = (rows: number, pixel: number) =>
+      device.run({ pixels: new Uint8Array(rows * side * side).fill(pixel) }, rows, 4)
+    const expected = (await run(6, 7)).columns.logits!.slice()
+    const first = await run(9, 3)
+    device.takeBack(first)
+    const second = await run(6, 7)
+    expect(first.rowSum.length).toBe(0) // moved to the thread
+    expect(second.columns.logits!.buffer.byteLength).toBeGreaterThan(9 * classes * 4)
+    expect(second.columns.logits).toEqual(expected)
+    const third = await run(20, 7)
+    expect(third.columns.logits!.subarray(14 * classes)).toEqual(expected)
+    expect(second.columns.logits).toEqual(expected) // not given back, not touched
+    await device.close()
+  })
+
   it('passes on what the runtime says of a run that fails, in one line', async () => {
     const device = await open((graph, logits) =>
       graph.output('z', 'float32', ['N', classes], graph.node('Reshape', [logits, graph.i64([7, classes])])),

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { Device } from '../../src/teacher/device.js'
 import { runInOrder } from '../../src/teacher/ordered.js'
 import type { Feeds, TeacherOutput } from '../../src/teacher/run-rows.js'
@@ -25,6 +25,7 @@ function device(ms: (call: number) => number): Device & { most: number; calls: n
       pending--
       return output(rows)
     },
+    takeBack() {},
     async load() {},
     async close() {},
   }
@@ -58,6 +59,19 @@ describe('running batches on several devices', () => {
     expect(slow.most).toBe(most)
   })
 
+  it('gives the memory of an output back to its device once the next is asked for', async () => {
+    const devices = [device((call) => call), device(() => 3)]
+    const last: TeacherOutput[] = []
+    const given = devices.map((each) => vi.spyOn(each, 'takeBack'))
+    const back = () => given.flatMap(({ mock }) => mock.calls.flat())
+    for await (const { output } of runInOrder(batches(Array(9).fill(1)), devices, { feed, batch: 8 })) {
+      expect(back().length).toBe(last.length)
+      expect(new Set(back())).toEqual(new Set(last))
+      last.push(output!)
+    }
+    expect(given.map(({ mock }) => mock.calls.length)).toEqual(devices.map(({ calls }) => calls))
+  })
+
   it('lets a batch without rows keep its place', async () => {
     const seen: [number, number | undefined][] = []
     for await (const { batch, output } of runInOrder(batches([2, 0, 3]), [device(() => 1)], { feed, batch: 8 }))
@@ -76,6 +90,7 @@ describe('running batches on several devices', () => {
         if (rows === 3) throw new Error('batch of three')
         return output(rows)
       },
+      takeBack: () => {},
       load: async () => {},
       close: async () => {},
     }

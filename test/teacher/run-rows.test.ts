@@ -35,6 +35,23 @@ describe('running rows on a device whose memory may run out', () => {
     expect(said).toEqual([7, 4, 2])
   })
 
+  it('writes to the memory that it is given, whatever the calls', async () => {
+    const device = teacher(3)
+    const into = {
+      rows: 13,
+      columns: { logits: new Uint16Array(26), shift: new Float32Array(13) },
+      rowSum: new Float32Array(13),
+    }
+    const write = async (feeds: Feeds, rows: number, part?: TeacherOutput) => {
+      const { columns, rowSum } = await device.run(feeds, rows)
+      for (const name of ['logits', 'shift']) part!.columns[name]!.set(columns[name]!)
+      part!.rowSum.set(rowSum)
+      return part!
+    }
+    expect(await createRowRunner(write, () => {}).run({ pixels }, 13, { batch: 8, into })).toBe(into)
+    expect(into).toEqual(await teacher(13).run({ pixels }, 13))
+  })
+
   it('remembers the size that fits', async () => {
     const device = teacher(4)
     const runner = createRowRunner(device.run, () => {})
