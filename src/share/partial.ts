@@ -47,6 +47,7 @@ export function planShards(
       rows,
       views: views ?? 1,
       source: { ...source, skipped: manifest.source.skipped },
+      ...(manifest.fidelity && { fidelity: manifest.fidelity }), // as `select` has it
       created: manifest.created, // no new time: the same part is the same dataset
       shards: kept,
     }),

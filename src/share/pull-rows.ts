@@ -83,7 +83,12 @@ export async function pullRows(
   }
 
   try {
-    const manifest = await writeDerived(plan, { out: dir, ...(options.signal && { signal: options.signal }) }, read)
+    const { fidelity } = whole.manifest
+    const manifest = await writeDerived(
+      plan,
+      { out: dir, fidelity, ...(options.signal && { signal: options.signal }) },
+      read,
+    )
     await rm(temporary, { recursive: true, force: true })
     const text = await readFile(join(dir, MANIFEST))
     const bytes = manifest.shards.reduce((sum, shard) => sum + shard.bytes, text.length)

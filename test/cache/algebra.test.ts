@@ -6,7 +6,9 @@ import {
   convertTargets,
   createTargets,
   ensembleTargets,
+  type Fidelity,
   type Manifest,
+  measureFidelity,
   mergeTargets,
   openTargets,
   type Plan,
@@ -38,7 +40,12 @@ async function makeDataset(changes: Parameters<typeof makePlan>[0] = {}) {
 }
 
 /** The part of an export of source rows [from, to). */
-async function writePart(dir: string, from: number, to: number, changes: Partial<Plan> = {}) {
+async function writePart(
+  dir: string,
+  from: number,
+  to: number,
+  { fidelity, ...changes }: Partial<Plan> & { fidelity?: Fidelity } = {},
+) {
   const plan = makePlan({ ...changes, source: { ...makePlan().source, range: { from, to } } })
   const writer = await createTargets(dir, plan)
   for (let row = from, shard = 0; row < to; row += plan.rowsPerShard, shard++) {
@@ -46,10 +53,26 @@ async function writePart(dir: string, from: number, to: number, changes: Partial
     await writer.append(makeRows(plan, row, Math.min(to, row + plan.rowsPerShard)))
     await writer.endShard()
   }
-  return writer.finish({ created: CREATED })
+  return writer.finish({ created: CREATED, fidelity })
 }
 
 describe('merge', () => {
+  test('keeps what is known of the codec: means by the rows of the parts, the worst of all', async () => {
+    const root = temporaryFolder()
+    const at = (mean: number, worst: number, tail: number | null): Fidelity => {
+      const kl = { mean, worst }
+      const tailError = tail === null ? null : { mean: tail, worst: tail }
+      return { rows: 10, temperatures: [{ temperature: 4, klBuckets: kl, klClasses: kl, tailError }] }
+    }
+    await writePart(join(root, 'a'), 0, 25, { fidelity: at(0.5, 0.75, null) })
+    await writePart(join(root, 'b'), 25, 100, { fidelity: at(0.25, 0.5, 0.01) })
+    const { fidelity } = await mergeTargets([join(root, 'b'), join(root, 'a')], { out: join(root, 'out') })
+    expect(fidelity).toEqual({ ...at(0.3125, 0.75, 0.01), rows: 20 })
+    await writePart(join(root, 'unknown'), 25, 100)
+    const partly = await mergeTargets([join(root, 'a'), join(root, 'unknown')], { out: join(root, 'partly') })
+    expect(partly.fidelity).toBeUndefined()
+  })
+
   test('of parts of an export gives the shards of the whole export, whatever their order', async () => {
     const { root, dir, out } = await makeDataset()
     const parts = [join(root, 'b'), join(root, 'a'), join(root, 'c')] as const
@@ -132,7 +155,36 @@ describe('convert', () => {
     const q8 = await convertTargets(dir, { codec: 'q8', out })
     const back = await convertTargets(out, { codec: 'f32', out: join(root, 'back') })
     expect(back.fidelity).toEqual(q8.fidelity)
-    expect((await convertTargets(out, { codec: 'f16', out: join(root, 'half') })).fidelity).toBeUndefined()
+    expect((await convertTargets(out, { codec: 'f16', out: join(root, 'half') })).fidelity).toEqual(q8.fidelity)
+    const twice = await convertTargets(out, { codec: 'hybrid:30', out: join(root, 'twice') })
+    expect(twice.fidelity).toBeUndefined()
+  })
+
+  test('from f16, which keeps the logits to 1e-6, is measured as from f32', async () => {
+    const { root, dir } = await makeDataset()
+    const [half, of] = [join(root, 'half'), (name: string) => join(root, name)]
+    const f16 = await convertTargets(dir, { codec: 'f16', out: half })
+    const exact = await convertTargets(dir, { codec: 'topk:2', out: of('exact') })
+    const rounded = await convertTargets(half, { codec: 'topk:2', out: of('rounded') })
+    expect(rounded.fidelity!.rows).toBe(64)
+    rounded.fidelity!.temperatures.forEach(({ klClasses }, i) => {
+      expect(klClasses.mean).toBeCloseTo(exact.fidelity!.temperatures[i]!.klClasses.mean, 5)
+    })
+    expect((await convertTargets(half, { codec: 'f32', out: of('back') })).fidelity).toEqual(f16.fidelity)
+  })
+
+  test('measures sequences without their padding', async () => {
+    const root = temporaryFolder()
+    const plan = makePlan({ rows: 2, positions: 3 })
+    const writer = await createTargets(join(root, 'sequences'), plan)
+    await writer.beginShard(0)
+    const logits = Float32Array.from([...logitsOf(0, 9), ...logitsOf(1, 9)])
+    await writer.append({ ...makeRows(plan, 0, 2), logits, columns: { length: Int32Array.of(1, 2) } })
+    await writer.endShard()
+    await writer.finish({ created: CREATED })
+    const { fidelity } = await convertTargets(join(root, 'sequences'), { codec: 'q8', out: join(root, 'q8') })
+    const valid = Float32Array.from([...logits.subarray(0, 3), ...logits.subarray(9, 15)])
+    expect(fidelity).toEqual(measureFidelity({ logits: valid, classes: 3, codec: 'q8' }))
   })
 
   test('of a codec that does not keep all classes is refused', async () => {
@@ -211,6 +263,14 @@ describe('select', () => {
     expect([...all.logits]).toEqual(kept.flatMap((row) => logitsOf(row, 3)))
     expect(selected.derived).toMatchObject({ operation: 'select', rows: kept.length })
     expect(await verifyTargets(out)).toMatchObject({ problems: [] })
+  })
+
+  test.each(['topk:2', 'sampled:1'] as const)('by confidence of %s, whose tail weighs what it did', async (codec) => {
+    const { root, dir, out } = await makeDataset()
+    await convertTargets(dir, { codec, out: join(root, 'some') })
+    const selected = await selectTargets(join(root, 'some'), { confidence: { from: 0.9, to: 1 }, out })
+    expect((await readAll(out)).ids()).toEqual(rows.filter((row) => confidence(row) >= 0.9).map(idOf))
+    expect(selected.fidelity).toMatchObject({ rows: 64 }) // what was measured of the whole
   })
 
   test('keeps all views of a sample, or none', async () => {
@@ -292,6 +352,10 @@ describe('ensemble', () => {
       options: { space: 'logits', weights: [0.25, 0.75] },
       ancestors: [{ teacher: 'a'.repeat(64) }, { teacher: 'd'.repeat(64) }],
     })
+    expect(manifest.fidelity!.temperatures.every(({ klClasses }) => klClasses.worst < 1e-12)).toBe(true) // f32
+    const coarse = await ensembleTargets([dir, other], { weights: [1, 3], codec: 'q8', out: `${out}-q8` })
+    expect(coarse.fidelity).toMatchObject({ rows: 64 })
+    expect(coarse.fidelity!.temperatures.some(({ klClasses }) => klClasses.worst > 1e-7)).toBe(true)
     expect(manifest.teacher).toMatchObject({
       file: 'teacher.onnx + other.onnx',
       sha256: sha256(Buffer.from(`${'a'.repeat(64)}\n${'d'.repeat(64)}`)),

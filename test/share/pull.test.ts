@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync,
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { openTargets, signTargets, verifyTargets } from '../../src/cache/index.js'
+import { convertTargets, openTargets, signTargets, verifyTargets } from '../../src/cache/index.js'
 import { formatManifest, type Manifest, parseManifest } from '../../src/cache/manifest.js'
 import { partOf } from '../../src/share/fetch-file.js'
 import { pullTargets } from '../../src/share/index.js'
@@ -162,6 +162,20 @@ describe('a part of a dataset', () => {
     const again = await pullTargets(url, { ...quick, dir, shards: [0, 2] })
     expect(again).toMatchObject({ manifest: first.manifest, fetchedBytes: 0 })
     await expect(pullTargets(url, { ...quick, dir })).rejects.toThrow('holds another dataset')
+  })
+
+  it('says what was measured of the whole one', async () => {
+    const whole = newFolder()
+    const { fidelity } = await convertTargets(small, { codec: 'q8', shardMb: 0.001, out: whole })
+    expect(fidelity).toBeDefined()
+    const { url } = await server(undefined, whole)
+    for (const part of [{ shards: [0] }, { rows: { from: 1, to: 3 } }]) {
+      const dir = newFolder()
+      await pullTargets(url, { ...quick, dir, ...part })
+      const targets = await openTargets(dir)
+      expect(targets.manifest.fidelity).toEqual(fidelity)
+      await targets.close()
+    }
   })
 
   it('of some rows holds those, from checked shards', async () => {

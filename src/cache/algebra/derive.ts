@@ -74,7 +74,7 @@ const operationOf = ({ operation, options, from }: Derived) => ({ operation, opt
  */
 export async function writeDerived(
   plan: Plan,
-  { out, onProgress, signal, fidelity }: DeriveOptions & { fidelity?: Fidelity },
+  { out, onProgress, signal, fidelity }: DeriveOptions & { fidelity?: Fidelity | undefined },
   read: (from: number) => AsyncIterable<Rows>,
 ): Promise<Manifest> {
   const total = plan.derived!.rows

@@ -8,6 +8,7 @@ import type { Chunk, DatasetPlace } from '../reader.js'
 import type { Rows } from '../writer.js'
 import { checkDense } from './convert.js'
 import { type DeriveOptions, derivePlan, type Parent, rowsWithLogits, withParents, writeDerived } from './derive.js'
+import { fidelityOf } from './fidelity.js'
 
 export interface EnsembleOptions extends DeriveOptions {
   /** One a dataset, normalised to sum 1. Default: equal. */
@@ -43,7 +44,10 @@ export async function ensembleTargets(places: DatasetPlace[], options: EnsembleO
         ...joinLicences(parents),
       },
     )
-    return writeDerived(plan, options, (from) => read(parents, { from, weights, space }))
+    const average: Average = (parts) =>
+      space === 'logits' ? averageLogits(parts, weights) : averageProbabilities(parts, weights, manifest.classes)
+    const fidelity = await fidelityOf(parents, codec, average)
+    return writeDerived(plan, { ...options, fidelity }, (from) => read(parents, { from, average }))
   })
 }
 
@@ -98,10 +102,9 @@ function joinLicences(parents: Parent[]): Pick<Plan, 'license' | 'teacherLicense
   return { license: common('license') ?? null, teacherLicense: common('teacherLicense') ?? undefined }
 }
 
-async function* read(
-  parents: Parent[],
-  { from, weights, space }: { from: number; weights: number[]; space: 'logits' | 'probabilities' },
-): AsyncGenerator<Rows> {
+type Average = (parts: { logits: Float32Array }[]) => Float32Array
+
+async function* read(parents: Parent[], { from, average }: { from: number; average: Average }): AsyncGenerator<Rows> {
   const [first] = parents
   const { manifest, classes, rows } = first!.targets
   const size = Math.max(1, Math.floor(CHUNK_VALUES / (classes * (manifest.positions ?? 1))))
@@ -112,10 +115,8 @@ async function* read(
     for (let row = from; row < rows; row += size) {
       const chunks = (await Promise.all(readers.map((reader) => reader.next()))).map(({ value }) => value as Chunk)
       checkSameRows(parents, chunks)
-      const logits =
-        space === 'logits' ? averageLogits(chunks, weights) : averageProbabilities(chunks, weights, classes)
       yield {
-        ...rowsWithLogits(chunks[0]!, logits, manifest),
+        ...rowsWithLogits(chunks[0]!, average(chunks), manifest),
         skipped: row === 0 ? manifest.source.skipped : [],
       }
     }

@@ -5,6 +5,7 @@ import type { Manifest } from '../manifest.js'
 import type { DatasetPlace } from '../reader.js'
 import type { Rows } from '../writer.js'
 import { type DeriveOptions, derivePlan, type Parent, rowsOf, withParents, writeDerived } from './derive.js'
+import { joinFidelities } from './fidelity.js'
 
 /** What parts of one export may differ in: the rows that they took, and how many at once. */
 const OWN = [
@@ -39,7 +40,7 @@ export async function mergeTargets(places: DatasetPlace[], options: DeriveOption
       { operation: 'merge', options: {}, rows },
       { source: whole ? source : { ...source, range } },
     )
-    return writeDerived(plan, options, (from) => read(parents, from))
+    return writeDerived(plan, { ...options, fidelity: joinFidelities(parents) }, (from) => read(parents, from))
   })
 }
 

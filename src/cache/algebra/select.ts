@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
 import { DecantError } from '../../errors.js'
+import { codecOf } from '../codecs/codec.js'
 import { viewsOf } from '../columns.js'
 import { rowsIn } from '../layout.js'
 import type { Manifest } from '../manifest.js'
 import type { Chunk, DatasetPlace, Targets } from '../reader.js'
 import type { Rows } from '../writer.js'
-import { checkDense } from './convert.js'
 import { type DeriveOptions, derivePlan, pickRows, withParents, writeDerived } from './derive.js'
 
 /** Rows for which all that is given holds. */
@@ -25,7 +25,6 @@ export async function selectTargets(place: DatasetPlace, options: SelectOptions)
   if (!ids && !labels && !confidence) throw new DecantError('select: expected ids, labels or a confidence to select by')
   return withParents([place], async (parents) => {
     const { targets } = parents[0]!
-    if (confidence) checkDense(targets, 'selected from by confidence')
     const { kept, rows } = await chooseSamples(targets, options)
     if (rows === 0) throw new DecantError(`${targets.dir}: no row is as asked for`)
     const described = {
@@ -34,7 +33,8 @@ export async function selectTargets(place: DatasetPlace, options: SelectOptions)
       ...(confidence && { confidence }),
     }
     const plan = derivePlan(parents, { operation: 'select', options: described, rows })
-    return writeDerived(plan, options, (from) => read(targets, kept, from))
+    const { fidelity } = targets.manifest // the sample that was measured is the parent's
+    return writeDerived(plan, { ...options, fidelity }, (from) => read(targets, kept, from))
   })
 }
 
@@ -60,7 +60,7 @@ async function chooseSamples(targets: Targets, options: SelectOptions): Promise<
     reuse: true,
     ...(signal && { signal }),
   })) {
-    const sure = confidence && confidences(chunk, targets.classes)
+    const sure = confidence && confidences(chunk, targets)
     for (let row = 0; row < chunk.rows; row += views) {
       if (wanted) {
         const id = chunk.idAt(row)
@@ -90,20 +90,41 @@ function window({ manifest }: Targets): number {
 }
 
 /** [n] the largest probability of each row at T = 1; of a sequence the mean over its positions. */
-function confidences(chunk: Chunk, classes: number): Float64Array {
-  const { logits, rows } = chunk
-  const positions = logits.length / rows / classes
-  const result = new Float64Array(rows)
-  for (let at = 0, target = 0; at < logits.length; at += classes, target++) {
-    let top = Number.NEGATIVE_INFINITY
-    for (let i = at; i < at + classes; i++) if (logits[i]! > top) top = logits[i]!
-    let sum = 0
-    for (let i = at; i < at + classes; i++) sum += Math.exp(logits[i]! - top)
-    const row = Math.floor(target / positions)
+function confidences(chunk: Chunk, { classes, manifest: { codec, positions = 1 } }: Targets): Float64Array {
+  const topOf = codecOf(codec).kind === 'dense' ? denseTop(chunk.logits, classes) : bucketTop(chunk)
+  const result = new Float64Array(chunk.rows)
+  for (let row = 0; row < chunk.rows; row++) {
     const length = chunk.columns.length?.[row] ?? positions
-    if (target - row * positions < length) result[row]! += 1 / sum / length
+    for (let i = 0; i < length; i++) result[row]! += topOf(row * positions + i) / length
   }
   return result
+}
+
+/** Of a target its largest probability. */
+type Top = (target: number) => number
+
+function denseTop(logits: Float32Array, classes: number): Top {
+  return (target) => {
+    const z = logits.subarray(target * classes, (target + 1) * classes)
+    let top = Number.NEGATIVE_INFINITY
+    for (const value of z) if (value > top) top = value
+    return 1 / sumExp(z, top)
+  }
+}
+
+/** The classes that are kept, and what all others weigh together. A row's largest logit is its `shift`, whether its class was drawn or not. */
+function bucketTop({ buckets: { k, logits, logTail }, columns }: Chunk): Top {
+  const tails = logTail(1)
+  return (target) => {
+    const top = columns.shift![target]!
+    return 1 / (sumExp(logits.subarray(target * k, (target + 1) * k), top) + Math.exp(tails[target]! - top))
+  }
+}
+
+function sumExp(z: Float32Array, shift: number): number {
+  let sum = 0
+  for (const value of z) sum += Math.exp(value - shift)
+  return sum
 }
 
 /** The kept rows from the `from`-th on. Windows of the dataset without any are not read. */
