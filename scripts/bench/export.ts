@@ -107,14 +107,14 @@ function writeOneLayerTeacher(path: string, classes: number): void {
   writeFileSync(path, encodeModel(graph.model({ name: 'one-layer' })))
 }
 
-/** Many rows, not compressed: a source that is no bottleneck. */
+/** Many rows, not compressed: a source that is no bottleneck. Synced, or the kernel writes it back while the first rounds run. */
 function writeManyRows(path: string, rows: number): void {
   const images = gunzipSync(readFileSync('data/t10k-images-idx3-ubyte.gz')).subarray(16)
   const header = Buffer.from([0, 0, 8, 3, 0, 0, 0, 0, 0, 0, 0, 28, 0, 0, 0, 28])
   header.writeUInt32BE(rows, 4)
   const body = Buffer.alloc(rows * 784)
   for (let at = 0; at < body.length; at += images.length) images.copy(body, at)
-  writeFileSync(path, Buffer.concat([header, body]))
+  writeFileSync(path, Buffer.concat([header, body]), { flush: true })
 }
 
 try {
