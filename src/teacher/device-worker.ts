@@ -17,6 +17,7 @@ import {
   isArray,
   type TeacherOutput,
   type Words,
+  words,
 } from './run-rows.js'
 import type { TargetOf } from './target.js'
 
@@ -24,12 +25,6 @@ const port = parentPort!
 /** What goes wrong in a run is thrown, and memory that runs out is dealt with: the runtime need not print it too. */
 const quiet = { logSeverityLevel: 4 } as const
 const reply = (message: DeviceReply, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer)
-
-/** The runtime's own buffers are handed on as they are. A Float16Array (Node 24) and a Uint16Array hold the same bits. */
-function words(tensor: Tensor): Words {
-  const data = tensor.data as Float32Array
-  return tensor.type === 'float16' ? new Uint16Array(data.buffer, data.byteOffset, data.length) : data
-}
 
 /** The runtime's words in one line. */
 const reasonOf = (error: unknown) =>

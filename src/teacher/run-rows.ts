@@ -1,3 +1,4 @@
+import type { Tensor } from 'onnxruntime-node'
 import type { FileRows } from '../source/file-rows.js'
 
 /** An input of the fused teacher: an array of [rows, ...shape]. */
@@ -21,6 +22,12 @@ export const buffersOf = (feeds: Feeds): ArrayBuffer[] =>
 
 /** What a fused teacher gives, row-major; float16 as its bits. */
 export type Words = Float32Array | Uint16Array | Int32Array | Uint8Array
+
+/** The runtime's own buffers are handed on as they are. A Float16Array (Node 24) and a Uint16Array (before) hold the same bits. */
+export function words({ type, data }: Pick<Tensor, 'type' | 'data'>): Words {
+  const { buffer, byteOffset, length } = data as Float32Array
+  return type === 'float16' ? new Uint16Array(buffer, byteOffset, length) : (data as Float32Array)
+}
 
 /** The fused teacher's outputs for `rows` rows: the codec's columns by name, and row_sum, which is finite where the row's logits are. */
 export interface TeacherOutput {

@@ -9,6 +9,7 @@ import { opsetOfTarget, type Target } from '../../src/onnx/emit-targets.js'
 import { fuseTeacher } from '../../src/onnx/fuse-teacher.js'
 import { encodeModel } from '../../src/onnx/graph-builder.js'
 import { random } from '../../src/random.js'
+import { words } from '../../src/teacher/run-rows.js'
 import { build, floats } from './models.js'
 
 /** Rows of many kinds: Gaussian, heavy-tailed, nearly one-hot, few different values, all equal, gaps beyond float16. */
@@ -86,7 +87,7 @@ describe('the graph and TypeScript encode the same rows alike', () => {
     expect(Object.keys(graph).sort()).toEqual(columns.map((column) => column.name).sort())
     for (const { name: column, type } of columns) {
       expect([column, graph[column]!.type]).toEqual([column, type])
-      const [ours, theirs] = [graph[column]!.data as unknown as ArrayLike<number>, typescript[column]!]
+      const [ours, theirs] = [words(graph[column]!), typescript[column]!]
       expect([column, ours.length]).toEqual([column, theirs.length])
       const values = (array: ArrayLike<number>) =>
         type === 'float16' ? Array.from(array, (half) => halfValues[half]!) : Array.from(array)

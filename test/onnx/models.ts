@@ -2,6 +2,7 @@ import type { ModelProto } from 'onnx-buf'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { encodeModel, GraphBuilder } from '../../src/onnx/graph-builder.js'
 import { random } from '../../src/random.js'
+import { words } from '../../src/teacher/run-rows.js'
 
 export interface BuildOptions {
   opset?: number
@@ -34,7 +35,7 @@ export async function runModel(
     const results = Object.entries(await session.run(feeds))
     return Object.fromEntries(
       results.map(([name, { dims, type, data }]) => {
-        const values = Array.from(data as ArrayLike<number | bigint>, Number)
+        const values = Array.from<number | bigint, number>(words({ type, data }), Number)
         return [name, { dims, type, values: type === 'float16' ? values.map(fromHalf) : values }]
       }),
     )
