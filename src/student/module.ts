@@ -17,21 +17,27 @@ export async function hashModule(specification: string): Promise<string | undefi
   return createHash('sha256').update(bytes).digest('hex')
 }
 
-/** The default export of a module; TypeScript too, where Node itself does not read it. @throws DecantError naming the path */
+/** The default export of a module, of JavaScript or TypeScript. @throws DecantError naming the path */
 export async function findModule(path: string): Promise<unknown> {
-  const url = pathToFileURL(resolve(path)).href
   let module: { default?: unknown }
   try {
-    module = await import(url)
+    module = await load(pathToFileURL(resolve(path)).href)
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    if (code !== 'ERR_UNKNOWN_FILE_EXTENSION') throw new DecantError(`module ${path}: ${message}`)
-    const { tsImport } = await import('tsx/esm/api')
-    module = await tsImport(url, import.meta.url)
+    throw new DecantError(`module ${path}: ${(error as Error).message}`)
   }
   // A module that Node takes for CommonJS (no "type": "module" near it) has its exports in `default`, the default among them.
   const { default: outer } = module
   return typeof outer === 'object' && outer !== null && 'default' in outer ? outer.default : outer
+}
+
+/**
+ * Node reads no TypeScript before 22.18, and since then only what is JavaScript once its types are blanked out: no enum, no './layers.js'
+ * that is layers.ts. tsx reads it alike everywhere; where decant itself runs from its source, a loader is there already.
+ */
+async function load(url: string): Promise<{ default?: unknown }> {
+  if (!/\.[cm]?ts$/.test(url) || import.meta.url.endsWith('.ts')) return import(url)
+  const { tsImport } = await import('tsx/esm/api')
+  return tsImport(url, import.meta.url)
 }
 
 /**
