@@ -1,6 +1,7 @@
-import type { Compressors, FileMetaData, SchemaTree } from 'hyparquet'
+import type { Compressors, FileMetaData, readOffsetIndex, SchemaTree } from 'hyparquet'
 import { FormatError } from '../errors.js'
 import { checkUnpacked, VALUE_BYTES } from './bounds.js'
+import type { Bytes } from './bytes.js'
 import { checkRuns, sumDeltas } from './parquet-runs.js'
 import { readStruct, type Struct } from './thrift.js'
 
@@ -16,8 +17,11 @@ const MAX_PAGE_BYTES = 2 ** 29
 const [DATA, DICTIONARY, DATA_V2] = [0, 2, 3]
 const Encodings = { PLAIN_DICTIONARY: 2, RLE: 3, DELTA_BYTE_ARRAY: 7, RLE_DICTIONARY: 8 } as const
 
+/** As an offset index has it. */
+export type PageLocation = ReturnType<typeof readOffsetIndex>['page_locations'][number]
+
 /** A column chunk: where its pages lie. */
-interface ChunkPlace {
+export interface ChunkPlace {
   /** File and column, for errors. */
   where: string
   from: number
@@ -120,19 +124,60 @@ const keyOf = (bytes: Uint8Array): string => {
   return `${length}:${view.toString('latin1', 0, EDGE)}${view.toString('latin1', Math.max(EDGE, length - EDGE))}`
 }
 
+/** What a page's header at `at` says; `own` is undefined of a page of another type. @throws Error: not whole */
+function headerOf(bytes: Uint8Array, at: number) {
+  const { value: header, end } = readStruct(bytes, at)
+  const [type, size, packed] = [number(header, 1), number(header, 2), number(header, 3)]
+  const found = header.get({ [DATA]: 5, [DICTIONARY]: 7, [DATA_V2]: 8 }[type] ?? 0)
+  const own = found instanceof Map ? found : undefined
+  const [values, encoding] = own ? [number(own, 1), number(own, type === DATA_V2 ? 4 : 2)] : [Number.NaN, Number.NaN]
+  return { type, size, packed, own, values, encoding, end }
+}
+
+/** A page's header may have statistics of two values of some kilobytes. */
+const HEADER_BYTES = 2 ** 14
+
+/**
+ * Where the pages of a column chunk lie, by walking their headers: what an offset index says, of files that have none. pandas writes all rows as
+ * one group, so that without it a file would be read whole. Undefined where pages of lists do not say how many rows they have, or a header is
+ * not understood: the chunk is then read whole, and refused there where it is wrong.
+ */
+export async function locatePages(bytes: Bytes, chunk: ChunkPlace): Promise<PageLocation[] | undefined> {
+  const file = await bytes.open()
+  const pages: PageLocation[] = []
+  try {
+    let [row, seen] = [0, 0]
+    for (let at = chunk.from; at < chunk.to && seen < chunk.values; ) {
+      const head = await file.read(at, Math.min(HEADER_BYTES, chunk.to - at))
+      const { type, packed, own, values, end } = headerOf(head, 0)
+      if (!own || !(end + packed <= chunk.to - at)) return undefined
+      if (type !== DICTIONARY) {
+        const rows = type === DATA_V2 ? number(own, 3) : chunk.repetition === 0 ? values : Number.NaN
+        if (!(rows > 0 && values > 0)) return undefined
+        pages.push({ offset: BigInt(at), compressed_page_size: end + packed, first_row_index: BigInt(row) })
+        row += rows
+        seen += values
+      }
+      at += end + packed
+    }
+    return seen === chunk.values && pages.length > 0 ? pages : undefined
+  } catch {
+    return undefined
+  } finally {
+    await file.done()
+  }
+}
+
 /** The pages of a chunk, or of a part that begins with a page. */
 function walk(bytes: Uint8Array, chunk: ChunkPlace, know: (bytes: Uint8Array, page: Page) => void): void {
   const refuse = (why: string) => new FormatError(`${chunk.where}: ${why}`)
   let [unpacked, seen] = [0, 0]
   for (let at = 0; at < bytes.length - 1 && seen < chunk.values; ) {
-    const { value: header, end } = readStruct(bytes, at)
-    const [type, size, packed] = [number(header, 1), number(header, 2), number(header, 3)]
+    const { type, size, packed, own, values, encoding, end } = headerOf(bytes, at)
     if (!(size <= MAX_PAGE_BYTES)) throw refuse(`a page of ${size} bytes, at most ${MAX_PAGE_BYTES} are allowed`)
     if (!(packed <= bytes.length - end)) throw refuse(`a page of ${packed} bytes where ${bytes.length - end} are left`)
     const page = bytes.subarray(end, end + packed)
-    const own = type === DATA ? header.get(5) : type === DICTIONARY ? header.get(7) : header.get(8)
-    if (![DATA, DICTIONARY, DATA_V2].includes(type) || !(own instanceof Map)) throw refuse(`a page of type ${type}`)
-    const [values, encoding] = [number(own, 1), number(own, type === DATA_V2 ? 4 : 2)]
+    if (!own) throw refuse(`a page of type ${type}`)
     unpacked += Math.max(size, VALUE_BYTES * values)
     checkUnpacked(chunk.where, { unpacked, packed: chunk.to - chunk.from })
     if (type === DICTIONARY) {

@@ -4,19 +4,19 @@ import { checkUnpacked, VALUE_BYTES } from './bounds.js'
 import { type Bytes, understand } from './bytes.js'
 import { classNamesOf } from './class-names.js'
 import { decodeLz4Block } from './lz4-frame.js'
-import { checkPages, placeChunks } from './parquet-pages.js'
+import { type ChunkPlace, checkPages, locatePages, type PageLocation, placeChunks } from './parquet-pages.js'
 import { BLOCK_BYTES, type Block, type Table } from './table.js'
 
 /** A page, or a dictionary, that is worth reading for one row. */
 const SMALL_BYTES = 2 ** 21
-/** Where pages are large, or unknown, each part of a row group reads all of it: only larger groups than this are cut. */
+/** Where pages are large, or have no index, only larger groups than this are cut. Their pages are then found by walking them. */
 const MAX_GROUP_BYTES = 2 ** 28
 /** The footer is read whole. That of a file of 100,000 row groups of ten columns has some 100 MB. */
 const MAX_FOOTER_BYTES = 2 ** 28
 
 /**
  * A Parquet file. A block is a row group. Where an offset index leads to small pages, groups that decode to more than 8 MiB are cut into parts, and scattered rows
- * are read by their pages alone; else only those of more than 256 MiB are.
+ * are read by their pages alone; else only those of more than 256 MiB are cut.
  */
 export async function openParquet(bytes: Bytes): Promise<Table> {
   const { path } = bytes
@@ -36,13 +36,14 @@ export async function openParquet(bytes: Bytes): Promise<Table> {
     await checkFooter(bytes)
     return parquetMetadataAsync(file, { geoparquet: false })
   })
-  const { columns, chunks, starts, sizes, small } = await understand(unreadable, async () => {
+  const { columns, chunks, starts, sizes, small, pages } = await understand(unreadable, async () => {
     checkGroups(bytes, metadata)
     const schema = parquetSchema(metadata)
     const small = await hasSmallPages(file, metadata)
     const { starts, bytes: sizes } = cutGroups(metadata, small ? BLOCK_BYTES : MAX_GROUP_BYTES)
     const columns = schema.children.map(({ element }) => element.name)
-    return { columns, chunks: placeChunks(path, metadata, schema), starts, sizes, small }
+    const chunks = placeChunks(path, metadata, schema)
+    return { columns, chunks, starts, sizes, small, pages: await pagesWithoutIndex(bytes, metadata, chunks) }
   })
   const metadataOf = (key: string) => metadata.key_value_metadata?.find((entry) => entry.key === key)?.value
   const names = classNamesOf(metadataOf('huggingface'))
@@ -51,6 +52,7 @@ export async function openParquet(bytes: Bytes): Promise<Table> {
     const scan = await parquetScan({
       file: fileOf(check.look),
       metadata,
+      ...pages,
       columns: wanted,
       rowStart: from,
       rowEnd: to,
@@ -84,6 +86,25 @@ export async function openParquet(bytes: Bytes): Promise<Table> {
     }),
     close: () => bytes.close(),
   }
+}
+
+/** The pages of the large column chunks that have no offset index, by row group and column, as the library takes them. */
+async function pagesWithoutIndex(bytes: Bytes, { row_groups }: FileMetaData, chunks: ChunkPlace[]) {
+  const places = new Map(chunks.map((chunk) => [chunk.from, chunk]))
+  const pageLocationsByGroup: Record<string, PageLocation[]>[] = []
+  for (const group of row_groups) {
+    const located: Record<string, PageLocation[]> = Object.create(null)
+    pageLocationsByGroup.push(located)
+    if (groupBytes(group) <= MAX_GROUP_BYTES) continue
+    for (const { meta_data, offset_index_offset } of group.columns) {
+      const { path_in_schema, dictionary_page_offset, data_page_offset, total_compressed_size } = meta_data!
+      if (offset_index_offset || Number(total_compressed_size) <= SMALL_BYTES) continue
+      const place = places.get(Number(dictionary_page_offset || data_page_offset))
+      const pages = place && (await locatePages(bytes, place))
+      if (pages) located[path_in_schema.join('.')] = pages
+    }
+  }
+  return { pageLocationsByGroup } // not among the documented options, and ignored where the library has it no more
 }
 
 async function checkFooter(bytes: Bytes): Promise<void> {

@@ -2,7 +2,9 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { type Bytes, openBytes } from '../../src/source/bytes.js'
 import { openTable } from '../../src/source/open-table.js'
+import { openParquet } from '../../src/source/parquet.js'
 import { checkRuns, sumDeltas } from '../../src/source/parquet-runs.js'
 import { temporaryFolder } from './fixtures.js'
 import { type HostilePage, parquet, varint } from './parquet-file.js'
@@ -33,6 +35,67 @@ test('pages without compression are read, with and without a dictionary', async 
     { data: levels(3, Buffer.from([1, 3, 0b010])), values: 3, encoding: 8 },
   ]
   expect(await read(parquet(pages))).toEqual([5, 6, 5])
+})
+
+describe('a row group of more than 256 MiB, without an index of its pages, is read by parts', () => {
+  /** Four pages of 300,000 values, which claim to be large; with what each block has, and the most bytes that were read for one. */
+  async function readParts(pages: HostilePage[]) {
+    const path = join(await temporaryFolder(), 'a.parquet')
+    await writeFile(path, parquet(pages, { unpacked: 2n ** 28n + 1n })) // two parts
+    const bytes = await openBytes(path)
+    let asked = 0
+    const counted: Bytes = {
+      ...bytes,
+      read(at, length) {
+        asked += length
+        return bytes.read(at, length)
+      },
+    }
+    const table = await openParquet(counted)
+    const values: unknown[] = []
+    let most = 0
+    for (let block = 0; block + 1 < table.starts.length; block++) {
+      asked = 0
+      for (const value of Array.from((await table.block(block, ['x'])).columns[0]!)) values.push(value)
+      most = Math.max(most, asked)
+    }
+    return { values, most, size: bytes.size, blocks: table.starts.length - 1 }
+  }
+  const count = 300_000
+  const rows = Array.from({ length: 4 * count }, (_, row) => row)
+
+  test('of plain pages', async () => {
+    const pages = [0, 1, 2, 3].map((page) => ({
+      data: levels(count, Buffer.from(Int32Array.from({ length: count }, (_, i) => page * count + i).buffer)),
+      values: count,
+    }))
+    const { values, most, size, blocks } = await readParts(pages)
+    expect(blocks).toBe(2)
+    expect(values).toEqual(rows)
+    expect(most).toBeLessThan(0.51 * size)
+  })
+
+  test('of pages with a dictionary, which is read for each', async () => {
+    const words = Int32Array.from({ length: 2 ** 16 }, (_, i) => 3 * i)
+    const pages: HostilePage[] = [0, 1, 2, 3].map((page) => {
+      const indices = Uint16Array.from({ length: count }, (_, i) => (page * count + i) & 0xffff)
+      const run = [16, ...varint(BigInt(count / 8) * 2n + 1n)] // packed, of 16 bits each
+      return {
+        data: levels(count, Buffer.concat([Buffer.from(run), Buffer.from(indices.buffer)])),
+        values: count,
+        encoding: 8,
+      }
+    })
+    const dictionary = { data: Buffer.from(words.buffer), values: words.length, dictionary: true }
+    const { values, most, size } = await readParts([dictionary, ...pages])
+    expect(values).toEqual(rows.map((row) => 3 * (row & 0xffff)))
+    expect(most).toBeLessThan(0.56 * size)
+  })
+
+  test('or whole, where a page is not as its column says', async () => {
+    const page = { data: levels(count, Buffer.alloc(4 * count)), values: count }
+    await expect(readParts([page, page, { ...page, values: 2 * count }])).rejects.toThrow(/a\.parquet/)
+  })
 })
 
 describe('a page that claims more than it can hold is refused', () => {
