@@ -16,8 +16,10 @@ const example = (name: string, ...args: string[]): string =>
   execFileSync(python, [fileURLToPath(new URL(`../../examples/python/${name}.py`, import.meta.url)), ...args], {
     encoding: 'utf8',
     maxBuffer: 2 ** 28,
-    env: { ...process.env, HF_DATASETS_OFFLINE: '1', HF_HUB_OFFLINE: '1', HF_HOME: temporaryFolder() },
+    env: offline(),
   })
+const offline = () => ({ ...process.env, HF_DATASETS_OFFLINE: '1', HF_HUB_OFFLINE: '1', HF_HOME: temporaryFolder() })
+const readers = ['pyarrow', 'datasets', 'polars', 'duckdb']
 
 async function dataset(codec: CodecName): Promise<string> {
   const dir = temporaryFolder()
@@ -83,6 +85,12 @@ describe.each(codecs)('the columns of %s are read by', (codec) => {
     const lines = example('read_duckdb', await dataset(codec)).split('\n')
     expect(lines).toContain('None,20')
     expect(lines.filter((line) => /^\d+,\d+$/.test(line))).toHaveLength(40 - labels.length)
+  })
+
+  test.skipIf(!readers.every(hasPackage))('all three: every value of every column as pyarrow has it', async () => {
+    const script = fileURLToPath(new URL('compare-readers.py', import.meta.url))
+    const said = execFileSync(python, [script, await dataset(codec)], { encoding: 'utf8', env: offline() })
+    expect(JSON.parse(said)).toEqual({ rows: 100, polars: true, datasets: true, duckdb: true })
   })
 })
 
