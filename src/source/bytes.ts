@@ -102,6 +102,9 @@ async function hashOf(stream: Readable, path: string): Promise<string> {
   return hash.digest('hex')
 }
 
+/** A read of 2 GiB or more ends the process: Node 20 asserts that its length is an int32. */
+const MAX_READ_BYTES = 2 ** 31 - 1
+
 /** The bytes of a file that is opened for each read, or stays open. `found`: what it is now. */
 function readable(
   path: string,
@@ -127,6 +130,10 @@ function readable(
   async function readFrom(handle: FileHandle, position: number, length: number): Promise<Uint8Array> {
     if (!(position >= 0 && length >= 0 && position + length <= size))
       throw new FormatError(`${path}: bytes ${position} to ${position + length} are asked for, the file has ${size}`)
+    if (length > MAX_READ_BYTES)
+      throw new FormatError(
+        `${path}: ${length} bytes to read at once, at most ${MAX_READ_BYTES} can be; write the file with smaller row groups or batches`,
+      )
     const target = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
     for (let done = 0; done < length; ) {
       const { bytesRead } = await handle.read(target, done, length - done, position + done)
