@@ -1,6 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { TAIL_NODES, tailTable, tailWeights } from '../../../src/cache/index.js'
+import { openTargets, TAIL_NODES, tailTable, tailWeights } from '../../../src/cache/index.js'
+import { openSource, readPreprocess } from '../../../src/source/index.js'
+import { exportTargets } from '../../../src/teacher/index.js'
+import { temporaryFolder } from '../../helpers/folder.js'
 import { makeLogits, rowsKinds } from './rows.js'
 import { shareWithin, tailErrors } from './tail-errors.js'
 
@@ -20,6 +23,23 @@ describe('the mass of the tail, any T in [0.5, 20]: within 1 % on 99.9 % of rows
       expect(Math.max(...errors)).toBeLessThanOrEqual(0.015)
     },
   )
+})
+
+test("the same of the example's teacher, on images that it was not trained on", async () => {
+  const preprocess = await readPreprocess('data/preprocess.json')
+  const source = await openSource('data/t10k-images-idx3-ubyte.gz', { preprocess })
+  const out = temporaryFolder()
+  const range = { from: 0, to: 500 }
+  await exportTargets({ source, preprocess, teacher: 'data/teacher.onnx', out, codec: 'f32', provider: 'cpu', range })
+  await source.close()
+  const targets = await openTargets(out)
+  const { logits } = await targets.load()
+  await targets.close()
+  for (const k of [2, 3, 5]) {
+    const errors = tailErrors(logits, { classes: 10, k })
+    expect(shareWithin(errors, 0.01)).toBeGreaterThanOrEqual(0.999)
+    expect(Math.max(...errors)).toBeLessThanOrEqual(0.015)
+  }
 })
 
 test('a tail of equal logits, and one of a single class, are exact', () => {
