@@ -14,7 +14,9 @@ import { exportTargets } from '../../src/teacher/index.js'
 
 const out = 'runs/study-codecs'
 const [student, temperature, seeds] = ['mlp:256', 4, [1, 2, 3, 4, 5]]
-const codecs = (process.argv.length > 2 ? process.argv.slice(2) : ['f16', 'q8', 'hybrid:28', 'topk:4']) as CodecName[]
+const codecs = (
+  process.argv.length > 2 ? process.argv.slice(2) : ['f16', 'q8', 'hybrid:28', 'topk:16', 'topk:4']
+) as CodecName[]
 const preprocess = await readPreprocess('data/preprocess.json')
 
 async function exportPart(part: 'train' | 't10k', codec: CodecName) {
