@@ -1,15 +1,12 @@
-import { convertTargets, createTargets, mergeTargets } from '../../src/cache/index.js'
-import { exportRows, makePlan } from './datasets.js'
+import { convertTargets, mergeTargets } from '../../src/cache/index.js'
 
 // One operation in a process of its own, for tests that end it: node --import tsx derive-child.ts OPERATION ROOT OUT
 // ROOT holds the datasets `f32`, `a` and `b` (parts of it). It says "begun" once everything is loaded.
 const [operation, root, out] = process.argv.slice(2) as [string, string, string]
 
-const KILLED = { rows: 3000, rowsPerShard: 40, rowsPerBatch: 16 }
 process.stdout.write('begun\n')
 try {
-  if (operation === 'export') await exportRows(await createTargets(out, makePlan(KILLED)), makePlan(KILLED))
-  else if (operation === 'convert') await convertTargets(`${root}/f32`, { codec: 'f16', shardMb: 0.001, out })
+  if (operation === 'convert') await convertTargets(`${root}/f32`, { codec: 'f16', shardMb: 0.001, out })
   else await mergeTargets([`${root}/a`, `${root}/b`], { out })
 } catch (error) {
   process.stderr.write(`${(error as Error).name}: ${(error as Error).message}\n`)

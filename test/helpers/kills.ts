@@ -9,20 +9,22 @@ export interface Victim {
   /** it has said something */
   begun: Promise<void>
   ended: Promise<number | null>
-  /** what it wrote to stderr */
+  /** what it wrote */
   said(): string
 }
 
 /** Runs a module of TypeScript in a process of its own. */
-export function startVictim(module: string, ...args: string[]): Victim {
+export function startVictim(module: string, ...args: string[]): Victim & { heard(text: string): Promise<void> } {
   const child = spawn(process.execPath, ['--import', 'tsx', module, ...args])
-  const begun = new Promise<void>((resolve) => child.stdout.once('data', () => resolve()))
   let said = ''
-  child.stderr.on('data', (text) => {
-    said += text
-  })
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (text) => {
+      said += text
+    })
+  const heard = (text: string) =>
+    new Promise<void>((resolve) => child.stdout.on('data', () => said.includes(text) && resolve()))
   const ended = new Promise<number | null>((resolve) => child.once('exit', resolve))
-  return { kill: () => child.kill('SIGKILL'), begun, ended, said: () => said }
+  return { kill: () => child.kill('SIGKILL'), begun: heard(''), heard, ended, said: () => said }
 }
 
 /**
