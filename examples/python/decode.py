@@ -1,5 +1,6 @@
 """Every codec of a soft-target dataset as numpy arrays (src/cache/FORMAT.md): `logits` for f32, f16, q8 and hybrid, which keep all
-classes, `buckets` for topk and sampled, which keep the likeliest and what the others weigh together at any temperature.
+classes, `buckets` for topk and sampled, which keep the likeliest and what the others weigh together at any temperature, and `draws` for
+sampled, the weights by which its classes are targets without bias.
 
     python decode.py targets 4
 """
@@ -78,12 +79,21 @@ def buckets(table, manifest, T):
     return column(table, "index"), z - total[:, None], tail - total
 
 
+def draws(table, T=1):
+    """Of a sampled dataset: what each class of `buckets` weighs as a target of cross-entropy at temperature T [rows, k], 0 where it was not drawn.
+    At T = 1 count / k, which is without bias: loss = -(draws * log_softmax(student).gather(index)).sum(-1)"""
+    weights = column(table, "count") * np.exp(column(table, "logits").astype(np.float64) * (1 / T - 1))
+    return weights / weights.sum(1, keepdims=True)
+
+
 if __name__ == "__main__":
     table, manifest = read(sys.argv[1])
     T = float(sys.argv[2])
     if manifest["codec"].startswith(("topk", "sampled")):
         index, log_p, log_tail = buckets(table, manifest, T)
         found = {"index": index.tolist(), "log_p": log_p.tolist(), "log_tail": log_tail.tolist()}
+        if manifest["codec"].startswith("sampled"):
+            found["draws"] = draws(table, T).tolist()
     else:
         found = {"logits": logits(table, manifest).tolist()}
     json.dump({"ids": table["id"].to_pylist(), **found}, sys.stdout)

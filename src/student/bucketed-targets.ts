@@ -10,8 +10,8 @@ interface BucketedOptions {
   head: tf.Tensor2D
   /** h(T) [B, 1], from which log Σ_tail exp(z/T) = h/T + log n, for T [] or [B, 1]. */
   tailGap: (temperature: tf.Tensor) => tf.Tensor2D
-  /** Further columns of the cache, [B, 1]. */
-  column: (name: 'label_logit' | 'std') => tf.Tensor2D
+  /** Further columns of the cache, [B, 1]; of count [B, k]. */
+  column: (name: 'label_logit' | 'std' | 'count') => tf.Tensor2D
   classes: number
 }
 
@@ -35,6 +35,17 @@ export function bucketedTargets(options: BucketedOptions): TeacherTargets {
         teacher: logSoftmax(bucketsAt(known), one),
         student: logSoftmax(gatherBuckets(studentLogits, index, temperature), one),
       }
+    },
+    drawn: (temperature) => {
+      // Drawn at T = 1: at another T a draw counts for p^T/p, the same for all of a row but for exp(z/T - z).
+      const count = tf.cast(column('count'), 'float32')
+      const weights = tf.add(tf.log(tf.maximum(count, 1)), tf.mul(head, tf.sub(tf.div(1, temperature), 1)))
+      const absent = tf.fill(head.shape, ABSENT)
+      const drawn = tf.exp(logSoftmax(tf.where(tf.equal(count, 0), absent, weights) as tf.Tensor2D, one))
+      return tf.pad(drawn, [
+        [0, 0],
+        [0, 1], // the tail
+      ]) as tf.Tensor2D
     },
     // The row's top logit is 0 here.
     logTop: (temperature) => tf.neg(tf.logSumExp(bucketsAt(temperature), -1)) as tf.Tensor1D,

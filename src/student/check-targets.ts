@@ -28,6 +28,12 @@ export function checkTargets(
       `method '${name}' reads the logits of all classes, and codec ${targets.codec} keeps some of them: export again with --codec f16, or take another method`,
     )
   }
+  if (needs.teacher === 'draws' && !targets.columns.some((column) => column.name === 'count')) {
+    const how = `${kind === 'dense' ? 'convert the targets' : 'export again'} with --codec sampled:50`
+    throw new DecantError(
+      `method '${name}' reads how often each class was drawn, which codec ${targets.codec} does not say: ${how}, or take method kd`,
+    )
+  }
   if (needs.input && (input.kind !== 'image' || input.shape[0] !== input.shape[1])) {
     throw new DecantError(`method '${name}' turns images: expected square ones, found ${describeInput(input)}`)
   }

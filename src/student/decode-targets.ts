@@ -103,6 +103,9 @@ export function denseTargets(logits: tf.Tensor2D, shift?: tf.Tensor2D): TeacherT
       teacher: logSoftmax(logits, own),
       student: logSoftmax(studentLogits, temperature),
     }),
+    drawn: () => {
+      throw new TypeError("a method that calls drawn() says so: needs: { teacher: 'draws' }")
+    },
     logTop: (temperature) => tf.max(logSoftmax(logits, temperature), -1) as tf.Tensor1D,
     deviation: () => deviationOf(logits),
     decouple: (studentLogits, labels, temperature) => ({

@@ -21,6 +21,7 @@ import { ls } from './methods/ls.js'
 import { mlkd } from './methods/mlkd.js'
 import { psKd } from './methods/ps-kd.js'
 import { rkl } from './methods/rkl.js'
+import { rsKd } from './methods/rs-kd.js'
 import { slaSd } from './methods/sla-sd.js'
 import { stdKd } from './methods/std-kd.js'
 import { teskd } from './methods/teskd.js'
@@ -93,8 +94,11 @@ export interface AttachOptions {
 export interface Method {
   name: string
   needs: {
-    /** What the loss reads of the teacher: nothing; log-probabilities over buckets, which every codec has; or logits of all classes. */
-    teacher: false | 'buckets' | 'dense'
+    /**
+     * What the loss reads of the teacher: nothing; log-probabilities over buckets, which every codec has; logits of all classes; or
+     * buckets and which of them were drawn, which codec sampled has.
+     */
+    teacher: false | 'buckets' | 'dense' | 'draws'
     /** No row without a label tells the student anything. */
     labels: boolean
     /** What the loss reads of the student besides its logits: the features, or outputs of its stages, too. A student without is refused. */
@@ -124,6 +128,7 @@ export interface Method {
 
 export const methods: readonly Method[] = [
   kd,
+  rsKd,
   ce,
   ls,
   logitMse,
@@ -160,8 +165,8 @@ function checkMethod(path: string, found: unknown): Method {
   const { needs, parameters = {}, shares = false, ranges = {}, attach, loss } = (found ?? {}) as Partial<Method>
   const fail = (expected: string) => new DecantError(`method ${path}: its default export: expected ${expected}`)
   if (typeof loss !== 'function') throw fail('an object with a function `loss`')
-  if (!needs || ![false, 'buckets', 'dense'].includes(needs.teacher) || typeof needs.labels !== 'boolean') {
-    throw fail("`needs: { teacher: false | 'buckets' | 'dense', labels: true | false }`")
+  if (!needs || ![false, 'buckets', 'dense', 'draws'].includes(needs.teacher) || typeof needs.labels !== 'boolean') {
+    throw fail("`needs: { teacher: false | 'buckets' | 'dense' | 'draws', labels: true | false }`")
   }
   const wrong = Object.entries(parameters).find(([, value]) => !Number.isFinite(value))
   if (wrong) throw fail(`numbers as \`parameters\`, found ${wrong[0]}: ${wrong[1]}`)

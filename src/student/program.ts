@@ -131,6 +131,7 @@ const nothing: TeacherTargets = {
   logTop: refuse,
   deviation: refuse,
   decouple: refuse,
+  drawn: refuse,
 }
 
 function refuse(): never {

@@ -46,6 +46,11 @@ export interface TeacherTargets {
     temperature: tf.Scalar,
     own?: tf.Tensor,
   ): { teacher: tf.Tensor2D; student: tf.Tensor2D }
+  /**
+   * What each bucket of `logProbs` weighs by how often it was drawn, [B, m], summing to 1: an estimate of the teacher's softmax at T, at
+   * T = 1 without bias. For methods that need `draws`.
+   */
+  drawn(temperature: tf.Scalar): tf.Tensor2D
   /** log of each row's largest probability at T, [B]. */
   logTop(temperature: tf.Scalar): tf.Tensor1D
   /** The standard deviation of each row's logits over all C, C - 1 below, [B, 1]. For methods that need the statistic `std`. */

@@ -50,6 +50,7 @@ describe.skipIf(!hasPackage('pyarrow'))('decode.py gives what decant reads', () 
         index: number[][]
         log_p: number[][]
         log_tail: number[]
+        draws?: number[][]
       }
       const targets = await openTargets(dir)
       const { buckets } = await targets.load()
@@ -64,6 +65,13 @@ describe.skipIf(!hasPackage('pyarrow'))('decode.py gives what decant reads', () 
           expect(value).toBeCloseTo(z[j]! - total, 4)
         })
         expect(found.log_tail[i]!).toBeCloseTo(tail[i]! - total, 4)
+        if (!buckets.count) return
+        const count = buckets.count.subarray(i * k, (i + 1) * k)
+        const raw = z.map((value, j) => count[j]! * Math.exp(value - logits[i * k + j]!))
+        const drawn = raw.reduce((sum, value) => sum + value, 0)
+        found.draws![i]!.forEach((value, j) => {
+          expect(value).toBeCloseTo(raw[j]! / drawn, 4)
+        })
       })
       await targets.close()
     },

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { convertTargets } from '../../src/cache/index.js'
 import { methodNames } from '../../src/cli/commands/student-options.js'
 import { withViews } from '../../src/source/index.js'
 import { methods } from '../../src/student/method.js'
@@ -21,6 +22,8 @@ beforeAll(async () => {
   const { dir, source } = await makeExample(64)
   dirs.targets = join(dir, 'targets')
   dirs.views = join(dir, 'views')
+  dirs.sampled = join(dir, 'sampled')
+  await convertTargets(dirs.targets, { out: dirs.sampled, codec: 'sampled:2' })
   const teacher = join(dir, 'teacher.onnx')
   writeLinearTeacher(teacher, { side: 6, classes: 3 })
   await exportTargets({ source: withViews(source, { count: 2, augment: 'crop:1,flip' }), teacher, out: dirs.views })
@@ -45,7 +48,7 @@ describe('docs/methods.md', () => {
       ([key, value]) => `${key === 'temperature' ? 'T' : key} ${value}`,
     )
     expect(row.split(/(?<!\\)\|/)[3]!.trim()).toBe(defaults.join(', '))
-    const needs = { dense: ['all classes'], buckets: ['buckets'] }[String(method.needs.teacher)] ?? []
+    const needs = { dense: ['all classes'], buckets: ['buckets'], draws: ['draws'] }[String(method.needs.teacher)] ?? []
     const { labels, student, partner, input } = method.needs
     if (labels) needs.push('labels')
     if (student === 'stages') needs.push('stages')

@@ -49,23 +49,29 @@ export function makeInputs(steps: number, { whole = false } = {}): Inputs {
   }
 }
 
-export async function makeStep(student: string, optimizer: OptimizerConfig, method: Method = kd) {
+export async function makeStep(
+  student: string,
+  optimizer: OptimizerConfig,
+  method: Method = kd,
+  dataset: typeof domain = domain,
+) {
   const model = await buildStudent(student, { input: domain.input, positions: 1, classes, seed: 1 })
   const state = createOptimizer(optimizer, variablesOf(model.trainableWeights))
   const { temperature: _, alpha: __, ...parameters } = method.parameters
   const config = { epochs: 1, parameters, clip: null }
-  const step = trainStep({ model, optimizer: state, method, dataset: domain, config, seed: 1 })
+  const step = trainStep({ model, optimizer: state, method, dataset, config, seed: 1 })
   return { model, step }
 }
 
-const inputs = trainInputs(batch, domain, kd)
+const inputsOf = (dataset: typeof domain) => trainInputs(batch, dataset, kd)
 
 /** The losses of a student's first steps on an engine, in one call. */
 export async function lossesOn(
   engine: Engine,
-  options: { student: string; optimizer: OptimizerConfig; given: Inputs; method?: Method },
+  options: { student: string; optimizer: OptimizerConfig; given: Inputs; method?: Method; dataset?: typeof domain },
 ): Promise<Float32Array> {
-  const { step } = await makeStep(options.student, options.optimizer, options.method)
+  const { step } = await makeStep(options.student, options.optimizer, options.method, options.dataset)
+  const inputs = inputsOf(options.dataset ?? domain)
   const program = await engine.compile(step, { inputs, stacked: true })
   const { loss } = await program.run(options.given)
   await program.dispose()
@@ -93,7 +99,7 @@ export async function expectParity(
   const given = makeInputs(steps)
   given.learningRate = (given.learningRate as Float32Array).map((share) => share * rate)
   const { step } = await makeStep(student, optimizer)
-  const expected = await eagerProgram(step, { inputs, stacked: true, backend: 'cpu' }).run(given)
+  const expected = await eagerProgram(step, { inputs: inputsOf(domain), stacked: true, backend: 'cpu' }).run(given)
   expectSameLosses(await lossesOn(engine, { student, optimizer, given }), expected.loss!)
   tf.disposeVariables()
 }

@@ -136,6 +136,30 @@ describe('targets by position', () => {
     expect(metrics!.kl).toBeLessThan(0.05)
   })
 
+  it.each(['onnx', 'eager'] as const)('%s: rs-kd weighs what was drawn at each', async (engine) => {
+    const out = join(dir, `sampled-${engine}`)
+    await convertTargets(join(dir, 'targets'), { out, codec: 'sampled:4' })
+    const targets = await openTargets(out)
+    const { buckets } = await targets.load()
+    await targets.close()
+    const some = await load(`sampled-${engine}`)
+    const frozen = { learningRate: 1e-20, holdout: 0, optimizer: { name: 'sgd', momentum: 0 } } as const
+    const { model, history } = await train({ dataset: some, method: 'rs-kd', alpha: 1, ...frozen }, engine)
+    const logits = predict(model)
+    const losses = valid.map((at) => {
+      const [t, s] = [logSoftmax(rowOf(table, tokens[at]!)), logSoftmax(rowOf(logits, at))]
+      const slots = [0, 1, 2, 3].map((i) => 4 * at + i)
+      return slots.reduce((sum, i) => {
+        const c = buckets.index[i]!
+        return sum + (buckets.count![i]! / 4) * (t[c]! - s[c]!)
+      }, 0)
+    })
+    const mean = losses.reduce((a, b) => a + b) / losses.length
+    expect(Math.abs(history[0]!.loss / mean - 1)).toBeLessThan(1e-3) // the cache's log p is of float16 logits
+    const { history: trained } = await train({ dataset: some, method: 'rs-kd', epochs: 30, learningRate: 0.03 }, engine)
+    expect(trained.at(-1)!.loss).toBeLessThan(trained[0]!.loss / 2)
+  })
+
   it.each(['ls', 'rkl', 'dist', 'mlkd'])('%s learns from them', async (method) => {
     const { history } = await train({ method, epochs: 3, learningRate: 0.03 })
     expect(history.at(-1)!.loss).toBeLessThan(history[0]!.loss)

@@ -34,7 +34,7 @@ export interface StudentFlags {
 
 /** For the help; to ask the library would load it. */
 export const methodNames =
-  'kd, ce, ls, logit-mse, rkl, jsd, tvd, dkd, dist, std-kd, mlkd, cwtm, dkpp, tf-kd, ps-kd, cs-kd, ddgsd, byot, dks, teskd, sla-sd, frskd'
+  'kd, rs-kd, ce, ls, logit-mse, rkl, jsd, tvd, dkd, dist, std-kd, mlkd, cwtm, dkpp, tf-kd, ps-kd, cs-kd, ddgsd, byot, dks, teskd, sla-sd, frskd'
 
 export const methodName = suggesting(methodNames.split(', '), (text: string) => text)
 /** Of train, sweep and chain: a few of the forms that a student is written in. */
