@@ -89,8 +89,8 @@ export function chooseProvider(wanted: Provider | 'auto', devices: number[] = [0
 
 /** What the weights of all sessions on the processor may take together; each session packs its own again. */
 const WEIGHTS_BYTES = 2 ** 30
-/** To start a thread with a session takes part of a second. */
-const LEAST_SECONDS = 2
+/** To start a thread with a session takes a tenth of a second or two. */
+const LEAST_SECONDS = 1
 
 /**
  * The sessions of a device, and the threads of each where they are not the runtime's to choose. On a processor, sessions of one thread wait for
