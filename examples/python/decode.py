@@ -3,6 +3,8 @@ classes, `buckets` for topk and sampled, which keep the likeliest and what the o
 sampled, the weights by which its classes are targets without bias.
 
     python decode.py targets 4
+
+Of targets by position, each position of each row is a row of these arrays.
 """
 
 import glob
@@ -21,12 +23,16 @@ def read(folder):
     return pa.concat_tables([pa.ipc.open_file(pa.memory_map(shard)).read_all() for shard in shards]), manifest
 
 
-def column(table, name):
-    """[rows, values of a row]; [rows] where a row has one."""
+NUMBERS = ("shift", "scale", "label_logit", "mean", "std", "tail_top")  # one a target, others several
+
+
+def column(table, manifest, name):
+    """[targets, values of a target]; [targets] where a target has one."""
     values = table[name].combine_chunks()
-    if not pa.types.is_fixed_size_list(values.type):
-        return values.to_numpy(zero_copy_only=False)
-    return values.flatten().to_numpy().reshape(len(table), -1)
+    if pa.types.is_fixed_size_list(values.type):
+        values = values.flatten()
+    values = values.to_numpy(zero_copy_only=False)
+    return values if name in NUMBERS else values.reshape(len(table) * manifest.get("positions", 1), -1)
 
 
 def take(rows, at, width):
@@ -38,18 +44,18 @@ def take(rows, at, width):
 
 
 def logits(table, manifest):
-    """The teacher's raw logits (T = 1), float32 [rows, classes]."""
+    """The teacher's raw logits (T = 1), float32 [targets, classes]."""
     codec, classes = manifest["codec"].split(":")[0], manifest["classes"]
     if codec == "f32":
-        return column(table, "logits")
-    shift = column(table, "shift")[:, None]
+        return column(table, manifest, "logits")
+    shift = column(table, manifest, "shift")[:, None]
     if codec == "f16":
-        return column(table, "logits").astype(np.float32) + shift
+        return column(table, manifest, "logits").astype(np.float32) + shift
     if codec == "q8":
-        scale = column(table, "scale")[:, None]
-        return shift - scale * (column(table, "q").astype(np.float32) / 255) ** 2
+        scale = column(table, manifest, "scale")[:, None]
+        return shift - scale * (column(table, manifest, "q").astype(np.float32) / 255) ** 2
     if codec == "hybrid":
-        bits, edges = column(table, "bits"), column(table, "edges").astype(np.float32)
+        bits, edges = column(table, manifest, "bits"), column(table, manifest, "edges").astype(np.float32)
         numbers = take(bits, np.arange(0, 3 * (8 + classes), 3)[None], 3)
         widths, bins = numbers[:, :8], numbers[:, 8:]
         own = np.take_along_axis(widths, bins, 1)
@@ -62,9 +68,9 @@ def logits(table, manifest):
 
 
 def buckets(table, manifest, T):
-    """Of a topk or sampled dataset, at temperature T: the classes kept [rows, k], their log-probabilities [rows, k], and the log-probability
-    of all others together [rows]."""
-    z = column(table, "logits").astype(np.float32) / T
+    """Of a topk or sampled dataset, at temperature T: the classes kept [targets, k], their log-probabilities [targets, k], and the
+    log-probability of all others together [targets]."""
+    z = column(table, manifest, "logits").astype(np.float32) / T
     n = manifest["classes"] - z.shape[1]  # classes in the tail
     nodes = 16  # Chebyshev nodes of s = 1/(1 + 0.3 T) over T in [0.5, 20]
     angles = (2 * np.arange(nodes) + 1) * np.pi / (2 * nodes)
@@ -72,17 +78,25 @@ def buckets(table, manifest, T):
     x = np.clip(2 * (s - low) / (high - low) - 1, -1, 1)
     m = np.arange(1, nodes)[:, None]
     weights = (1 + 2 * (np.cos(m * np.arccos(x)) * np.cos(m * angles)).sum(0)) / nodes
-    top = column(table, "tail_top")
-    h = top + column(table, "tail").astype(np.float64) @ weights[1:]  # the weights' sum is 1
+    top = column(table, manifest, "tail_top")
+    h = top + column(table, manifest, "tail").astype(np.float64) @ weights[1:]  # the weights' sum is 1
     tail = np.log(n) + h / T
     total = np.logaddexp.reduce(np.concatenate([z, tail[:, None]], 1), 1)
-    return column(table, "index"), z - total[:, None], tail - total
+    return column(table, manifest, "index"), z - total[:, None], tail - total
 
 
-def draws(table, T=1):
-    """Of a sampled dataset: what each class of `buckets` weighs as a target of cross-entropy at temperature T [rows, k], 0 where it was not drawn.
+def label_logits(table, manifest):
+    """Of a topk or sampled dataset the teacher's raw logit of each label [targets], NaN where there is none; of targets by position the label is
+    the next token (None where the dataset was made without)."""
+    if "label_logit" not in table.column_names:
+        return None
+    return column(table, manifest, "label_logit").astype(np.float32) + column(table, manifest, "shift")
+
+
+def draws(table, manifest, T=1):
+    """Of a sampled dataset: what each class of `buckets` weighs as a target of cross-entropy at temperature T [targets, k], 0 where it was not drawn.
     At T = 1 count / k, which is without bias: loss = -(draws * log_softmax(student).gather(index)).sum(-1)"""
-    weights = column(table, "count") * np.exp(column(table, "logits").astype(np.float64) * (1 / T - 1))
+    weights = column(table, manifest, "count") * np.exp(column(table, manifest, "logits").astype(np.float64) * (1 / T - 1))
     return weights / weights.sum(1, keepdims=True)
 
 
@@ -93,7 +107,10 @@ if __name__ == "__main__":
         index, log_p, log_tail = buckets(table, manifest, T)
         found = {"index": index.tolist(), "log_p": log_p.tolist(), "log_tail": log_tail.tolist()}
         if manifest["codec"].startswith("sampled"):
-            found["draws"] = draws(table, T).tolist()
+            found["draws"] = draws(table, manifest, T).tolist()
+        of_label = label_logits(table, manifest)
+        if of_label is not None:
+            found["label_logit"] = [None if np.isnan(z) else float(z) for z in of_label]
     else:
         found = {"logits": logits(table, manifest).tolist()}
     json.dump({"ids": table["id"].to_pylist(), **found}, sys.stdout)

@@ -45,12 +45,21 @@ export interface RowKind {
   views?: 1 | { count: number; parameters: string[] } | undefined
   /** of a sequence: target columns hold so many targets a row, one position after another; 1 where it is left out */
   positions?: number | undefined
+  /** of a sequence: the label of a position is the next token, and a codec that keeps some classes keeps its logit */
+  positionLabels?: 'next token' | undefined
   /** student inputs stored beside the targets */
   inputs?: StoredInputs | null | undefined
 }
 
 /** The columns that follow `id` and `label`, in their order on disk: what the schema, the writer and the reader go by. */
-export function columnsOf({ codec, classes, views = 1, positions = 1, inputs = null }: RowKind): Column[] {
+export function columnsOf({
+  codec,
+  classes,
+  views = 1,
+  positions = 1,
+  positionLabels,
+  inputs = null,
+}: RowKind): Column[] {
   const columns: Column[] = []
   if (positions > 1) columns.push({ name: 'length', type: 'int32', width: 1, list: false, below: positions + 1 })
   if (views !== 1) {
@@ -59,23 +68,34 @@ export function columnsOf({ codec, classes, views = 1, positions = 1, inputs = n
     if (parameters.length > 0)
       columns.push({ name: 'view_params', type: 'int32', width: parameters.length, list: true })
   }
-  columns.push(...targetColumns({ codec, classes, positions }))
+  columns.push(...targetColumns({ codec, classes, positions, positionLabels }))
   if (inputs) columns.push({ name: 'input', type: inputTypes[inputs.kind], width: product(inputs.shape), list: true })
   return columns
 }
 
 /** The columns of the targets alone. */
-export function targetColumns({ codec, classes, positions = 1 }: RowKind): Column[] {
-  const columns = codecOf(codec).columns(targetKind({ classes, positions }))
+export function targetColumns({ codec, classes, positions = 1, positionLabels }: RowKind): Column[] {
+  const columns = codecOf(codec).columns(targetKind({ classes, positions, positionLabels }))
   if (positions === 1) return columns
   return columns.map((column) => ({ ...column, width: positions * column.width, list: true }))
 }
 
 /** What a codec needs to know of a dataset. */
-export const targetKind = ({ classes, positions = 1 }: Pick<RowKind, 'classes' | 'positions'>): TargetKind => ({
+export const targetKind = ({
   classes,
-  labelled: positions === 1,
+  positions = 1,
+  positionLabels,
+}: Pick<RowKind, 'classes' | 'positions' | 'positionLabels'>): TargetKind => ({
+  classes,
+  labelled: positions === 1 || positionLabels !== undefined,
 })
+
+/** `positionLabels` of a dataset whose writer knows the tokens. */
+export const labelsByPosition = ({
+  codec,
+  positions = 1,
+}: Omit<RowKind, 'positionLabels'>): Pick<RowKind, 'positionLabels'> =>
+  positions > 1 && codecOf(codec).kind === 'bucketed' ? { positionLabels: 'next token' } : {}
 
 /** Views of each sample. */
 export const viewsOf = ({ views = 1 }: Pick<RowKind, 'views'>): number => (views === 1 ? 1 : views.count)

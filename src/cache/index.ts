@@ -29,6 +29,7 @@ export {
   type Columns,
   type ColumnType,
   columnsOf,
+  labelsByPosition,
   type RowKind,
   type Stored,
   type StoredInputs,
@@ -53,6 +54,7 @@ export {
   type ShardEntry,
   type Skipped,
 } from './manifest.js'
+export { nextTokens } from './next-tokens.js'
 export { poorFidelity } from './poor-fidelity.js'
 export { type Chunk, type ChunkOptions, type DatasetPlace, openTargets, type Row, type Targets } from './reader.js'
 export { checkSignature, readKey, signTargets } from './signature.js'

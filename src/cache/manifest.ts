@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { DecantError, FormatError } from '../errors.js'
 import { CODECS, type CodecName, isCodecName } from './codecs/codec.js'
-import { columnBytes, columnsOf, viewsOf } from './columns.js'
+import { columnBytes, columnsOf, labelsByPosition, viewsOf } from './columns.js'
 
 // Limits. A manifest may come from anyone: each limit bounds what reading it, or acting on it, can cost.
 /** A manifest of 100,000 shards is 16 MB; its list of skipped rows may be as long again. Read whole into memory. */
@@ -122,6 +122,7 @@ const described = {
   license: z.string().max(100).nullable(),
   // Left out where there is nothing to say: datasets of before these keys, and equal plans, stay as they are.
   positions: z.int().min(2).max(MAX_POSITIONS).optional(),
+  positionLabels: z.literal('next token').optional(),
   inputs: inputs.nullable().optional(),
   derived: derived.optional(),
   teacherLicense: z.string().min(1).max(100).optional(),
@@ -260,7 +261,7 @@ export function validate<T>(schema: z.ZodType<T>, value: unknown, path: string):
 }
 
 function checkCounts(manifest: Manifest, path: string): void {
-  const { classes, derived, names, positions = 1, rows, shards, source, rowsPerShard } = manifest
+  const { classes, codec, derived, names, positionLabels, positions = 1, rows, shards, source, rowsPerShard } = manifest
   const views = viewsOf(manifest)
   const expect = (what: string, expected: number, found: number) => {
     if (expected !== found) throw new FormatError(`${path}: ${what}: expected ${expected}, found ${found}`)
@@ -268,6 +269,10 @@ function checkCounts(manifest: Manifest, path: string): void {
   if (positions * classes > MAX_ROW_VALUES)
     throw new FormatError(
       `${path}: ${positions} positions of ${classes} classes are more than ${MAX_ROW_VALUES} values`,
+    )
+  if (positionLabels && !labelsByPosition({ classes, codec, positions }).positionLabels)
+    throw new FormatError(
+      `${path}: positionLabels: expected positions and a codec that keeps some classes, found ${codec}`,
     )
   if (names) expect('names, one per class', classes, names.length)
   expect(

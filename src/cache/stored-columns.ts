@@ -3,6 +3,7 @@ import { codecOf } from './codecs/codec.js'
 import { rowKeys } from './codecs/uniforms.js'
 import { type Columns, columnsOf, columnTypes, outOfRange, type Stored } from './columns.js'
 import type { Plan } from './manifest.js'
+import { nextTokens } from './next-tokens.js'
 import type { Rows } from './writer.js'
 
 /**
@@ -42,11 +43,18 @@ function encode({ rows, ids, labels, columns }: Rows, logits: Float32Array, plan
     logits,
     classes,
     positions,
-    labels: positions === 1 ? labels : undefined,
+    labels: positions === 1 ? labels : plan.positionLabels && nextTokens(tokensOf(columns), { positions, classes }),
     keys: plan.codec.startsWith('sampled')
       ? rowKeys({ ids, view: columns?.view as Int32Array | undefined })
       : undefined,
   })
+}
+
+/** Who encodes logits here has the labels by position from the inputs beside them. */
+function tokensOf(columns: Columns | undefined): Stored {
+  if (!columns?.input)
+    throw new DecantError("append: column 'input': expected the tokens, of which labels are the next ones")
+  return columns.input
 }
 
 function checkLengths({ rows, ids, labels }: Rows): void {

@@ -6,7 +6,8 @@ import { type Column, columnsOf, type Stored } from './columns.js'
 import type { DatasetFiles } from './dataset-files.js'
 import { MANIFEST } from './folder.js'
 import { idAt } from './ids.js'
-import type { ShardEntry } from './manifest.js'
+import type { Manifest, ShardEntry } from './manifest.js'
+import { nextTokens } from './next-tokens.js'
 import { type Chunk, type DatasetPlace, filesOf, openTargets, type Targets } from './reader.js'
 import { checkHash } from './shard-file.js'
 import { checkSignature } from './signature.js'
@@ -108,7 +109,7 @@ async function checkShard(
       reuse: true,
       ...(signal && { signal }),
     }))
-      checkChunk(path, chunk, kinds)
+      checkChunk(path, chunk, { kinds, manifest: targets.manifest })
     return undefined
   } catch (error) {
     signal?.throwIfAborted()
@@ -130,11 +131,12 @@ async function checkFile(
 }
 
 /** What the reader leaves to its caller: finite numbers in whatever the codec keeps, ids that are text. */
-function checkChunk(path: string, { rows, labels, columns, idColumn }: Chunk, kinds: Column[]): void {
+function checkChunk(path: string, chunk: Chunk, { kinds, manifest }: { kinds: Column[]; manifest: Manifest }): void {
+  const { rows, columns, idColumn } = chunk
   for (const { name, type, width } of kinds) {
     if (type !== 'float32' && type !== 'float16') continue
     const values = columns[name]!
-    if (name === 'label_logit') checkLabelLogits(path, { labels, values: values as Uint16Array, idColumn })
+    if (name === 'label_logit') checkLabelLogits(path, chunk, manifest)
     const at = name === 'label_logit' ? -1 : firstNonFinite(values)
     if (at >= 0)
       throw new FormatError(
@@ -148,18 +150,31 @@ function checkChunk(path: string, { rows, labels, columns, idColumn }: Chunk, ki
   if (torn >= 0 || !isUtf8(bytes)) throw new FormatError(`${path}: an id that is not UTF-8`)
 }
 
-/** Of a top-k codec: NaN exactly where a row has no label. */
-function checkLabelLogits(
-  path: string,
-  { labels, values, idColumn }: { labels: Int32Array; values: Uint16Array; idColumn: Chunk['idColumn'] },
-): void {
-  const at = labels.findIndex((label, row) => label < 0 !== Number.isNaN(halfValues[values[row]!]!))
-  const infinite = values.findIndex((half) => (half & 0x7fff) === 0x7c00)
-  if (at < 0 && infinite < 0) return
-  const row = at < 0 ? infinite : at
-  throw new FormatError(
-    `${path}: row '${idAt(idColumn, row)}': label_logit ${halfValues[values[row]!]}, expected ${labels[row]! < 0 ? 'NaN where there is no label' : 'a finite number for the label'}`,
-  )
+/** Of a codec that keeps some classes: NaN exactly where a target has no label; finite elsewhere. */
+function checkLabelLogits(path: string, chunk: Chunk, manifest: Manifest): void {
+  const { positions = 1 } = manifest
+  const values = chunk.columns.label_logit as Uint16Array
+  const isLabelled = labelledIn(chunk, manifest)
+  for (let at = 0; at < values.length; at++) {
+    const value = halfValues[values[at]!]!
+    const expected = isLabelled(at)
+    if (Number.isFinite(value) ? expected !== false : Number.isNaN(value) && expected !== true) continue
+    const position = positions === 1 ? '' : ` position ${at % positions}:`
+    throw new FormatError(
+      `${path}: row '${idAt(chunk.idColumn, Math.floor(at / positions))}':${position} label_logit ${value}, expected ${expected === false ? 'NaN where there is no label' : 'a finite number for the label'}`,
+    )
+  }
+}
+
+/** Whether a target has a label; undefined where only the tokens say, and they are not in the dataset. */
+function labelledIn({ labels, columns }: Chunk, manifest: Manifest): (target: number) => boolean | undefined {
+  const { classes, positions = 1, inputs } = manifest
+  if (positions === 1) return (row) => labels[row]! >= 0
+  if (inputs && columns.input!.length === columns.label_logit!.length) {
+    const next = nextTokens(columns.input!, { positions, classes })
+    return (at) => next[at]! >= 0
+  }
+  return (at) => ((at % positions) + 1 < columns.length![Math.floor(at / positions)]! ? undefined : false)
 }
 
 /** The index of the first value that is not finite, -1 where all are; float16 is given as its bits (exponent 31: NaN or infinity). */

@@ -8,8 +8,8 @@ export interface BucketTarget {
   /** Classes in the head, fewer than there are. */
   k: number
   classes: number
-  /** The graph takes 'label', int32 [M], -1 = none, and keeps its logit. */
-  labelled: boolean
+  /** Whose logit is kept: `given`, the graph takes 'label', int32 [M], -1 = none; `next token`, of targets by position. */
+  labels: 'given' | 'next token' | undefined
   /** T of the tail's nodes, the lowest first. */
   temperatures: readonly number[]
 }
@@ -20,9 +20,9 @@ const UINT16 = 2 ** 16
  * Codecs topk:k and sampled:k: 'index', 'logits' [M, k], for sampled 'count', 'shift', 'label_logit', 'mean', 'std', 'tail_top' [M],
  * 'tail' [M, nodes - 1]. sampled takes 'uniforms', float32 [N, L, k] in [0, 1).
  */
-export function emitBuckets(emit: Emit, { z, batch }: Rows, target: BucketTarget): void {
+export function emitBuckets(emit: Emit, { z, batch, label }: Rows, target: BucketTarget): void {
   const { builder } = emit
-  const { codec, k, classes, labelled, temperatures } = target
+  const { codec, k, classes, temperatures } = target
   const half = (value: string) => emitCast(emit, emitAtLeast(emit, value, -65504), 'float16')
   const top = emitRowReduce(emit, 'ReduceMax', z, { keepdims: true })
   const gap = builder.node('Sub', [z, top])
@@ -34,7 +34,7 @@ export function emitBuckets(emit: Emit, { z, batch }: Rows, target: BucketTarget
   builder.output('logits', 'float16', [batch, k], half(head))
   if (count) builder.output('count', 'uint8', [batch, k], count)
   emitScalar(emit, 'shift', top, batch)
-  if (labelled) emitScalar(emit, 'label_logit', half(emitLabelGap(emit, gap, 'label')), batch, 'float16')
+  if (label) emitScalar(emit, 'label_logit', half(emitLabelGap(emit, gap, label)), batch, 'float16')
   const { mean, deviation } = emitMoments(emit, gap, classes)
   emitScalar(emit, 'mean', half(mean), batch, 'float16')
   // A class that a teacher masks with a huge negative number must not make it infinite.

@@ -12,6 +12,8 @@ export interface Rows {
   /** Name of M. */
   batch: Dimension
   classes: Dimension
+  /** Name of the labels, int32, one a row of z, -1 = none. */
+  label?: string | undefined
 }
 
 /** The oldest operator set in which a target can be written; a model of an older one gives raw logits, to be encoded elsewhere. */
@@ -36,7 +38,7 @@ export interface TargetInput {
 /** What the graph takes beside the teacher's inputs: 'label' int32 [N], -1 = none; 'uniforms' float32 [N, L, k] in [0, 1). */
 export function inputsOf(target: Target): TargetInput[] {
   if (typeof target === 'string' || target.codec === 'q8') return []
-  const label: TargetInput[] = target.labelled ? [{ name: 'label', dtype: 'int32', rank: 1 }] : []
+  const label: TargetInput[] = target.labels === 'given' ? [{ name: 'label', dtype: 'int32', rank: 1 }] : []
   return target.codec === 'sampled' ? [...label, { name: 'uniforms', dtype: 'float32', rank: 3 }] : label
 }
 

@@ -71,6 +71,17 @@ export function emitTokens(
   return { feed: makeValueInfo('tokens', 'int32', shape), valid }
 }
 
+/** int32 [N, L]: at each position of 'tokens' the next one; -1 at the last, and where it is no class. As src/cache/next-tokens.ts. */
+export function emitNextTokens({ builder }: Emit, { length, classes }: { length: number; classes: number }): string {
+  const int32 = (value: number, name: string) => builder.constant('int32', Int32Array.of(value), [1], name)
+  const part = (from: number, to: number) =>
+    builder.node('Slice', ['tokens', builder.i64([from]), builder.i64([to]), builder.i64([1])])
+  const none = int32(-1, 'none')
+  const last = builder.node('Add', [builder.node('Mul', [part(0, 1), int32(0, 'zero')]), none])
+  const next = builder.node('Concat', [part(1, length), last], { axis: 1 })
+  return builder.node('Where', [builder.node('Less', [next, int32(classes, 'classes')]), next, none])
+}
+
 function rolesOf(inputs: readonly ValueInfo[]): [TokenRole, ValueInfo][] {
   if (inputs.length === 1) {
     const [{ name, dtype }] = inputs as [ValueInfo]

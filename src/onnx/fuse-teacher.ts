@@ -6,7 +6,7 @@ import { emitFeatures, type FeaturesInput } from './emit-features.js'
 import { type Emit, emitCast, emitRowReduce, requireOpset } from './emit-ops.js'
 import { emitPixels, type ImageInput } from './emit-pixels.js'
 import { columnsOf, emitTargets, inputsOf, type Target } from './emit-targets.js'
-import { emitTokens, type TokensInput } from './emit-tokens.js'
+import { emitNextTokens, emitTokens, type TokensInput } from './emit-tokens.js'
 import { freeBatch } from './free-batch.js'
 import { GraphBuilder, makeValueInfo } from './graph-builder.js'
 import { copyWith, valueNames } from './walk-graph.js'
@@ -61,7 +61,8 @@ export function fuseTeacher(proto: ModelProto, options: FuseOptions): FusedTeach
     behind.builder.output('length', 'int32', [batch], length)
   }
   const classes = output.shape?.at(-1) ?? null
-  emitTargets(behind, { z, classes, batch: positions ? null : batch }, target)
+  const label = labelsOf(behind, options)
+  emitTargets(behind, { z, classes, batch: positions ? null : batch, label }, target)
   const extra = inputsOf(target).map(({ name, dtype, rank }) => makeValueInfo(name, dtype, Array(rank).fill(null)))
 
   const fused = copyWith(graph, {
@@ -74,6 +75,14 @@ export function fuseTeacher(proto: ModelProto, options: FuseOptions): FusedTeach
     inputs: [...feeds, ...extra].map(describeValue),
     outputs: behind.builder.outputs.map(describeValue),
   }
+}
+
+/** The value whose logits a target keeps beside its classes: an input, or made of the tokens. */
+function labelsOf(emit: Emit, { front, target }: FuseOptions): string | undefined {
+  if (typeof target === 'string' || !('labels' in target) || target.labels === undefined) return undefined
+  if (target.labels === 'given') return 'label'
+  if (front?.kind !== 'tokens') throw new DecantError('labels by position: expected a teacher of tokens')
+  return emitNextTokens(emit, { length: front.length, classes: target.classes })
 }
 
 interface Isolated {

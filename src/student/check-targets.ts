@@ -39,7 +39,7 @@ export function checkTargets(
   }
   if (kind === 'bucketed' && needs.statistic && !targets.columns.some((column) => column.name === needs.statistic)) {
     throw new DecantError(
-      `method '${name}' reads the teacher's logit of the label, which codec ${targets.codec} does not keep of sequences: export again with --codec f16, or take another method`,
+      `method '${name}' reads the teacher's logit of the label, which the targets do not hold beside codec ${targets.codec}: export again, or take another method`,
     )
   }
   const known = temperature >= TAIL_RANGE.low && temperature <= TAIL_RANGE.high

@@ -1,5 +1,5 @@
 import { constants } from 'node:buffer'
-import { type Fidelity, type Lineage, lineageOf, type Targets, viewsOf } from '../cache/index.js'
+import { type Fidelity, type Lineage, lineageOf, nextTokens, type Targets, viewsOf } from '../cache/index.js'
 import { DecantError, FormatError, InterruptedError } from '../errors.js'
 import { affine, type Preprocess } from '../source/preprocess.js'
 import type { Inputs, Source } from '../source/source.js'
@@ -61,7 +61,7 @@ export async function loadDataset(options: {
       `${targets.dir}: ${rows} rows of ${width} inputs and ${classes} logits do not fit into memory: at most ${constants.MAX_LENGTH} bytes each`,
     )
   }
-  const stored = emptyTargets({ codec: manifest.codec, classes, positions, rows, shared })
+  const stored = emptyTargets({ ...manifest, rows, shared })
   const labels = new Int32Array(allocate(rows * positions * 4, shared)).fill(-1)
   const lengths = positions > 1 ? new Int32Array(allocate(rows * 4, shared)) : null
   const samples = new Int32Array(allocate(rows * 4, shared))
@@ -95,7 +95,7 @@ export async function loadDataset(options: {
   const inputs = reader.table()
   if (input.kind === 'tokens') input.vocabulary = countTokens(inputs.values, targets.dir)
   if (lengths && checkPositions(input, { positions, classes, dir: targets.dir }))
-    takeNext(inputs.values, { length: positions, into: labels })
+    nextTokens(inputs.values, { positions, classes, into: labels })
   const preprocess: Preprocess = { version: 1, ...manifest.preprocess }
   return {
     rows,
@@ -158,11 +158,6 @@ function checkPositions(input: StudentInput, options: { positions: number; class
       `${dir}: targets of ${positions} positions: expected as many tokens, found ${describeInput(input)}`,
     )
   return input.vocabulary! <= classes
-}
-
-/** Labels of a causal language model: at each position the next token, none at the last. Both [n, length]. */
-function takeNext(tokens: Inputs, { length, into }: { length: number; into: Int32Array }): void {
-  for (let at = 0; at < tokens.length; at++) if ((at + 1) % length !== 0) into[at] = tokens[at + 1]!
 }
 
 /**

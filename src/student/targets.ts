@@ -5,6 +5,7 @@ import {
   type CodecName,
   type Columns,
   codecOf,
+  type RowKind,
   type Stored,
   targetKind,
 } from '../cache/index.js'
@@ -78,13 +79,14 @@ export interface Decoupled {
 export function emptyTargets(options: {
   codec: CodecName
   classes: number
-  positions?: number
+  positions?: number | undefined
+  positionLabels?: RowKind['positionLabels']
   rows: number
   /** In memory that threads share. */
   shared?: boolean
 }): StoredTargets {
-  const { codec, classes, positions = 1, rows, shared = false } = options
-  const own = codecOf(codec).columns(targetKind({ classes, positions }))
+  const { codec, classes, positions = 1, positionLabels, rows, shared = false } = options
+  const own = codecOf(codec).columns(targetKind({ classes, positions, positionLabels }))
   const columns = own.map(({ name, type, width }): StoredColumn => {
     const make = arrays[type]
     const bytes = rows * positions * width * make.BYTES_PER_ELEMENT

@@ -3,6 +3,7 @@ import {
   type CodecName,
   type Fidelity,
   isCodecName,
+  labelsByPosition,
   measureFidelity,
   type RowKind,
 } from '../cache/index.js'
@@ -87,7 +88,7 @@ export function candidatesOf(kind: Omit<RowKind, 'codec'>): { codec: CodecName; 
     'f32',
   ]
   return codecs
-    .map((codec) => ({ codec, bytesPerRow: bytesPerRow({ ...kind, codec }) }))
+    .map((codec) => ({ codec, bytesPerRow: bytesPerRow({ ...kind, codec, ...labelsByPosition({ ...kind, codec }) }) }))
     .sort((a, b) => a.bytesPerRow - b.bytesPerRow)
 }
 

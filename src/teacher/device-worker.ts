@@ -4,6 +4,7 @@ import { type InferenceSession, Tensor } from 'onnxruntime-node'
 // not from its index: all of the cache takes ten times as long to load, and there is a thread a session
 import { codecOf } from '../cache/codecs/codec.js'
 import { uniformsOf } from '../cache/codecs/uniforms.js'
+import { nextTokens } from '../cache/next-tokens.js'
 import { FormatError } from '../errors.js'
 import { type FileRows, readFileRows } from '../source/file-rows.js'
 import type { DeviceModel, DeviceReply, DeviceRequest, RunRequest } from './device.js'
@@ -63,11 +64,17 @@ async function load(model: DeviceModel): Promise<Loaded> {
         await session.run(feed(feeds, rows), memory.tensors(into), quiet)
         return into
       }
-      const tensors = await session.run(feed(feeds, rows), quiet)
+      const fed = feed(feeds, rows)
+      const tensors = await session.run(fed, quiet)
       if (!encode) memory.learn(tensors, rows)
       const outputs = Object.entries(tensors).map(([name, tensor]) => [name, words(tensor)])
       const output = toOutput(Object.fromEntries(outputs), rows)
-      return encode ? { ...output, columns: encodeColumns(output.columns, feeds, encode) } : output
+      return encode
+        ? {
+            ...output,
+            columns: encodeColumns(output.columns, { ...feeds, tokens: fed.tokens?.data as Int32Array }, encode),
+          }
+        : output
     },
     (limit) => reply({ kind: 'halved', limit }),
   )
@@ -132,15 +139,17 @@ function createFileReader() {
 /** What the graph does elsewhere. */
 const encodeColumns = (
   { logits, ...others }: Record<string, Words>,
-  { label, keys }: Feeds,
-  { codec, classes, positions }: TargetOf,
+  { label, keys, tokens }: Feeds,
+  { codec, classes, positions, positionLabels }: TargetOf,
 ) => ({
   ...others,
   ...codecOf(codec).encode({
     logits: logits as Float32Array,
     classes,
     positions,
-    labels: positions ? undefined : (label as Int32Array),
+    labels: positions
+      ? positionLabels && nextTokens(tokens as Int32Array, { positions, classes })
+      : (label as Int32Array),
     keys: keys && unsigned(keys as Int32Array),
   }),
 })

@@ -5,6 +5,7 @@ import {
   chooseRows,
   codecOf,
   type Fidelity,
+  labelsByPosition,
   measureFidelity,
   type Plan,
   type RowKind,
@@ -103,7 +104,7 @@ export async function prepareExport(
     const secondsPerRow = (performance.now() - began) / 1000 / sampled.rows
     const targets = finiteTargets(sampled, classes)
     const codec = await codecFor(options, { logits: targets, kind: columns })
-    const kind = { ...columns, codec }
+    const kind = { ...columns, codec, ...labelsByPosition({ ...columns, codec }) }
     const fidelity = targets.length > 0 ? measureFidelity({ logits: targets, classes, codec }) : undefined
 
     // Not every WebGPU device has the operators and types that a codec takes in the graph: there the worker encodes.

@@ -1,4 +1,4 @@
-import { codecOf, codecsOf, idAt, type Manifest, type Row, type Targets, viewsOf } from '../cache/index.js'
+import { codecOf, codecsOf, idAt, type Manifest, nextTokens, type Row, type Targets, viewsOf } from '../cache/index.js'
 import { DecantError, FormatError, MismatchError } from '../errors.js'
 import { random } from '../random.js'
 import type { Batch, Preprocess, Source } from '../source/index.js'
@@ -77,8 +77,8 @@ export async function rerunTeacher(options: RerunOptions): Promise<Rerun> {
         throw new MismatchError(`${options.teacher} is not the teacher of ${targets.dir}:`, [
           `logits of a row: ${values}, found ${logits.length / samples.length}`,
         ])
-      samples.forEach(({ row }, i) => {
-        addRow(sums, row, { now: logits.subarray(i * values, (i + 1) * values), manifest })
+      samples.forEach((sample, i) => {
+        addRow(sums, sample, { now: logits.subarray(i * values, (i + 1) * values), manifest })
       })
     }
   } finally {
@@ -115,19 +115,26 @@ export function toleranceOf(manifest: Manifest, provider: Provider, meanGap: num
 
 type Sums = ReturnType<typeof createSums>
 
-/** Compares each target of a row: all classes, or those that the codec keeps. Positions behind a sequence's end count for nothing. */
-function addRow(sums: Sums, row: Row, { now, manifest }: { now: Float32Array; manifest: Manifest }): void {
+/** Compares each target of a row: all classes, or those that the codec keeps, and the label's logit beside them. Positions behind a sequence's end count for nothing. */
+function addRow(sums: Sums, sample: Sample, { now, manifest }: { now: Float32Array; manifest: Manifest }): void {
+  const { row, input } = sample
   const { classes, codec, positions = 1 } = manifest
   const length = row.columns.length?.[0] ?? positions
   const dense = codecOf(codec).kind === 'dense'
+  const labels = positions === 1 ? [row.label ?? -1] : nextTokens(input, { positions, classes })
   for (let at = 0; at < length; at++) {
     const said = now.subarray(at * classes, (at + 1) * classes)
     if (dense) sums.add(row.logits.subarray(at * classes, (at + 1) * classes), said)
     else {
-      const { index, logits, k } = row.buckets
-      const kept = index.subarray(at * k, (at + 1) * k)
+      const { index, logits, labelLogit, k } = row.buckets
+      const kept = [...index.subarray(at * k, (at + 1) * k)]
+      const stored = [...logits.subarray(at * k, (at + 1) * k)]
+      if (labelLogit && labels[at]! >= 0) {
+        kept.push(labels[at]!)
+        stored.push(labelLogit[at]!)
+      }
       sums.add(
-        logits.subarray(at * k, (at + 1) * k),
+        Float32Array.from(stored),
         Float32Array.from(kept, (c) => said[c]!),
         kept[0] === topOf(said),
       )

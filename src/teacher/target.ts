@@ -3,20 +3,19 @@ import type { Target } from '../onnx/index.js'
 import type { FeedSpec } from './run-rows.js'
 
 /** What of a dataset decides what the graph computes. */
-export type TargetOf = Pick<RowKind, 'codec' | 'classes' | 'positions'>
+export type TargetOf = Pick<RowKind, 'codec' | 'classes' | 'positions' | 'positionLabels'>
 
 /** A codec as the fused graph has it; none for hybrid, whose bins are chosen row by row. */
-export function targetOf({ codec, classes, positions }: TargetOf): Target | undefined {
+export function targetOf({ codec, classes, positions, positionLabels }: TargetOf): Target | undefined {
   if (codec === 'f32' || codec === 'f16') return codec
   if (codec === 'q8') return { codec }
   const family = codec.split(':')[0]
   if (family === 'hybrid') return undefined
-  const { labelled } = targetKind({ classes, positions })
   return {
     codec: family as 'topk' | 'sampled',
     k: headOf({ codec, classes, positions }),
     classes,
-    labelled,
+    labels: (positions ?? 1) > 1 ? positionLabels : 'given',
     temperatures: tailTable.temperatures,
   }
 }

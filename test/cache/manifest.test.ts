@@ -86,6 +86,16 @@ const attacks: [string, string, RegExp][] = [
     formatManifest({ ...makeManifest(), codec: 'hybrid:80', classes: 1000, names: null }),
     /manifest\.json: codec hybrid:80 \(bytes a row\): 1000 classes need at least hybrid:523/,
   ],
+  [
+    'labels by position without positions',
+    changed('positionLabels', 'next token'),
+    /positionLabels: expected positions/,
+  ],
+  [
+    'the logits of labels where all are kept',
+    formatManifest({ ...makeManifest(), positions: 4, positionLabels: 'next token' }),
+    /positionLabels: expected positions and a codec that keeps some classes, found f32/,
+  ],
   ['a single position', changed('positions', 1), /positions: /],
   [
     'rows too large in all',

@@ -5,12 +5,15 @@ import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { type CodecName, openTargets } from '../../src/cache/index.js'
+import { random } from '../../src/random.js'
 import { openSource, readPreprocess } from '../../src/source/index.js'
 import { exportTargets } from '../../src/teacher/index.js'
 import { makePlan, writeTargets } from '../cache/datasets.js'
 import { temporaryFolder } from '../helpers/folder.js'
 import { idxBytes } from '../helpers/idx.js'
 import { hasPackage, python } from '../helpers/python.js'
+import { sourceOf } from '../helpers/sources.js'
+import { makeSequences, writeBigramTeacher } from '../helpers/teachers.js'
 
 const example = (name: string, ...args: string[]): string =>
   execFileSync(python, [fileURLToPath(new URL(`../../examples/python/${name}.py`, import.meta.url)), ...args], {
@@ -77,6 +80,36 @@ describe.skipIf(!hasPackage('pyarrow'))('decode.py gives what decant reads', () 
     },
   )
 })
+
+test.skipIf(!hasPackage('pyarrow'))(
+  'decode.py decodes targets by position, with the logits of the next tokens',
+  async () => {
+    const [dir, rows, length, vocabulary] = [temporaryFolder(), 20, 6, 11]
+    const stream = random('decode')
+    writeBigramTeacher(
+      join(dir, 'teacher.onnx'),
+      Float32Array.from({ length: vocabulary ** 2 }, () => 4 * stream.normal()),
+    )
+    const { tokens } = makeSequences(stream, { rows, length, vocabulary })
+    const source = sourceOf({ kind: 'tokens', dtype: 'int32', shape: [length] }, tokens)
+    const options = { source, teacher: join(dir, 'teacher.onnx'), provider: 'cpu', batch: 8 } as const
+    for (const codec of ['f16', 'topk:3', 'sampled:3'] as const) {
+      await exportTargets({ ...options, codec, out: join(dir, codec) })
+      const found = JSON.parse(example('decode', join(dir, codec), '4'))
+      const targets = await openTargets(join(dir, codec))
+      const all = await targets.load()
+      if (codec === 'f16') expect(found.logits.flat()).toEqual([...all.logits])
+      else {
+        expect(found.index.flat()).toEqual([...all.buckets.index])
+        expect(found.label_logit).toEqual(Array.from(all.buckets.labelLogit!, (z) => (Number.isNaN(z) ? null : z)))
+        expect(found.label_logit.filter((z: number | null) => z !== null)).toHaveLength(
+          tokens.filter((token, at) => at % length !== 0 && token >= 0).length,
+        )
+      }
+      await targets.close()
+    }
+  },
+)
 
 describe.each(codecs)('the columns of %s are read by', (codec) => {
   test.skipIf(!hasPackage('datasets'))('Hugging Face datasets', async () => {

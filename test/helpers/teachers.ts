@@ -49,7 +49,7 @@ export function linearLogits(teacher: LinearTeacher, pixels: ArrayLike<number>):
 }
 
 /** Writes a language model of two words: the logits at a position are a row of `table` [V, V], and NaN behind the sequence's end. */
-export function writeBigramTeacher(path: string, table: Float32Array): void {
+export function writeBigramTeacher(path: string, table: Float32Array, opset?: number): void {
   const vocabulary = Math.sqrt(table.length)
   const graph = new GraphBuilder()
   const ids = graph.input('input_ids', 'int64', ['N', 'L'])
@@ -57,7 +57,7 @@ export function writeBigramTeacher(path: string, table: Float32Array): void {
   const z = graph.node('Gather', [graph.f32(table, [vocabulary, vocabulary]), ids])
   const seen = graph.node('Div', [z, graph.node('Unsqueeze', [mask, graph.i64([2])])])
   graph.output('logits', 'float32', ['N', 'L', vocabulary], seen)
-  writeFileSync(path, encodeModel(graph.model({ name: 'bigram' })))
+  writeFileSync(path, encodeModel(graph.model({ name: 'bigram', ...(opset !== undefined && { opset }) })))
 }
 
 /** Random sequences of 1 to `length` tokens [rows, length], -1 behind their ends. */

@@ -31,7 +31,7 @@ function targetOf(name: CodecName, classes: number): Target {
   if (codec === 'f32' || codec === 'f16') return codec
   if (codec === 'q8') return { codec }
   const { temperatures } = tailTable
-  return { codec: codec as 'topk', k: headOf(Number(k), classes), classes, labelled: true, temperatures }
+  return { codec: codec as 'topk', k: headOf(Number(k), classes), classes, labels: 'given', temperatures }
 }
 
 /** What the graph and what TypeScript make of the same rows. */

@@ -1,6 +1,8 @@
 import { Tensor } from 'onnxruntime-node'
 import { describe, expect, test } from 'vitest'
+import { nextTokens, tailTable } from '../../src/cache/index.js'
 import { type ElementName, elementTypes } from '../../src/onnx/dtypes.js'
+import type { Target } from '../../src/onnx/emit-targets.js'
 import { findLogits } from '../../src/onnx/find-logits.js'
 import { fuseTeacher } from '../../src/onnx/fuse-teacher.js'
 import type { Dimension, GraphBuilder } from '../../src/onnx/graph-builder.js'
@@ -106,7 +108,7 @@ function reference(inputs: string[]): number[] {
 }
 
 const feed = { tokens: new Tensor('int32', Int32Array.from(tokens), [rows, length]) }
-const fuse = (options: Options, target: 'f32' | 'f16' = 'f32') => {
+const fuse = (options: Options, target: Target = 'f32') => {
   const { proto, output, positions } = findLogits({ proto: tokenTeacher(options) }, { tokens: true })
   return fuseTeacher(proto, { output, positions, target, front: { kind: 'tokens', length } })
 }
@@ -152,6 +154,26 @@ describe('in front: tokens; behind: targets by position', () => {
     const back = logits!.values.map((gap, i) => gap + shift!.values[Math.floor(i / classes)]!)
     expect(worst(back, reference([]))).toBeLessThan(2 ** -8)
   })
+
+  test.each(['topk', 'sampled'] as const)(
+    '%s keeps the logit of the next token, where it is a class',
+    async (codec) => {
+      const { temperatures } = tailTable
+      const fused = fuse({}, { codec, k: 2, classes, labels: 'next token', temperatures })
+      const fed = codec === 'topk' ? ['tokens'] : ['tokens', 'uniforms']
+      expect(fused.inputs.map(({ name }) => name)).toEqual(fed)
+      const uniforms = floats(Array(rows * length * 2).fill(0.5), [rows, length, 2])
+      const { label_logit, shift } = await runModel(fused.proto, codec === 'topk' ? feed : { ...feed, uniforms })
+      const labels = nextTokens(tokens, { positions: length, classes })
+      expect(labels.some((label, at) => label < 0 && tokens[at + 1]! >= classes)).toBe(true)
+      const z = reference([])
+      labels.forEach((label, at) => {
+        const found = label_logit!.values[at]! + shift!.values[at]!
+        if (label < 0) expect(found).toBeNaN()
+        else expect(Math.abs(found - z[at * classes + label]!)).toBeLessThan(2 ** -8)
+      })
+    },
+  )
 
   test('a Softmax over positions is not over classes', () => {
     const proto = tokenTeacher({ end: (g, z) => g.node('Softmax', [z], { axis: 1 }) })

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import type { LayersModel } from '@tensorflow/tfjs-layers'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { convertTargets, openTargets } from '../../src/cache/index.js'
+import { type CodecName, convertTargets, openTargets } from '../../src/cache/index.js'
 import { type EngineName, openEngine } from '../../src/engine/engine.js'
 import { encodeModel, GraphBuilder } from '../../src/onnx/index.js'
 import { random } from '../../src/random.js'
@@ -38,8 +38,8 @@ beforeAll(async () => {
   dataset = await load('targets')
 })
 
-const exported = (name: string, teacher: string) =>
-  exportTargets({ source, teacher, codec: 'f32', provider: 'cpu', batch: 16, out: join(dir, name) })
+const exported = (name: string, teacher: string, codec: CodecName = 'f32') =>
+  exportTargets({ source, teacher, codec, provider: 'cpu', batch: 16, out: join(dir, name) })
 
 async function load(name: string): Promise<Dataset> {
   const targets = await openTargets(join(dir, name))
@@ -158,6 +158,22 @@ describe('targets by position', () => {
     expect(Math.abs(history[0]!.loss / mean - 1)).toBeLessThan(1e-3) // the cache's log p is of float16 logits
     const { history: trained } = await train({ dataset: some, method: 'rs-kd', epochs: 30, learningRate: 0.03 }, engine)
     expect(trained.at(-1)!.loss).toBeLessThan(trained[0]!.loss / 2)
+  })
+
+  it('are what dkd learns from, by the logits of the next tokens that lie beside the likeliest', async () => {
+    await exported('beside', join(dir, 'teacher.onnx'), `topk:${VOCABULARY - 1}`)
+    const frozen = { learningRate: 1e-20, optimizer: { name: 'sgd', momentum: 0 }, holdout: 0, method: 'dkd' } as const
+    const [exact, some] = [await train(frozen), await train({ ...frozen, dataset: await load('beside') })]
+    // all classes but one in the head: nothing is lost but the roundings
+    expect(some.history[0]!.loss / exact.history[0]!.loss).toBeCloseTo(1, 3)
+    await exported('few', join(dir, 'teacher.onnx'), 'topk:2')
+    const options = { dataset: await load('few'), method: 'dkd', learningRate: 0.03, parameters: { warmup: 0 } }
+    const { history } = await train({ ...options, epochs: 3 })
+    expect(history.at(-1)!.loss).toBeLessThan(history[0]!.loss)
+    await convertTargets(join(dir, 'targets'), { out: join(dir, 'without'), codec: 'topk:2' })
+    await expect(train({ ...options, dataset: await load('without') })).rejects.toThrow(
+      "method 'dkd' reads the teacher's logit of the label, which the targets do not hold beside codec topk:2: export again",
+    )
   })
 
   it.each(['ls', 'rkl', 'dist', 'mlkd'])('%s learns from them', async (method) => {

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { openTargets } from '../../src/cache/index.js'
+import { type CodecName, openTargets, verifyTargets } from '../../src/cache/index.js'
 import { random } from '../../src/random.js'
 import { exportTargets } from '../../src/teacher/index.js'
 import { temporaryFolder } from '../helpers/folder.js'
@@ -68,5 +68,32 @@ describe('exporting targets', () => {
       })
       await targets.close()
     }
+  })
+
+  it.each<[CodecName, number?]>([
+    ['topk:3'],
+    ['sampled:3'],
+    ['sampled:3', 13], // too old for the graph: the worker encodes
+  ])("with the logit of each position's next token (%s)", async (codec, opset) => {
+    const [dir, rows, length, vocabulary] = [temporaryFolder(), 50, 6, 11]
+    const stream = random('next tokens')
+    const table = Float32Array.from({ length: vocabulary * vocabulary }, () => 4 * stream.normal())
+    writeBigramTeacher(join(dir, 'teacher.onnx'), table, opset)
+    const { tokens } = makeSequences(stream, { rows, length, vocabulary })
+    const source = sourceOf({ kind: 'tokens', dtype: 'int32', shape: [length] }, tokens)
+    const options = { ...common, codec, source, teacher: join(dir, 'teacher.onnx') }
+    expect(await exportTargets({ ...options, out: join(dir, 'targets') })).toMatchObject({
+      positionLabels: 'next token',
+    })
+    const targets = await openTargets(join(dir, 'targets'))
+    const { labelLogit } = (await targets.load()).buckets
+    await targets.close()
+    expect(labelLogit).toHaveLength(rows * length)
+    tokens.forEach((token, at) => {
+      const next = (at + 1) % length === 0 ? -1 : tokens[at + 1]!
+      if (next < 0) expect(labelLogit![at]).toBeNaN()
+      else expect(Math.abs(labelLogit![at]! - table[token * vocabulary + next]!)).toBeLessThan(2 ** -7)
+    })
+    expect(await verifyTargets(join(dir, 'targets'))).toMatchObject({ problems: [] })
   })
 })

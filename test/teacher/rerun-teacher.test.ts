@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { openTargets, selectTargets, type Targets } from '../../src/cache/index.js'
+import { halfOf, openTargets, selectTargets, type Targets } from '../../src/cache/index.js'
 import { random } from '../../src/random.js'
 import type { Source } from '../../src/source/index.js'
 import { exportTargets, rerunTeacher } from '../../src/teacher/index.js'
@@ -47,6 +47,32 @@ describe('running a teacher of sequences again', () => {
     const share = tokens.filter((token) => token === word).length / tokens.filter((token) => token >= 0).length
     expect(changed.meanDifference).toBeCloseTo((share * Math.floor(vocabulary / 2)) / vocabulary, 6)
   })
+})
+
+it("a wrong logit of a position's next token is found, though the likeliest classes are right", async () => {
+  const dir = temporaryFolder()
+  const [rows, length] = [40, 6]
+  const { tokens } = makeSequences(stream, { rows, length, vocabulary })
+  const source = sourceOf({ kind: 'tokens', dtype: 'int32', shape: [length] }, tokens)
+  const teacher = join(dir, 'teacher.onnx')
+  writeBigramTeacher(
+    teacher,
+    Float32Array.from({ length: vocabulary ** 2 }, () => stream.normal()),
+  )
+  await exportTargets({ source, teacher, out: join(dir, 'targets'), codec: 'topk:3', provider: 'cpu', batch: 32 })
+  const targets = await open(join(dir, 'targets'))
+  const altered = Object.assign(Object.create(targets) as Targets, {
+    row: async (index: number) => {
+      const row = await targets.row(index)
+      row.columns.label_logit!.fill(halfOf(-20))
+      return row
+    },
+  })
+  const common = { source, teacher, provider: 'cpu', rows } as const
+  expect(await rerunTeacher({ ...common, targets })).toMatchObject({ within: true })
+  const found = await rerunTeacher({ ...common, targets: altered })
+  expect(found).toMatchObject({ agreement: 1, within: false })
+  expect(found.maxDifference).toBeGreaterThan(10)
 })
 
 describe('running a teacher again on many rows', () => {

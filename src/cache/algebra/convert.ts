@@ -1,6 +1,6 @@
 import { DecantError } from '../../errors.js'
 import { type CodecName, codecOf } from '../codecs/codec.js'
-import { viewsOf } from '../columns.js'
+import { labelsByPosition, viewsOf } from '../columns.js'
 import { chooseRows } from '../layout.js'
 import type { Manifest } from '../manifest.js'
 import type { DatasetPlace, Targets } from '../reader.js'
@@ -26,11 +26,15 @@ export async function convertTargets(place: DatasetPlace, options: ConvertOption
     const { manifest } = targets
     checkDense(targets, 'converted')
     const views = viewsOf(manifest)
-    const rows = chooseRows({ ...manifest, codec, shardBytes: shardMb * 2 ** 20 })
+    const labels = storedLabels(manifest, codec)
+    const rows = chooseRows({ ...manifest, codec, ...labels, shardBytes: shardMb * 2 ** 20 })
     const plan = derivePlan(
       parents,
       { operation: 'convert', options: { codec }, rows: manifest.rows },
-      { codec, rowsPerBatch: rows.rowsPerBatch, rowsPerShard: Math.max(1, Math.round(rows.rowsPerShard / views)) },
+      {
+        ...{ codec, ...labels, rowsPerBatch: rows.rowsPerBatch },
+        rowsPerShard: Math.max(1, Math.round(rows.rowsPerShard / views)),
+      },
     )
     const fidelity = await fidelityOf(parents, codec, ([one]) => one!.logits)
     return writeDerived(plan, { ...options, fidelity }, (from) => read(targets, from))
@@ -45,6 +49,12 @@ async function* read(targets: Targets, from: number): AsyncGenerator<Rows> {
       skipped: chunk.first === 0 ? manifest.source.skipped : [],
     }
 }
+
+/** Labels by position are the next tokens, which only a dataset with its inputs has. */
+export const storedLabels = (manifest: Manifest, codec: CodecName): Pick<Manifest, 'positionLabels'> =>
+  manifest.inputs?.kind === 'tokens' && manifest.inputs.shape[0] === manifest.positions
+    ? labelsByPosition({ ...manifest, codec })
+    : {}
 
 /** @throws DecantError where raw logits of all classes do not come back */
 export function checkDense({ dir, manifest }: Targets, what: string): void {

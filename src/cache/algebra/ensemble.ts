@@ -6,7 +6,7 @@ import { chooseRows } from '../layout.js'
 import type { Manifest, Plan } from '../manifest.js'
 import type { Chunk, DatasetPlace } from '../reader.js'
 import type { Rows } from '../writer.js'
-import { checkDense } from './convert.js'
+import { checkDense, storedLabels } from './convert.js'
 import { type DeriveOptions, derivePlan, type Parent, rowsWithLogits, withParents, writeDerived } from './derive.js'
 import { fidelityOf } from './fidelity.js'
 
@@ -32,12 +32,14 @@ export async function ensembleTargets(places: DatasetPlace[], options: EnsembleO
     checkAlike(parents)
     const { manifest } = parents[0]!.targets
     const codec = options.codec ?? manifest.codec
-    const rows = chooseRows({ ...manifest, codec, shardBytes: shardMb * 2 ** 20 })
+    const labels = storedLabels(manifest, codec)
+    const rows = chooseRows({ ...manifest, codec, ...labels, shardBytes: shardMb * 2 ** 20 })
     const plan = derivePlan(
       parents,
       { operation: 'ensemble', options: { space, weights }, rows: manifest.rows },
       {
         codec,
+        ...labels,
         rowsPerBatch: rows.rowsPerBatch,
         rowsPerShard: Math.max(1, Math.round(rows.rowsPerShard / viewsOf(manifest))),
         teacher: joinTeachers(parents, space),

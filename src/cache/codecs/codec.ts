@@ -13,7 +13,7 @@ export type CodecName = 'f32' | 'f16' | 'q8' | `hybrid:${number}` | `topk:${numb
 /** What of a dataset decides a target's columns. */
 export interface TargetKind {
   classes: number
-  /** a row has one label, not one for each position: its logit is kept where the codec may not have it */
+  /** the label of each target is known: its logit is kept where the codec may not have it */
   labelled: boolean
 }
 
@@ -62,7 +62,7 @@ export interface Buckets {
   logits: Float32Array
   /** log Σ exp(z_j / T) over the tail, [n]. @throws DecantError for T outside [0.5, 20] */
   logTail(temperature: number): Float64Array
-  /** [n] raw logit of the label, NaN where there is none; undefined for sequences */
+  /** [n] raw logit of the label, NaN where there is none; undefined for sequences whose labels were not known */
   labelLogit: Float32Array | undefined
   /** [n] mean and standard deviation (over C) of the row's raw logits, all C of them */
   mean: Float32Array

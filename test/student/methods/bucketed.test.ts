@@ -165,7 +165,7 @@ describe('a method that reads a statistic of a top-k cache', () => {
     expect(() => check(find('std-kd'), stored, 12)).toThrow(/here 2\d.* to .*: take a temperature from 0\.\d+ to \d/)
   })
 
-  it('is refused where the cache is of sequences, which keeps no logit of the label', () => {
+  it('is refused where the cache keeps no logit of the label, as of sequences without their tokens', () => {
     const stored = encode('topk:4')
     const columns = stored.columns.filter(({ name }) => name !== 'label_logit')
     expect(() => check(find('dkd'), { ...stored, columns }, 4)).toThrow("reads the teacher's logit of the label")
