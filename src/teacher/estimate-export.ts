@@ -25,17 +25,18 @@ const LEAST_MS = 1500
 export async function estimateExport(options: ExportOptions): Promise<ExportEstimate> {
   const { source } = options
   const prepared = await prepareExport({ ...options, onEvent: options.onEvent ?? (() => {}) })
-  const { plan, devices, classes } = prepared
+  const { plan, devices, classes, feed, rowBytes, inFile, stretch } = prepared
   try {
     const { batch, provider } = plan.runtime
     const started = performance.now()
     let rows = 0
     const batches = source.batches({
       ...rangeIn(source, options.range),
-      size: prepared.stretch,
+      size: stretch,
       onError: options.onError ?? 'fail',
+      ...(inFile && { inputs: false }),
     })
-    for await (const each of runInOrder(batches, devices, { feed: prepared.feed, batch: plan.runtime.batch })) {
+    for await (const each of runInOrder(batches, devices, { feed, batch, rowBytes })) {
       rows += each.batch.rows
       if (performance.now() - started > LEAST_MS) break
     }

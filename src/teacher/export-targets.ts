@@ -53,7 +53,7 @@ interface WriteOptions {
 
 /** Decoding, the devices and the disk overlap: while a batch is written the next ones run, and those after them are decoded. */
 async function writeShards({ source, options, prepared, writer, onEvent }: WriteOptions): Promise<void> {
-  const { plan, devices, feed, buffers, inFile, stretch } = prepared
+  const { plan, devices, feed, buffers, inFile, rowBytes, stretch } = prepared
   const perShard = plan.rowsPerShard * viewsOf(plan) // the source counts views as rows, the plan counts samples
   const { from: start, to: end } = rangeIn(source, plan.source.range)
   const from = start + writer.finishedShards * perShard
@@ -67,7 +67,7 @@ async function writeShards({ source, options, prepared, writer, onEvent }: Write
   const onError = options.onError ?? 'fail'
   const read = source.batches({ from, to: end, size: stretch, onError, buffers, ...(inFile && { inputs: false }) })
   const batches = plan.inputs ? keepInputs(read) : read
-  for await (const { batch, output } of runInOrder(batches, devices, { feed, batch: plan.runtime.batch })) {
+  for await (const { batch, output } of runInOrder(batches, devices, { feed, batch: plan.runtime.batch, rowBytes })) {
     if (batch.first === start + shard * perShard) await writer.beginShard(shard)
     for (const skipped of batch.skipped) onEvent({ type: 'skipped', ...skipped })
     if (output) checkRows(batch, output)

@@ -35,6 +35,8 @@ export interface PreparedExport {
   feed: (batch: Batch) => Feeds
   /** The batches' inputs are left there: the devices read them. */
   inFile: FileRows | undefined
+  /** Of a row, input and targets. */
+  rowBytes: number
   /** Rows decoded, sent to a device and written at once: whole batches, and a whole part of a shard. */
   stretch: number
   /** Of pixels that have been run, for the next batches. */
@@ -125,12 +127,12 @@ export async function prepareExport(
 
     const batch = await chooseBatch({ options, kind, device: devices[0]!, first, feed, onEvent })
     const rows = chooseRows({ ...kind, shardBytes: (options.shardMb ?? 128) * 2 ** 20 })
-    const bytes = first.inputs.byteLength / first.rows + bytesPerRow(kind)
+    const rowBytes = first.inputs.byteLength / first.rows + bytesPerRow(kind)
     const { stretch, rowsPerShard } = chooseStretch({
       batch,
       rowsPerShard: rows.rowsPerShard,
       // left out rows close up within a stretch: what a batch then holds must be the same wherever it runs
-      bytes: options.onError === 'skip' ? Number.POSITIVE_INFINITY : bytes,
+      bytes: options.onError === 'skip' ? Number.POSITIVE_INFINITY : rowBytes,
       seconds: secondsPerRow,
       rows: asked.to - asked.from,
       sessions: devices.length,
@@ -160,7 +162,7 @@ export async function prepareExport(
       },
       ...(await licencesOf(options)),
     }
-    return { plan, fidelity, classes, devices, feed, buffers, inFile, stretch, close }
+    return { plan, fidelity, classes, devices, feed, buffers, inFile, rowBytes, stretch, close }
   } catch (error) {
     await close()
     throw error

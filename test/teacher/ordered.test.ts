@@ -40,21 +40,21 @@ describe('running batches on several devices', () => {
   it('yields in the order of the source, whichever device ends first', async () => {
     const devices = [device((call) => (call % 2 ? 1 : 9)), device(() => 2), device((call) => 7 - (call % 7))]
     const seen: number[] = []
-    for await (const { batch } of runInOrder(batches(Array(30).fill(1)), devices, { feed, batch: 8 }))
+    for await (const { batch } of runInOrder(batches(Array(30).fill(1)), devices, { feed, batch: 8, rowBytes: 1 }))
       seen.push(batch.index)
     expect(seen).toEqual(Array.from({ length: 30 }, (_, i) => i))
     expect(devices.every((each) => each.calls > 0)).toBe(true)
   })
 
   it.each([
-    ['three large batches', 3 * 2 ** 20, 3],
+    ['three large batches', 6 * 2 ** 20, 3],
     ['eight small ones', 1, 8],
-  ])('keeps at most %s with a device, however slow the reader is', async (_, bytes, most) => {
+  ])('keeps at most %s with a device, however slow the reader is', async (_, rowBytes, most) => {
     const slow = device(() => 1)
     async function* source() {
-      for (let index = 0; index < 20; index++) yield { index, rows: 1, inputs: new Uint8Array(bytes) }
+      for (let index = 0; index < 20; index++) yield { index, rows: 1, inputs: new Uint8Array(1) }
     }
-    for await (const _ of runInOrder(source(), [slow], { feed, batch: 8 }))
+    for await (const _ of runInOrder(source(), [slow], { feed, batch: 8, rowBytes }))
       await new Promise((done) => setTimeout(done, 3))
     expect(slow.most).toBe(most)
   })
@@ -64,7 +64,7 @@ describe('running batches on several devices', () => {
     const last: TeacherOutput[] = []
     const given = devices.map((each) => vi.spyOn(each, 'takeBack'))
     const back = () => given.flatMap(({ mock }) => mock.calls.flat())
-    for await (const { output } of runInOrder(batches(Array(9).fill(1)), devices, { feed, batch: 8 })) {
+    for await (const { output } of runInOrder(batches(Array(9).fill(1)), devices, { feed, batch: 8, rowBytes: 1 })) {
       expect(back().length).toBe(last.length)
       expect(new Set(back())).toEqual(new Set(last))
       last.push(output!)
@@ -74,7 +74,11 @@ describe('running batches on several devices', () => {
 
   it('lets a batch without rows keep its place', async () => {
     const seen: [number, number | undefined][] = []
-    for await (const { batch, output } of runInOrder(batches([2, 0, 3]), [device(() => 1)], { feed, batch: 8 }))
+    for await (const { batch, output } of runInOrder(batches([2, 0, 3]), [device(() => 1)], {
+      feed,
+      batch: 8,
+      rowBytes: 1,
+    }))
       seen.push([batch.index, output?.rows])
     expect(seen).toEqual([
       [0, 2],
@@ -96,7 +100,7 @@ describe('running batches on several devices', () => {
     }
     const seen: number[] = []
     const run = async () => {
-      for await (const { batch } of runInOrder(batches([1, 1, 3, 1]), [failing], { feed, batch: 8 }))
+      for await (const { batch } of runInOrder(batches([1, 1, 3, 1]), [failing], { feed, batch: 8, rowBytes: 1 }))
         seen.push(batch.index)
     }
     await expect(run()).rejects.toThrow('batch of three')
