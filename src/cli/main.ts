@@ -20,6 +20,13 @@ function tell(message: string, exitCode: number): void {
 const isSystemError = (error: unknown): error is Error =>
   error instanceof Error && 'syscall' in error && 'code' in error
 
+/** The system's word may come from a file, from a thread that cannot start, or from a module that cannot be loaded. */
+const advised = ({ message }: Error): string =>
+  /\bEMFILE\b/.test(message)
+    ? `${message}: raise the limit of open files (ulimit -n), then run the same command again`
+    : message
+const isOutOfFiles = (error: unknown): error is Error => error instanceof Error && advised(error) !== error.message
+
 /** Who read has gone (`| head -1`), or the disk takes no more: stopped as by a signal, so that what is under way ends where it can go on. */
 let heard = true
 for (const stream of [process.stdout, process.stderr])
@@ -35,7 +42,7 @@ try {
 } catch (error) {
   // commander has already written its own message, and help is no failure
   if (error instanceof CommanderError) tell(error.message.replace(/^error: /, ''), error.exitCode === 0 ? 0 : 2)
-  else if (error instanceof DecantError) fail(error.message, error.exitCode)
-  else if (isSystemError(error)) fail(error.message, 2)
+  else if (error instanceof DecantError) fail(advised(error), error.exitCode)
+  else if (isSystemError(error) || isOutOfFiles(error)) fail(advised(error), 2)
   else fail(`a bug, please report it: ${error instanceof Error ? error.stack : String(error)}`, 1)
 }
