@@ -173,7 +173,7 @@ describe('trainOnDataset', () => {
     [{ temperature: 0 }, 'temperature: expected a number above 0, found 0'],
     [{ alpha: 1.5 }, 'alpha: expected a number from 0 to 1, found 1.5'],
     [{ epochs: 0 }, 'epochs: expected a whole number of at least 1, found 0'],
-    [{ method: 'magic' }, "method 'magic': expected kd, ce, ls,"],
+    [{ method: 'magic' }, "method 'magic': expected kd, rs-kd, ce, ls,"],
     [{ student: 'vgg:16' }, "student 'vgg:16': expected one of linear, mlp:"],
     [{ holdout: 0, earlyStop: { patience: 1 } }, 'holdout: expected a share above 0'],
   ])('refuses %j', async (options, message) => {
