@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, request } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import { type AddressInfo, connect, createServer as createTcpServer, type Server } from 'node:net'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createHttpClient } from '../../src/share/http-client.js'
 import { proxyFor } from '../../src/share/proxy.js'
 
@@ -101,8 +101,12 @@ describe('through a proxy', () => {
     const { asked, env } = await startProxy(port, 'p@ss')
     await expect(get('https://data.example/a', env)).rejects.toThrow("the server's certificate is not trusted")
     expect(asked).toEqual(['CONNECT data.example:443'])
+    vi.spyOn(process, 'emitWarning').mockImplementation(() => {}) // Node's, of the next line, is no news to who runs the tests
     process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
-    onTestFinished(() => void delete process.env.NODE_TLS_REJECT_UNAUTHORIZED)
+    onTestFinished(() => {
+      delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
+      vi.restoreAllMocks()
+    })
     expect((await get('https://data.example/a', env)).length).toBe(big.length)
   })
 

@@ -103,3 +103,16 @@ export async function expectParity(
   expectSameLosses(await lossesOn(engine, { student, optimizer, given }), expected.loss!)
   tf.disposeVariables()
 }
+
+/** Python: `job` from stdin, and `model`, an mlp with the weights of ours. */
+export const torchMlp = `
+import json, sys, torch, torch.nn as nn, torch.nn.functional as F
+job = json.load(sys.stdin)
+weights = [torch.tensor(w["values"], dtype=torch.float32).reshape(w["shape"]) for w in job["weights"]]
+layers = []
+for kernel, bias in zip(weights[::2], weights[1::2]):
+    layer = nn.Linear(*kernel.shape)
+    layer.weight.data, layer.bias.data = kernel.T.contiguous(), bias
+    layers += [layer, nn.ReLU()]
+model = nn.Sequential(*layers[:-1])
+`

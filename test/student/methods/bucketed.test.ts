@@ -1,15 +1,12 @@
-import * as tf from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type Buckets, type CodecName, codecOf, targetColumns, targetKind } from '../../../src/cache/index.js'
-import { eagerProgram } from '../../../src/engine/eager.js'
-import { type Engine, type InputSpec, type Inputs, openEngine } from '../../../src/engine/engine.js'
+import { type Buckets, type CodecName, codecOf, targetKind } from '../../../src/cache/index.js'
+import { type Engine, openEngine } from '../../../src/engine/engine.js'
 import { random } from '../../../src/random.js'
 import { checkTargets } from '../../../src/student/check-targets.js'
-import { decodeTargets } from '../../../src/student/decode-targets.js'
 import { type Method, methods } from '../../../src/student/method.js'
-import { inputOf, type StoredTargets, targetInputs } from '../../../src/student/targets.js'
-import { beside } from './beside.js'
+import type { StoredTargets } from '../../../src/student/targets.js'
 import { type Batch, gradientOf, kl, logSoftmax } from './formulas.js'
+import { encodeTargets, runMethod } from './run-method.js'
 
 // What dkd, std-kd and cwtm are over the buckets of a top-k cache, in float64 from what the codec itself gives back.
 
@@ -26,15 +23,8 @@ const labels = teacher.map((z, i) => {
   return [order[0]!, order[2]!, order[7]!, -1, order[8]!, order[4]!][i]!
 })
 
-function encode(codec: CodecName): StoredTargets {
-  const keys = Uint32Array.from({ length: B }, random('keys').uint32)
-  const given = { logits: Float32Array.from(teacher.flat()), classes: C, labels: Int32Array.from(labels), keys }
-  const stored = codecOf(codec).encode(given)
-  const columns = targetColumns({ codec, classes: C }).map(({ name, type, width }) => ({
-    ...{ name, dtype: type, width, values: stored[name]! },
-  }))
-  return { codec, classes: C, columns }
-}
+const encode = (codec: CodecName): StoredTargets =>
+  encodeTargets(codec, { teacher, labels, keys: Uint32Array.from({ length: B }, random('keys').uint32) })
 
 const logSum = (x: number[]) => {
   const top = Math.max(...x, -1e300)
@@ -111,35 +101,12 @@ describe.each(cases)('$name on codec $codec', ({ name, codec, method }) => {
   it.each([1, 4])('is its formula over the buckets at T = %d, value and gradient, traced and eager', async (T) => {
     const stored = encode(codec)
     const { temperature: _, alpha = 0, ...parameters } = method.parameters
-    const inputs: Record<string, InputSpec> = {
-      s: { shape: [B, C], dtype: 'float32' },
-      T: { shape: [], dtype: 'float32' },
-      ...targetInputs(B, stored),
-    }
-    const step = (given: Record<string, tf.Tensor>) =>
-      tf.valueAndGrad((z) =>
-        method.loss({
-          ...beside,
-          studentLogits: z as tf.Tensor2D,
-          teacher: decodeTargets(stored, given),
-          labels: tf.tensor1d(labels, 'int32'),
-          weights: tf.ones([B]),
-          temperature: given.T as tf.Scalar,
-          alpha: tf.scalar(alpha),
-          ...{ step: tf.scalar(0), epoch: tf.scalar(EPOCH), epochs: 30, parameters },
-        }),
-      )(given.s!)
-    const fed: Inputs = {
-      s: Float32Array.from(student.flat()),
-      T: Float32Array.of(T),
-      ...Object.fromEntries(stored.columns.map(({ name, values }) => [inputOf(name), values])),
-    }
     const batch: Batch = { s: student, t: teacher, labels, T, alpha, epoch: EPOCH, parameters }
     const formula = formulasOver(stored)[name]
     const [value, gradient] = [formula(batch), gradientOf(formula, batch).flat()]
     const most = Math.max(...gradient.map(Math.abs))
-    for (const program of [await onnx.compile(step, { inputs }), eagerProgram(step, { inputs, backend: 'cpu' })]) {
-      const found = await program.run(fed)
+    const given = { student, stored, labels, T, alpha, epoch: EPOCH, epochs: 30, parameters }
+    for (const found of await runMethod(onnx, method, given)) {
       expect(Math.abs(found.value![0]! / value - 1)).toBeLessThan(1e-5)
       gradient.forEach((g, i) => {
         expect(Math.abs(found.grad![i]! - g)).toBeLessThan(1e-5 * most)

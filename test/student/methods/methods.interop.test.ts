@@ -5,19 +5,9 @@ import { dist } from '../../../src/student/methods/dist.js'
 import { dkd } from '../../../src/student/methods/dkd.js'
 import { stdKd } from '../../../src/student/methods/std-kd.js'
 import { hasPackage, runPython } from '../../helpers/python.js'
-import { batch, domain, expectSameLosses, lossesOn, makeInputs, makeStep } from '../parity.js'
+import { batch, domain, expectSameLosses, lossesOn, makeInputs, makeStep, torchMlp } from '../parity.js'
 
-const script = `
-import json, sys, torch, torch.nn as nn, torch.nn.functional as F
-job = json.load(sys.stdin)
-weights = [torch.tensor(w["values"], dtype=torch.float32).reshape(w["shape"]) for w in job["weights"]]
-layers = []
-for kernel, bias in zip(weights[::2], weights[1::2]):
-    layer = nn.Linear(*kernel.shape)
-    layer.weight.data, layer.bias.data = kernel.T.contiguous(), bias
-    layers += [layer, nn.ReLU()]
-model = nn.Sequential(*layers[:-1])
-optimizer = torch.optim.SGD(model.parameters(), lr=1, momentum=0.9)
+const script = `${torchMlp}optimizer = torch.optim.SGD(model.parameters(), lr=1, momentum=0.9)
 steps, batch, classes, T, alpha = job["steps"], job["batch"], job["classes"], job["temperature"], job["alpha"]
 pixels = torch.tensor(job["pixels"]).reshape(steps, batch, -1).float() * job["multiply"] + job["add"]
 

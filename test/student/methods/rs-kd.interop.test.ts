@@ -5,21 +5,11 @@ import { random } from '../../../src/random.js'
 import { rsKd } from '../../../src/student/methods/rs-kd.js'
 import { inputOf } from '../../../src/student/targets.js'
 import { hasPackage, runPython } from '../../helpers/python.js'
-import { batch, domain, expectSameLosses, lossesOn, makeInputs, makeStep } from '../parity.js'
+import { batch, domain, expectSameLosses, lossesOn, makeInputs, makeStep, torchMlp } from '../parity.js'
 import { logSoftmax } from './formulas.js'
 
 // The paper's own loss in PyTorch: cross-entropy of the student's softmax over all classes with the sparse targets.
-const script = `
-import json, sys, torch, torch.nn as nn, torch.nn.functional as F
-job = json.load(sys.stdin)
-weights = [torch.tensor(w["values"], dtype=torch.float32).reshape(w["shape"]) for w in job["weights"]]
-layers = []
-for kernel, bias in zip(weights[::2], weights[1::2]):
-    layer = nn.Linear(*kernel.shape)
-    layer.weight.data, layer.bias.data = kernel.T.contiguous(), bias
-    layers += [layer, nn.ReLU()]
-model = nn.Sequential(*layers[:-1])
-optimizer = torch.optim.SGD(model.parameters(), lr=job["rate"], momentum=0.9)
+const script = `${torchMlp}optimizer = torch.optim.SGD(model.parameters(), lr=job["rate"], momentum=0.9)
 steps, batch, k, T, alpha = job["steps"], job["batch"], job["k"], job["temperature"], job["alpha"]
 pixels = torch.tensor(job["pixels"]).reshape(steps, batch, -1).float() * job["multiply"] + job["add"]
 index, count, z = (torch.tensor(job[name]).reshape(steps, batch, k) for name in ["index", "count", "z"])

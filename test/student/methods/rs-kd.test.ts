@@ -1,17 +1,14 @@
-import * as tf from '@tensorflow/tfjs-core'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type Buckets, type CodecName, codecOf, targetColumns, targetKind } from '../../../src/cache/index.js'
-import { eagerProgram } from '../../../src/engine/eager.js'
-import { type Engine, type InputSpec, type Inputs, openEngine } from '../../../src/engine/engine.js'
+import { type Buckets, type CodecName, codecOf, targetKind } from '../../../src/cache/index.js'
+import { type Engine, openEngine } from '../../../src/engine/engine.js'
 import { random } from '../../../src/random.js'
 import { checkTargets } from '../../../src/student/check-targets.js'
-import { decodeTargets } from '../../../src/student/decode-targets.js'
 import type { Method } from '../../../src/student/method.js'
 import { kd } from '../../../src/student/methods/kd.js'
 import { rsKd } from '../../../src/student/methods/rs-kd.js'
-import { inputOf, type StoredTargets, targetInputs } from '../../../src/student/targets.js'
-import { beside } from './beside.js'
+import type { StoredTargets } from '../../../src/student/targets.js'
 import { kl, logSoftmax, softmax } from './formulas.js'
+import { encodeTargets, runMethod } from './run-method.js'
 
 const C = 9
 /** Multiples of 1/32, whose gaps float16 keeps exactly. */
@@ -20,19 +17,8 @@ const row = (name: string, scale: number) => {
   return Array.from({ length: C }, () => Math.round(normal() * scale * 32) / 32)
 }
 
-function encode(codec: CodecName, { teacher, labels }: { teacher: number[][]; labels: number[] }): StoredTargets {
-  const { uint32 } = random('rs-kd', 'keys')
-  const stored = codecOf(codec).encode({
-    logits: Float32Array.from(teacher.flat()),
-    classes: C,
-    labels: Int32Array.from(labels),
-    keys: Uint32Array.from(teacher, uint32),
-  })
-  const columns = targetColumns({ codec, classes: C }).map(({ name, type, width }) => ({
-    ...{ name, dtype: type, width, values: stored[name]! },
-  }))
-  return { codec, classes: C, columns }
-}
+const encode = (codec: CodecName, given: { teacher: number[][]; labels: number[] }): StoredTargets =>
+  encodeTargets(codec, { ...given, keys: Uint32Array.from(given.teacher, random('rs-kd', 'keys').uint32) })
 
 const bucketsOf = ({ codec, columns }: StoredTargets) =>
   codecOf(codec).decode(
@@ -54,35 +40,7 @@ beforeAll(async () => {
   onnx = await openEngine('onnx', { threads: 1 })
 })
 
-/** Value and gradient of a method, recorded and eager. */
-async function run(method: Method, { student, stored, labels, weights, T, alpha }: Fed) {
-  const rows = student.length
-  const inputs: Record<string, InputSpec> = {
-    s: { shape: [rows, C], dtype: 'float32' },
-    T: { shape: [], dtype: 'float32' },
-    ...targetInputs(rows, stored),
-  }
-  const step = (given: Record<string, tf.Tensor>) =>
-    tf.valueAndGrad((z) =>
-      method.loss({
-        ...beside,
-        studentLogits: z as tf.Tensor2D,
-        teacher: decodeTargets(stored, given),
-        labels: tf.tensor1d(labels, 'int32'),
-        weights: tf.tensor1d(weights),
-        temperature: given.T as tf.Scalar,
-        alpha: tf.scalar(alpha),
-        ...{ step: tf.scalar(0), epoch: tf.scalar(0), epochs: 1, parameters: {} },
-      }),
-    )(given.s!)
-  const fed: Inputs = {
-    s: Float32Array.from(student.flat()),
-    T: Float32Array.of(T),
-    ...Object.fromEntries(stored.columns.map(({ name, values }) => [inputOf(name), values])),
-  }
-  const programs = [await onnx.compile(step, { inputs }), eagerProgram(step, { inputs, backend: 'cpu' })]
-  return Promise.all(programs.map((program) => program.run(fed)))
-}
+const run = (method: Method, given: Fed) => runMethod(onnx, method, given)
 
 /** The loss in float64 from its formula, its gradient in closed form, and the sum of its terms' sizes. */
 function formula({ student, stored, labels, weights, T, alpha }: Fed) {
