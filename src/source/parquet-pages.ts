@@ -134,20 +134,23 @@ function headerOf(bytes: Uint8Array, at: number) {
   return { type, size, packed, own, values, encoding, end }
 }
 
+/** Pages of a chunk that are walked: 32 GiB as they are usual. A file made of headers would take hours. */
+const MAX_WALKED = 2 ** 15
 /** A page's header may have statistics of two values of some kilobytes. */
 const HEADER_BYTES = 2 ** 14
 
 /**
  * Where the pages of a column chunk lie, by walking their headers: what an offset index says, of files that have none. pandas writes all rows as
- * one group, so that without it a file would be read whole. Undefined where pages of lists do not say how many rows they have, or a header is
- * not understood: the chunk is then read whole, and refused there where it is wrong.
+ * one group, so that without it a file would be read whole. Undefined where pages of lists do not say how many rows they have, a header is
+ * not understood, or there are too many: the chunk is then read whole, and refused there where it is wrong.
  */
 export async function locatePages(bytes: Bytes, chunk: ChunkPlace): Promise<PageLocation[] | undefined> {
   const file = await bytes.open()
   const pages: PageLocation[] = []
   try {
-    let [row, seen] = [0, 0]
+    let [row, seen, walked] = [0, 0, 0]
     for (let at = chunk.from; at < chunk.to && seen < chunk.values; ) {
+      if (walked++ === MAX_WALKED) return undefined
       const head = await file.read(at, Math.min(HEADER_BYTES, chunk.to - at))
       const { type, packed, own, values, end } = headerOf(head, 0)
       if (!own || !(end + packed <= chunk.to - at)) return undefined

@@ -92,6 +92,25 @@ describe('a row group of more than 256 MiB, without an index of its pages, is re
     expect(most).toBeLessThan(0.56 * size)
   })
 
+  test('or whole, where it is of headers alone: they are not walked for hours', async () => {
+    const page = { data: levels(count, Buffer.alloc(4 * count)), values: count }
+    const empty: HostilePage = { data: Buffer.alloc(0), values: 0, dictionary: true }
+    const path = join(await temporaryFolder(), 'a.parquet')
+    await writeFile(path, parquet([...Array(40_000).fill(empty), ...Array(4).fill(page)], { unpacked: 2n ** 28n + 1n }))
+    const bytes = await openBytes(path)
+    let reads = 0
+    const open: Bytes['open'] = async () => {
+      const file = await bytes.open()
+      const read: Bytes['read'] = (at, length) => {
+        reads++
+        return file.read(at, length)
+      }
+      return { ...file, read }
+    }
+    await openParquet({ ...bytes, open })
+    expect(reads).toBe(2 ** 15)
+  })
+
   test('or whole, where a page is not as its column says', async () => {
     const page = { data: levels(count, Buffer.alloc(4 * count)), values: count }
     await expect(readParts([page, page, { ...page, values: 2 * count }])).rejects.toThrow(/a\.parquet/)
