@@ -134,6 +134,7 @@ async function checkFile(
 function checkChunk(path: string, chunk: Chunk, { kinds, manifest }: { kinds: Column[]; manifest: Manifest }): void {
   const { rows, columns, idColumn } = chunk
   for (const { name, type, width } of kinds) {
+    if (name === 'count') checkCounts(path, chunk, manifest)
     if (type !== 'float32' && type !== 'float16') continue
     const values = columns[name]!
     if (name === 'label_logit') checkLabelLogits(path, chunk, manifest)
@@ -148,6 +149,20 @@ function checkChunk(path: string, chunk: Chunk, { kinds, manifest }: { kinds: Co
   // A character that two ids share would pass as text.
   const torn = offsets.findIndex((offset) => offset < bytes.length && (bytes[offset]! & 0xc0) === 0x80)
   if (torn >= 0 || !isUtf8(bytes)) throw new FormatError(`${path}: an id that is not UTF-8`)
+}
+
+/** Of codec sampled: each target's draws are all there. */
+function checkCounts(path: string, { rows, columns, idColumn }: Chunk, { positions = 1, codec }: Manifest): void {
+  const count = columns.count as Uint8Array
+  const draws = count.length / (rows * positions)
+  for (let target = 0; target < rows * positions; target++) {
+    const drawn = count.subarray(target * draws, (target + 1) * draws).reduce((sum, n) => sum + n, 0)
+    if (drawn === draws) continue
+    const position = positions === 1 ? '' : ` position ${target % positions}:`
+    throw new FormatError(
+      `${path}: row '${idAt(idColumn, Math.floor(target / positions))}':${position} count sums to ${drawn}, expected the ${draws} draws of ${codec}`,
+    )
+  }
 }
 
 /** Of a codec that keeps some classes: NaN exactly where a target has no label; finite elsewhere. */

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { createTargets, openTargets, verifyTargets } from '../../src/cache/index.js'
+import { codecOf, createTargets, openTargets, verifyTargets } from '../../src/cache/index.js'
 import { temporaryFolder } from '../helpers/folder.js'
-import { makePlan, makeRows, writeTargets } from './datasets.js'
+import { CREATED, makePlan, makeRows, writeTargets } from './datasets.js'
 
 const SECOND = 'data/00001.arrow'
 
@@ -91,6 +91,28 @@ describe('found, each in a line that names the file:', () => {
     const at = bytes.indexOf(Buffer.from((logits as Float32Array).buffer))
     bytes.writeFloatLE(value, at)
   }
+})
+
+test('draws of codec sampled that are not all there are found', async () => {
+  const plan = makePlan({ codec: 'sampled:2' })
+  const { logits, labels, ...described } = makeRows(plan, 0, 40)
+  const columns = codecOf('sampled:2').encode({
+    logits: logits!,
+    classes: plan.classes,
+    labels,
+    keys: Uint32Array.from(labels.keys()),
+  })
+  columns.count!.fill(0, 2 * 7, 2 * 8)
+  const dir = temporaryFolder()
+  const writer = await createTargets(dir, { ...plan, source: { ...plan.source, rows: 40 } })
+  await writer.beginShard(0)
+  await writer.append({ ...described, labels, columns })
+  await writer.endShard()
+  await writer.finish({ created: CREATED })
+  const { problems } = await verifyTargets(dir)
+  expect(problems).toEqual([
+    expect.stringMatching(/00000\.arrow: row '.+': count sums to 0, expected the 2 draws of sampled:2$/),
+  ])
 })
 
 test('a shard without rows is checked as well', async () => {
