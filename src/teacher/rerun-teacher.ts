@@ -121,7 +121,7 @@ function addRow(sums: Sums, sample: Sample, { now, manifest }: { now: Float32Arr
   const { classes, codec, positions = 1 } = manifest
   const length = row.columns.length?.[0] ?? positions
   const dense = codecOf(codec).kind === 'dense'
-  const labels = positions === 1 ? [row.label ?? -1] : nextTokens(input, { positions, classes })
+  const labels = dense || positions === 1 ? [row.label ?? -1] : nextTokens(input, { positions, classes })
   for (let at = 0; at < length; at++) {
     const said = now.subarray(at * classes, (at + 1) * classes)
     if (dense) sums.add(row.logits.subarray(at * classes, (at + 1) * classes), said)
