@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname } from 'node:path'
 import { Command } from 'commander'
-import type { Finding } from '../../doctor/index.js'
+import type { Finding, thisSystem } from '../../doctor/index.js'
 import { cacheFolder } from '../../share/block-cache.js'
 import { version } from '../../version.js'
 import { interruptible } from '../interrupt.js'
@@ -18,23 +18,30 @@ Examples:
 Each provider runs a real product of two matrices, in a process of its own that is killed after --limit seconds. Exit code 0: everything that
 decant needs works; 1: something of that is broken. What is missing and not needed (a GPU, tfjs-node) changes nothing.`
 
-export function doctorCommand(): Command {
+/** @param systemOf gives the machine that is looked at: this one, if not given */
+export function doctorCommand(systemOf?: typeof thisSystem): Command {
   return new Command('doctor')
     .description('say what works on this machine, how fast, and what to do about the rest')
     .option('--limit <seconds>', 'how long one try may take', integer(1, 3600), 60)
     .option('--json', 'findings as JSON lines on stdout')
     .addHelpText('after', examples)
-    .action(run)
+    .action((flags: Flags) => run(flags, systemOf))
 }
 
-async function run(flags: { limit: number; json?: boolean }): Promise<void> {
+interface Flags {
+  limit: number
+  json?: boolean
+}
+
+async function run(flags: Flags, systemOf?: typeof thisSystem): Promise<void> {
   const { examine, isSound, thisSystem } = await import('../../doctor/index.js')
+  const look = systemOf ?? thisSystem
   const terminal = openTerminal({ json: flags.json === true })
   terminal.print(`decant ${version}, ${process.platform} ${process.arch}`)
   const findings: Finding[] = []
   await interruptible(
     async (signal) => {
-      for await (const finding of examine(thisSystem({ limit: flags.limit, signal }), {
+      for await (const finding of examine(look({ limit: flags.limit, signal }), {
         here: process.cwd(),
         temporary: tmpdir(),
         cache: folderAbove(cacheFolder()),
