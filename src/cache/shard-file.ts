@@ -19,9 +19,12 @@ import {
 /** Bytes of ids that are read before their offsets say how many there are. */
 const MAX_UNSEEN_BYTES = 2 ** 20
 
+/** Batches behind those that are read whole of which the metadata is read at once: a body's read would wait for it. */
+const METADATA_AHEAD = 4
+
 /** One shard, open for reading: any range of its rows, reading only their bytes. Nothing in the file is trusted. */
 export class ShardFile {
-  private readonly batches = new Map<number, BatchLayout>()
+  private readonly batches = new Map<number, Promise<BatchLayout>>()
 
   private constructor(
     readonly path: string,
@@ -101,25 +104,32 @@ export class ShardFile {
     }
   }
 
-  /** Of batches that are read whole, or nearly, all bytes are in demand; of others what is read will show. */
+  /** Of batches that are read whole, or nearly, all bytes are in demand, and those behind them soon; of others what is read will show. */
   private expect(from: number, to: number): void {
     const { rowsPerBatch } = this.shape
     if (to - from < rowsPerBatch / 2) return
     const first = this.blocks[Math.floor(from / rowsPerBatch)]!
-    const last = this.blocks[Math.floor((to - 1) / rowsPerBatch)]!
+    const end = Math.ceil(to / rowsPerBatch)
+    const last = this.blocks[end - 1]!
     this.file.expect?.(first.offset, last.offset + last.metadataBytes + last.bodyBytes)
+    for (let i = end; i < Math.min(end + METADATA_AHEAD, this.blocks.length); i++) void this.batch(i)
   }
 
-  private async batch(index: number): Promise<BatchLayout> {
+  private batch(index: number): Promise<BatchLayout> {
     const known = this.batches.get(index)
-    if (known) return known
+    if (known !== undefined) return known
+    const batch = this.readBatch(index)
+    this.batches.set(index, batch)
+    batch.catch(() => this.batches.delete(index)) // whoever awaits it is told; who asks later has it read again
+    return batch
+  }
+
+  private readBatch(index: number): Promise<BatchLayout> {
     const block = this.blocks[index]!
-    const batch = await checked(`${this.path}: record batch ${index}`, async () => {
+    return checked(`${this.path}: record batch ${index}`, async () => {
       const metadata = await readRegion(this.file, { at: block.offset, bytes: block.metadataBytes })
       return parseBatch(metadata, { block, index, shape: this.shape })
     })
-    this.batches.set(index, batch)
-    return batch
   }
 
   private async readIds(batch: BatchLayout, first: number, last: number): Promise<IdColumn> {
