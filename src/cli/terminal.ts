@@ -13,7 +13,8 @@ export interface Terminal {
   note(text: string): void
   /** An event, for scripts. */
   event(event: { type: string }): void
-  progress(label: string, done: number, total: number, rate?: { unit: string; perSecond: number }): void
+  /** `perSecond`: what was done since the label's first call, if not given. What is printed in between does not end the count. */
+  progress(label: string, done: number, total: number, of: { unit: string; perSecond?: number }): void
   /** Ends the progress line. */
   settle(): void
 }
@@ -44,11 +45,12 @@ function progressLine() {
   const live = process.stderr.isTTY === true
   let bar: SingleBar | undefined
   let written = performance.now()
-  let began = performance.now()
-  let first = 0
+  let counted = { label: '', began: 0, first: 0, last: 0 }
   return {
-    show(label: string, done: number, total: number, rate?: { unit: string; perSecond: number }) {
+    show(label: string, done: number, total: number, of: { unit: string; perSecond?: number }) {
       const now = performance.now()
+      if (label !== counted.label || done < counted.last) counted = { label, began: now, first: done, last: done }
+      counted.last = done
       if (!bar) {
         bar = new SingleBar({
           format: `${label} {bar} {percentage} % | {done} of {all} | {speed} | {left} left`,
@@ -57,13 +59,11 @@ function progressLine() {
           noTTYOutput: false,
           stream: process.stderr,
         })
-        began = now
-        first = done
         if (live) bar.start(total, done, { done: count(done), all: count(total), speed: '', left: '?' })
       }
-      const perSecond = rate?.perSecond ?? ((done - first) / (now - began)) * 1000
+      const perSecond = of.perSecond ?? ((done - counted.first) / (now - counted.began)) * 1000
       const number = perSecond < 10 ? perSecond.toPrecision(2) : count(perSecond)
-      const speed = perSecond > 0 ? `${number} ${rate?.unit ?? ''}/s` : ''
+      const speed = perSecond > 0 ? `${number} ${of.unit}/s` : ''
       const left = perSecond > 0 ? duration((total - done) / perSecond) : '?'
       if (live) bar.update(done, { done: count(done), all: count(total), speed, left })
       else if (now - written > PLAIN_EVERY_MS) {

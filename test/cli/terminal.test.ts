@@ -8,6 +8,18 @@ function capture() {
   return said
 }
 
+/** Stderr is a file, and time passes when the test says so. */
+function noTerminal() {
+  vi.useFakeTimers()
+  const tty = process.stderr.isTTY
+  process.stderr.isTTY = false
+  onTestFinished(() => {
+    process.stderr.isTTY = tty
+    vi.useRealTimers()
+  })
+  return capture()
+}
+
 it('writes results to stdout and remarks to stderr, and events to neither', () => {
   const said = capture()
   const terminal = openTerminal({ json: false })
@@ -22,7 +34,7 @@ it('with --json writes events to stdout, one a line, and nothing else', () => {
   const terminal = openTerminal({ json: true })
   terminal.print('result')
   terminal.note('remark')
-  terminal.progress('export', 1, 2)
+  terminal.progress('export', 1, 2, { unit: 'rows' })
   terminal.event({ type: 'a' })
   terminal.event({ type: 'b' })
   terminal.settle()
@@ -44,15 +56,32 @@ it('escapes what would move the cursor or turn the text around, and in a list wh
   expect(JSON.parse(line)).toEqual({ type: hostile })
 })
 
+it('counts the rate from the first call on, whatever is printed in between, and anew for another label or from an earlier place', () => {
+  const said = noTerminal()
+  const terminal = openTerminal({ json: false })
+  const students = (label: string, first: number) => {
+    for (let done = first; done <= first + 6; done++) {
+      terminal.progress(label, done, 20, { unit: 'students' })
+      terminal.note('trained')
+      vi.advanceTimersByTime(4000)
+    }
+  }
+  students('sweep', 0)
+  students('sweep', 2)
+  students('again', 10)
+  expect(said.err.split('\n').filter((line) => line !== 'trained')).toEqual([
+    'sweep 3 of 20 | 0.25 students/s | 1 min 8 s left',
+    'sweep 6 of 20 | 0.25 students/s | 56 s left',
+    'sweep 4 of 20 | 0.25 students/s | 1 min 4 s left',
+    'sweep 7 of 20 | 0.25 students/s | 52 s left',
+    'again 11 of 20 | 0.25 students/s | 36 s left',
+    'again 14 of 20 | 0.25 students/s | 24 s left',
+    '',
+  ])
+})
+
 it('where stderr is no terminal, says every ten seconds how far it is and how long it will take', () => {
-  vi.useFakeTimers()
-  const tty = process.stderr.isTTY
-  process.stderr.isTTY = false
-  onTestFinished(() => {
-    process.stderr.isTTY = tty
-    vi.useRealTimers()
-  })
-  const said = capture()
+  const said = noTerminal()
   const terminal = openTerminal({ json: false })
   for (let second = 0; second <= 25; second++) {
     terminal.progress('export', 100 * second, 4000, { unit: 'rows', perSecond: 100 })

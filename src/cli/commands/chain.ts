@@ -124,7 +124,7 @@ function print({ link, student, method, parameters, metrics, measuredOn, out }: 
 function show(event: ChainEvent, terminal: Terminal): void {
   terminal.event(event as { type: string })
   if (event.type === 'warning') terminal.note(`student ${event.link}: warning: ${event.message}`)
-  else if (event.type === 'step') terminal.progress(`student ${event.link}`, event.step, event.steps)
+  else if (event.type === 'step') terminal.progress(`student ${event.link}`, event.step, event.steps, { unit: 'steps' })
   else if (event.type === 'progress')
     terminal.progress(`targets of student ${event.link}`, event.rows, event.total, {
       unit: 'rows',

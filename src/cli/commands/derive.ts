@@ -28,7 +28,7 @@ export async function runDerive(
           signal,
           onProgress: (done) => {
             terminal.event({ type: 'progress', ...done } as { type: string })
-            terminal.progress('rows', done.rows, done.total)
+            terminal.progress('rows', done.rows, done.total, { unit: 'rows' })
           },
         }),
       () => terminal.note('stopping after the shard in hand; once more stops at once and loses it'),

@@ -140,7 +140,7 @@ function show(event: SweepEvent, terminal: Terminal, warned: Set<string>): void 
   }
   if (event.type === 'plan') {
     terminal.note(`${event.students.length} students, ${event.jobs} at once`)
-    terminal.progress('sweep', 0, event.students.length, { unit: 'students', perSecond: 0 })
+    terminal.progress('sweep', 0, event.students.length, { unit: 'students' })
   } else if (event.type === 'student') {
     const { accuracy, agreement } = event.student.metrics ?? {}
     const how =
@@ -152,6 +152,6 @@ function show(event: SweepEvent, terminal: Terminal, warned: Set<string>): void 
             ? 'trained, no rows to measure it on'
             : 'failed'
     terminal.note(`${event.name}: ${how}, ${duration(event.student.seconds)}`)
-    terminal.progress('sweep', event.done, event.of)
+    terminal.progress('sweep', event.done, event.of, { unit: 'students' })
   }
 }

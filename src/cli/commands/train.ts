@@ -164,7 +164,7 @@ function show(event: TrainEvent, terminal: Terminal): void {
       terminal.note(`going on after step ${event.step} of ${event.steps}`)
       break
     case 'step':
-      terminal.progress('train', event.step, event.steps)
+      terminal.progress('train', event.step, event.steps, { unit: 'steps' })
       break
     case 'stop':
       terminal.note(`stopped after epoch ${event.epoch}: nothing better since epoch ${event.best}`)

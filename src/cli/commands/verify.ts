@@ -64,7 +64,7 @@ async function run(dir: string, flags: Flags): Promise<void> {
           ...(key && { key }),
           onProgress: ({ problem, ...done }) => {
             terminal.event({ type: 'progress', ...done } as { type: string })
-            terminal.progress('verify', done.rows, done.totalRows)
+            terminal.progress('verify', done.rows, done.totalRows, { unit: 'rows' })
             if (problem !== undefined) terminal.note(`wrong: ${problem}`)
           },
         }),
