@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { useBackend } from '../../src/engine/eager.js'
 import { random } from '../../src/random.js'
 import { createOptimizer, type OptimizerConfig } from '../../src/student/optimizer.js'
-import { hasPackage, runPython } from '../helpers/python.js'
+import { hasPackage, runTorch } from '../helpers/python.js'
 
 const script = `
 import json, sys, torch
@@ -34,7 +34,7 @@ const cases: [OptimizerConfig, string][] = [
 describe.skipIf(!hasPackage('torch'))('20 steps agree with torch.optim', () => {
   beforeAll(() => useBackend('wasm'))
 
-  it.each(cases)('%j', (config, torch) => {
+  it.each(cases)('%j', async (config, torch) => {
     const { normal } = random('torch', torch)
     const numbers = (scale: number) => Array.from({ length: 12 }, () => Math.fround(normal() * scale))
     const start = numbers(1)
@@ -42,7 +42,7 @@ describe.skipIf(!hasPackage('torch'))('20 steps agree with torch.optim', () => {
     const rates = gradients.map((_, i) => Math.fround(0.1 / (i + 1)))
     const rows = (values: number[]) => [values.slice(0, 4), values.slice(4, 8), values.slice(8)]
     const job = { start: rows(start), gradients: gradients.map(rows), rates, torch }
-    const expected = runPython<number[][]>(script, job)
+    const expected = await runTorch<number[][]>(script, job)
 
     const kernel = tf.variable(tf.tensor2d(start, [3, 4]))
     const optimizer = createOptimizer(config, [kernel])

@@ -1,7 +1,7 @@
 import { beforeAll, describe, it } from 'vitest'
 import { type Engine, openEngine } from '../../src/engine/engine.js'
 import type { OptimizerConfig } from '../../src/student/optimizer.js'
-import { hasPackage, runPython } from '../helpers/python.js'
+import { hasPackage, runTorch } from '../helpers/python.js'
 import { batch, domain, expectSameLosses, lossesOn, makeInputs, makeStep } from './parity.js'
 
 const script = `
@@ -72,7 +72,7 @@ describe.skipIf(!hasPackage('torch'))(
           logits: [...(given['teacher.logits'] as Float32Array)],
           labels: [...(given.labels as Int32Array)],
         }
-        expectSameLosses(await lossesOn(engine, { student, optimizer, given }), runPython<number[]>(script, job))
+        expectSameLosses(await lossesOn(engine, { student, optimizer, given }), await runTorch<number[]>(script, job))
       })
     })
   },

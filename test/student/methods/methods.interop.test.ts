@@ -4,7 +4,7 @@ import type { Method } from '../../../src/student/method.js'
 import { dist } from '../../../src/student/methods/dist.js'
 import { dkd } from '../../../src/student/methods/dkd.js'
 import { stdKd } from '../../../src/student/methods/std-kd.js'
-import { hasPackage, runPython } from '../../helpers/python.js'
+import { hasPackage, runTorch } from '../../helpers/python.js'
 import { batch, domain, expectSameLosses, lossesOn, makeInputs, makeStep, torchMlp } from '../parity.js'
 
 const script = `${torchMlp}optimizer = torch.optim.SGD(model.parameters(), lr=1, momentum=0.9)
@@ -72,7 +72,7 @@ describe.skipIf(!hasPackage('torch'))(`${steps} whole steps have the losses of P
     }
     const { model } = await makeStep(student, optimizer, method)
     const weights = model.getWeights().map((weight) => ({ shape: weight.shape, values: [...weight.dataSync()] }))
-    const losses = runPython<number[]>(script, {
+    const losses = await runTorch<number[]>(script, {
       ...{ weights, steps, batch, temperature, alpha, epoch, method: method.name, classes: domain.classes },
       ...{
         multiply: domain.normalisation.multiply[0],

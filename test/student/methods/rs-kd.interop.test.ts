@@ -4,7 +4,7 @@ import { type Engine, type Inputs, openEngine } from '../../../src/engine/engine
 import { random } from '../../../src/random.js'
 import { rsKd } from '../../../src/student/methods/rs-kd.js'
 import { inputOf } from '../../../src/student/targets.js'
-import { hasPackage, runPython } from '../../helpers/python.js'
+import { hasPackage, runTorch } from '../../helpers/python.js'
 import { batch, domain, expectSameLosses, lossesOn, makeInputs, makeStep, torchMlp } from '../parity.js'
 import { logSoftmax } from './formulas.js'
 
@@ -76,7 +76,7 @@ describe.skipIf(!hasPackage('torch'))("rs-kd has the losses of the paper's in Py
     })
     const [student, optimizer] = ['mlp:32', { name: 'sgd', momentum: 0.9 } as const]
     const { model } = await makeStep(student, optimizer, rsKd, dataset)
-    const losses = runPython<number[]>(script, {
+    const losses = await runTorch<number[]>(script, {
       ...{ steps, batch, k, rate, alpha, temperature },
       weights: model.getWeights().map((weight) => ({ shape: weight.shape, values: [...weight.dataSync()] })),
       ...{ multiply: domain.normalisation.multiply[0], add: domain.normalisation.add[0] },

@@ -14,7 +14,7 @@ import { teskd } from '../../../src/student/methods/teskd.js'
 import { createOptimizer } from '../../../src/student/optimizer.js'
 import { trainedVariables, trainInputs, trainStep } from '../../../src/student/program.js'
 import { buildStudent } from '../../../src/student/student.js'
-import { hasPackage, runPython } from '../../helpers/python.js'
+import { hasPackage, runTorch } from '../../helpers/python.js'
 import { batch, domain, expectSameLosses, makeInputs } from '../parity.js'
 
 // A whole network, its branches and five steps of SGD, written again in PyTorch; the weights go over by name.
@@ -229,7 +229,7 @@ describe.skipIf(!hasPackage('torch'))(`${steps} whole steps have the losses of P
     const inputs = trainInputs(batch, domain, method)
     const program = await engine.compile(step, { inputs, stacked: true })
     const loss = await runSteps(program, { given, past: attached.past, order })
-    const expected = runPython<number[]>(script, {
+    const expected = await runTorch<number[]>(script, {
       ...{ weights, steps, batch, temperature, alpha, parameters, rate, method: method.name },
       ...{ classes: domain.classes, side: domain.input.shape[0], multiply: multiply[0], add: add[0] },
       ...{ epoch: 2, epochs: 5, rows: order.flat(), rowLabels: [...labels] },
