@@ -20,10 +20,11 @@ export interface Licences {
  * @throws DecantError where there is no finished dataset, or another process writes to it
  */
 export async function licenseTargets(dir: string, licences: Licences): Promise<Manifest> {
-  const targets = await openTargets(dir)
-  await targets.close()
+  await (await openTargets(dir)).close() // a folder that is no dataset gets no lock
   const release = await takeLock(dir)
   try {
+    const targets = await openTargets(dir) // again: until now another process may have written to it
+    await targets.close()
     const { sha256: _, ...before } = targets.manifest
     const path = join(dir, MANIFEST)
     const { license = before.license, teacherLicense = before.teacherLicense } = licences
