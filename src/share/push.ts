@@ -109,7 +109,7 @@ async function pushTo(
   const { dir, manifest } = local
   const old = await readOld(store, signal)
   const same = old?.sha256 === local.sha256
-  if (old && !same && !options.replace) throw another(store, old, manifest)
+  if (old && !same && !options.replace) throw differs(store, old, manifest)
   const there = await listFiles(store, signal)
 
   const files: LocalFile[] = [
@@ -125,8 +125,11 @@ async function pushTo(
     if (found === 'other') overwritten.add(file.name)
   })
   const needed = files.filter(({ name }) => missing.has(name))
-  if (!old && overwritten.has(CARD) && !options.replace)
-    throw new DecantError(`${store.uri}: has a ${CARD} of its own and no dataset; add --replace to overwrite it`)
+  const [another] = overwritten
+  if (!old && another !== undefined && !options.replace)
+    throw new DecantError(
+      `${store.uri}: has another ${another} and no manifest; add --replace to overwrite what is there`,
+    )
 
   const sent = [...needed.map(({ name }) => name), ...(same ? [] : [MANIFEST])]
   const total = files.reduce((sum, { bytes }) => sum + bytes, local.text.length)
@@ -225,7 +228,7 @@ async function readOld(store: Store, signal: AbortSignal | undefined): Promise<O
   }
 }
 
-function another(store: Store, old: Old, now: Manifest): MismatchError {
+function differs(store: Store, old: Old, now: Manifest): MismatchError {
   const differences = old.manifest
     ? diffJson({ ...old.manifest, shards: old.manifest.shards.length }, { ...now, shards: now.shards.length }).slice(
         0,

@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { appendFile, cp, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
@@ -49,9 +49,18 @@ describe.each(['a folder', 'a web server'])('push to %s', (kind) => {
     await pushTargets(small, uri, quick)
     rmSync(join(there, 'manifest.json'))
     rmSync(join(there, 'data/00002.arrow'))
-    writeFileSync(join(there, 'data/00001.arrow'), readFileSync(join(small, 'data/00001.arrow')).fill(0))
     const { sent } = await pushTargets(small, uri, quick)
-    expect(sent.toSorted()).toEqual(['data/00001.arrow', 'data/00002.arrow', 'manifest.json'])
+    expect(sent).toEqual(['data/00002.arrow', 'manifest.json'])
+    expect(hashFolder(there)).toEqual(hashFolder(small))
+  })
+
+  it('sends a shard again that is damaged there', async () => {
+    const { there, uri } = await open()
+    await pushTargets(small, uri, quick)
+    rmSync(join(there, 'manifest.json'))
+    writeFileSync(join(there, 'data/00001.arrow'), readFileSync(join(small, 'data/00001.arrow')).fill(0))
+    const { sent } = await pushTargets(small, uri, { ...quick, replace: true })
+    expect(sent).toEqual(['data/00001.arrow', 'manifest.json'])
     expect(hashFolder(there)).toEqual(hashFolder(small))
   })
 
@@ -156,12 +165,20 @@ describe('push', () => {
     expect(() => statSync(join(short, '../there'))).toThrow()
   })
 
-  it('does not overwrite a README.md of something else', async () => {
-    const there = temporaryFolder()
-    writeFileSync(join(there, 'README.md'), 'mine')
-    await expect(pushTargets(small, there)).rejects.toThrow('README.md of its own')
-    expect(hashFolder(there)).toEqual({ 'README.md': expect.any(String) })
-  })
+  it.each(['README.md', 'data/00000.arrow'])(
+    'does not overwrite a %s of something else unless asked to',
+    async (name) => {
+      const there = temporaryFolder()
+      mkdirSync(join(there, 'data'))
+      writeFileSync(join(there, name), 'mine')
+      await expect(pushTargets(small, there)).rejects.toThrow(
+        `${there}: has another ${name} and no manifest; add --replace`,
+      )
+      expect(hashFolder(there)).toEqual({ [name]: expect.any(String) })
+      await pushTargets(small, there, { replace: true })
+      expect(hashFolder(there)).toEqual(hashFolder(small))
+    },
+  )
 
   it('is told by a server that lies that all has arrived, and looks', async () => {
     const there = join(temporaryFolder(), 'there')
