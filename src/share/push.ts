@@ -17,7 +17,7 @@ import { formatPlace, type OpenStoreOptions, openStore, type Place, parsePlace }
 export interface PushOptions extends OpenStoreOptions {
   /** files on their way at once; default 4 */
   jobs?: number
-  /** put the dataset in the stead of another one that lies there */
+  /** put the dataset in the stead of another one that lies there, or of files of the same names */
   replace?: boolean
   /** say what would be sent; write nothing */
   dryRun?: boolean

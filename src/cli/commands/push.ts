@@ -33,7 +33,7 @@ export function pushCommand(): Command {
     .argument('<dir>', 'folder of a soft-target dataset')
     .argument('<uri>', 'hf://datasets/org/name, s3://bucket/prefix, https://… or a path')
     .option('--jobs <n>', 'files on their way at once', integer(1, 64), 4)
-    .option('--replace', 'in the stead of another dataset that lies there')
+    .option('--replace', 'in the stead of another dataset, or of other files, that lie there')
     .option('--revision <name>', "a branch of the hub's repository (default: main)")
     .option('--dry-run', 'print what would be sent; write nothing')
     .option('--json', 'events as JSON lines on stdout')
