@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import '@tensorflow/tfjs-backend-cpu'
 import '@tensorflow/tfjs-backend-wasm'
-import '@tensorflow/tfjs-layers' // its Node build is what registers the gradients of tfjs's kernels
 import {
   type CompileOptions,
   checkInputs,
@@ -13,13 +12,14 @@ import {
   zeroInputs,
 } from './engine.js'
 import { widenHalves } from './float16.js'
+import './gradients.js'
 
 /**
  * tfjs's own backends, one kernel at a time: the reference that the other engines are compared with. Each program is
  * tried on wasm first; where wasm lacks a kernel of the step, the program runs on tfjs's plain JavaScript backend.
  */
 export async function openEager(): Promise<Engine> {
-  await withoutListeners(() => useBackend('wasm'))
+  await useBackend('wasm')
   return {
     name: 'eager',
     backend: 'wasm',
@@ -85,7 +85,7 @@ function concatenate(parts: Float32Array[]): Float32Array {
  * The wasm module's loader listens to the process's uncaught errors, only to throw them again from a line of 100 KB that Node then
  * prints. What it added is taken back.
  */
-async function withoutListeners(work: () => Promise<void>): Promise<void> {
+async function withoutListeners(work: () => Promise<unknown>): Promise<void> {
   const events = ['uncaughtException', 'unhandledRejection'] as const
   const before = events.map((event) => new Set<unknown>(process.listeners(event as 'uncaughtException')))
   await work()
@@ -99,7 +99,7 @@ async function withoutListeners(work: () => Promise<void>): Promise<void> {
 /** The backend is tfjs's global: another engine may have taken it while this one awaited something. */
 export async function useBackend(backend: string): Promise<void> {
   tf.enableProdMode() // no advertisement on stderr, no scan of every uploaded value for NaN
-  while (tf.getBackend() !== backend) await tf.setBackend(backend)
+  while (tf.getBackend() !== backend) await withoutListeners(() => tf.setBackend(backend))
 }
 
 function feed(specs: Record<string, InputSpec>, inputs: Inputs): Record<string, tf.Tensor> {
