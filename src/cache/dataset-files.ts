@@ -66,9 +66,9 @@ async function explainMissing(dir: string): Promise<DecantError> {
     return new DecantError(`${dir}: this export has not finished; run the same decant export again to continue it`)
   if (await has(PULL))
     return new DecantError(`${dir}: this pull has not finished; run the same decant pull again to continue it`)
-  return new DecantError(
-    `${dir}: expected a soft-target dataset, found ${(await has('.')) ? `a folder without ${MANIFEST}` : 'no such folder'}`,
-  )
+  const place = await stat(dir).catch(() => undefined)
+  const found = place?.isDirectory() ? `a folder without ${MANIFEST}` : place ? 'a file' : 'no such folder'
+  return new DecantError(`${dir}: expected the folder of a soft-target dataset, found ${found}`)
 }
 
 /** A signature is 64 bytes: of a longer file so many that it is seen to be none. */

@@ -58,7 +58,9 @@ export function emitTokens(
   for (const [role, input] of rolesOf(inputs)) {
     const types = role === 'attention_mask' ? [...integers, ...floats, 'bool'] : ['int64', 'int32']
     if (!types.includes(input.dtype)) {
-      throw new DecantError(`expected ${role} of int64 or int32 from the teacher, found ${printValueInfo(input)}`)
+      throw new DecantError(
+        `expected ${role} of int64 or int32 from the teacher, found ${printValueInfo(input)}. Integers of a source are tokens: numbers are to be saved as float32`,
+      )
     }
     if (input.shape && !fits(shape, input.shape)) {
       throw new DecantError(

@@ -185,7 +185,7 @@ function classNames({ source, names, teacher }: ExportOptions, classes: number):
   const known = names ?? source.classes ?? null
   if (known && known.length !== classes) {
     throw new DecantError(
-      `${known.length} class names for ${classes} logits: the teacher ${teacher} and the classes of ${source.uri} do not belong together`,
+      `${known.length} class names for ${classes} logits: the teacher ${teacher} and the classes of ${source.uri} do not belong together${names || source.kind !== 'images' ? '' : '. A folder has a directory for each class, empty where there are no images, and their order by name is that of the logits'}`,
     )
   }
   return known

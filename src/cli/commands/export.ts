@@ -209,7 +209,7 @@ async function dryRun(options: ExportOptions, terminal: Terminal): Promise<void>
       `rows     ${count(estimate.rows)} of ${estimate.classes} classes`,
       `bytes    ${bytes(estimate.bytes)} (${estimate.bytesPerRow} a row) in ${shards(estimate.shards)}`,
       `speed    ${count(estimate.rowsPerSecond)} rows/s on ${estimate.provider}, ${estimate.batch} rows a call`,
-      `time     ${duration(estimate.seconds)}`,
+      `time     ${duration(estimate.seconds)}, and what the disk takes to write ${bytes(estimate.bytes)}`,
     ].join('\n'),
   )
 }
