@@ -15,7 +15,7 @@ tf.registerGradient({
       { size: reps[axis]!, summed: true },
       { size, summed: false },
     ])
-    const kept = axes.filter(({ size }) => size !== 1) // tfjs's backends take six axes at most
+    const kept = axes.filter(({ size }) => size !== 1) // others say nothing
     return {
       x: () => {
         const parts = tf.reshape(
