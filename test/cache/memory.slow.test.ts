@@ -10,6 +10,7 @@ const peak = (rows: number) =>
   )
 
 test('writing and reading ten times the rows takes no more memory', () => {
-  const [some, many] = [peak(20_000), peak(200_000)] // 40 MB and 400 MB of targets
-  expect(many).toBeLessThan(1.25 * some)
+  // 100 MB and 1 GB of targets: with fewer the collector, which comes every 64 MB, has hardly been; when it comes is chance, so three of the short
+  const some = Math.max(peak(50_000), peak(50_000), peak(50_000))
+  expect(peak(500_000)).toBeLessThan(1.25 * some)
 })
