@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { DecantError, FormatError } from '../errors.js'
+import { version } from '../version.js'
 import { CODECS, type CodecName, isCodecName } from './codecs/codec.js'
 import { columnBytes, columnsOf, labelsByPosition, viewsOf } from './columns.js'
 
@@ -28,6 +29,19 @@ export const MAX_ROW_VALUES = 2 ** 26
 /** A dataset made of this many others, over all generations, is a mistake; the list is held in memory. */
 export const MAX_ANCESTORS = 10_000
 
+/** How the logits came out of the teacher's graph (FORMAT.md, `teacher.logits`). */
+export const LOGITS_FOUND = [
+  'logits',
+  'softmax removed',
+  'log-softmax removed',
+  'sigmoid removed',
+  'log-probabilities',
+  'log of probabilities',
+] as const
+
+/** Features (FORMAT.md, "Features") that this reader knows. A manifest that names another is refused by that name. */
+const FEATURES: ReadonlySet<string> = new Set()
+
 const text = (max: number) => z.string().max(max)
 const count = z.int().min(0)
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected a SHA-256 in lower-case hexadecimal')
@@ -50,7 +64,15 @@ const teacher = z.strictObject({
   sha256,
   opset: z.int().min(1).max(1000),
   output: text(1000),
-  logits: z.enum(['logits', 'softmax removed', 'log-softmax removed', 'log of probabilities']),
+  logits: z.enum(LOGITS_FOUND),
+  // Absent: the graph's structure alone decided.
+  rule: z.enum(['numbers', 'told']).optional(),
+  floor: z.number().positive().max(1).optional(),
+  classLabels: z
+    .array(z.union([text(1000), z.int()]))
+    .max(MAX_CLASSES)
+    .optional(),
+  swapped: z.literal(true).optional(),
   producer: text(1000),
 })
 
@@ -87,6 +109,9 @@ const runtime = z.strictObject({
   provider: text(100),
   precision: text(100),
   batch: z.int().min(1).max(MAX_BATCH_ROWS),
+  // Absent: a row's logits do not depend on the rows that it is run with.
+  rows: z.literal('alone').optional(),
+  fixedBatch: z.int().min(1).max(MAX_BATCH_ROWS).optional(),
   node: text(100).optional(),
   decoder: text(200).optional(),
 })
@@ -124,6 +149,7 @@ const described = {
   positions: z.int().min(2).max(MAX_POSITIONS).optional(),
   positionLabels: z.literal('next token').optional(),
   inputs: inputs.nullable().optional(),
+  features: z.array(text(100)).min(1).max(100).optional(),
   derived: derived.optional(),
   teacherLicense: z.string().min(1).max(100).optional(),
 }
@@ -198,10 +224,20 @@ export function parseManifest(text: string, path = 'manifest.json'): Manifest {
     throw new FormatError(
       `${path}: version ${JSON.stringify(value.version)?.slice(0, 40)} is unknown, expected 1; a newer decant may read it`,
     )
+  if (isRecord(value)) checkFeatures(value.features, path)
   const manifest: Manifest = validate(manifestSchema, value, path)
   checkCounts(manifest, path)
   if (manifest.sha256 !== undefined) checkSeal(text, manifest.sha256, path)
   return manifest
+}
+
+/** @throws FormatError that names the first feature which this reader does not know */
+function checkFeatures(features: unknown, path: string): void {
+  const unknown = Array.isArray(features) ? features.find((name) => !FEATURES.has(String(name))) : undefined
+  if (unknown !== undefined)
+    throw new FormatError(
+      `${path}: the dataset uses the feature ${JSON.stringify(unknown)?.slice(0, 100)}, which decant ${version} does not know; a newer decant may read it`,
+    )
 }
 
 /** The text of a manifest, with the SHA-256 of all its other bytes in the last key. */
@@ -275,6 +311,11 @@ function checkCounts(manifest: Manifest, path: string): void {
       `${path}: positionLabels: expected positions and a codec that keeps some classes, found ${codec}`,
     )
   if (names) expect('names, one per class', classes, names.length)
+  const { classLabels, swapped, logits, floor } = manifest.teacher
+  if (classLabels) expect('teacher.classLabels, one per class', classes, classLabels.length)
+  if (swapped || logits === 'sigmoid removed') expect("classes of a binary teacher's logits", 2, classes)
+  if (floor !== undefined && logits !== 'log of probabilities')
+    throw new FormatError(`${path}: teacher.floor: expected it with 'log of probabilities', found '${logits}'`)
   expect(
     "rows, the sum of the shards' rows",
     shards.reduce((sum, shard) => sum + shard.rows, 0),

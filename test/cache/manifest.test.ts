@@ -62,6 +62,18 @@ test('views, positions, stored inputs and fidelity are read as they were written
   expect(parseManifest(formatManifest(manifest))).toEqual({ ...manifest, sha256 })
 })
 
+test('how logits were found and how rows were run are read as they were written', () => {
+  const manifest = makeManifest()
+  Object.assign(manifest.teacher, {
+    logits: 'log of probabilities',
+    rule: 'numbers',
+    floor: 2 ** -126,
+    classLabels: [10, 'twenty', -30],
+  })
+  Object.assign(manifest.runtime, { rows: 'alone', fixedBatch: 8, batch: 1 })
+  expect(parseManifest(formatManifest(manifest))).toEqual({ ...manifest, sha256 })
+})
+
 const views = { count: 2, parameters: [], augment: {}, seed: 0 }
 const attacks: [string, string, RegExp][] = [
   ['no JSON', 'ARROW1', /manifest\.json: not readable as JSON/],
@@ -71,6 +83,22 @@ const attacks: [string, string, RegExp][] = [
   ['another format', changed('format', 'parquet'), /format: .*"decant"/],
   ['an unknown version', changed('version', 2), /version 2 is unknown, expected 1/],
   ['a version that is an object', changed('version', { toString: 1 }), /version \{"toString":1\} is unknown/],
+  [
+    'a feature of a later version',
+    changed('features', ['ragged']).replace('"codec":"f32"', '"codec":"packed:1"'),
+    /manifest\.json: the dataset uses the feature "ragged", which decant \d+\.\d+\.\d+ does not know; a newer/,
+  ],
+  ['features that are no list', changed('features', 'ragged'), /features: /],
+  ['a rule that nobody has', changed('teacher.rule', 'guessed'), /teacher\.rule/],
+  ['a floor of logits', changed('teacher.floor', 0.5), /teacher\.floor: expected it with 'log of probabilities'/],
+  ['a floor of 0', changed('teacher.floor', 0), /teacher\.floor/],
+  ['class labels for other classes', changed('teacher.classLabels', [1, 2]), /classLabels, one per class: expected 3/],
+  [
+    'columns of three classes swapped',
+    changed('teacher.swapped', true),
+    /binary teacher's logits: expected 2, found 3/,
+  ],
+  ['rows run in an unknown way', changed('runtime.rows', 'together'), /runtime\.rows/],
   ['an unknown key', changed('extra', 1), /Unrecognized key: "extra"/],
   ['an unknown key inside', changed('shards.1.url', 'http://x'), /shards\[1\]: Unrecognized key: "url"/],
   ['no views', changed('views', 0), /views: /],
