@@ -1,3 +1,4 @@
+import './src/telemetry.ts'
 import { defineConfig } from 'vitest/config'
 
 // fast and slow (npm test), long (npm run test:long) and faults (npm run faults) need nothing but npm ci; interop needs Python with the packages that .ci/run lists;

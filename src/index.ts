@@ -1,3 +1,5 @@
+import './telemetry.js'
+
 export {
   type Chunk,
   type ChunkOptions,

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import '../telemetry.js'
 import { CommanderError } from 'commander'
 import { DecantError } from '../errors.js'
 import { plain } from './plain.js'

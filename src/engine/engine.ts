@@ -1,3 +1,4 @@
+import '../telemetry.js'
 import type * as tf from '@tensorflow/tfjs-core'
 import { DecantError } from '../errors.js'
 
