@@ -7,6 +7,7 @@ import { type ModelProto, ModelProtoSchema } from 'onnx-buf'
 import { DecantError, FormatError } from '../errors.js'
 import { findEnvelopeFault } from './check-envelope.js'
 import { findTensorFault } from './check-tensor.js'
+import { withDefaultOpset } from './default-opset.js'
 import { type ExternalData, findExternalData } from './external-data.js'
 import { tensorsOf } from './walk-graph.js'
 
@@ -26,7 +27,7 @@ export interface Model {
 const maxModelBytes = 2 ** 31 - 1
 
 /**
- * Reads an ONNX file. Weights in external files are checked and hashed, but not kept in memory.
+ * Reads an ONNX file; a model without a default operator set gets one. Weights in external files are checked and hashed, but not kept in memory.
  * Throws DecantError where there is no such file, FormatError for what is not ONNX, is truncated or contradicts itself.
  */
 export async function readModel(path: string): Promise<Model> {
@@ -87,5 +88,5 @@ function decode(path: string, data: Uint8Array): ModelProto {
   }
   const unnamed = graph.node.find((node) => node.opType === '')
   if (unnamed) throw new FormatError(`${path}: no ONNX model: the node of '${unnamed.output[0]}' names no operator`)
-  return proto
+  return withDefaultOpset(proto, path)
 }

@@ -2,6 +2,7 @@ import type { InferenceSession } from 'onnxruntime-node'
 import { DecantError, FormatError, UnavailableError } from '../errors.js'
 import type { BufferPool } from '../source/index.js'
 import { startThread } from '../thread.js'
+import { explainRefusal } from './explain-refusal.js'
 import { type Provider, sessionOptions } from './provider.js'
 import { buffersOf, type FeedSpec, type Feeds, type TeacherOutput } from './run-rows.js'
 import type { TargetOf } from './target.js'
@@ -68,7 +69,7 @@ export interface Device {
   close(): Promise<void>
 }
 
-/** Loads the teacher on a device. Throws UnavailableError with the runtime's own words where the provider refuses. */
+/** Loads the teacher on a device. Throws DecantError where the model is at fault, UnavailableError with the runtime's own words where the provider refuses. */
 export async function openDevice(options: DeviceOptions): Promise<Device> {
   const { provider, device } = options
   const modelOf = ({ model, inputs, encode, sessionOptions: own }: FusedTeacher): DeviceModel => {
@@ -100,8 +101,11 @@ export async function openDevice(options: DeviceOptions): Promise<Device> {
   worker.on('exit', (code) => fail(new DecantError(`the thread of ${provider}:${device} ended with code ${code}`)))
   worker.on('message', (reply: DeviceReply) => {
     if (reply.kind === 'ready') return loading.resolve()
-    if (reply.kind === 'refused')
+    if (reply.kind === 'refused') {
+      const fault = explainRefusal(reply.reason)
+      if (fault) return fail(new DecantError(`${options.teacher}: ${fault}`))
       return fail(new UnavailableError(`provider ${provider}, device ${device}: ${reply.reason}`))
+    }
     if (reply.kind === 'halved') return options.onHalved?.(reply.limit)
     const job = settle(reply.id)
     if (reply.kind === 'output') {
