@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { TAIL_RANGE } from '../cache/index.js'
 import { ABSENT, decouple, logSoftmax, oneHot, withoutLabel } from './losses.js'
+import { ownGradient, sumTo } from './own-gradient.js'
 import type { Decoupled, TeacherTargets } from './targets.js'
 
 interface BucketedOptions {
@@ -66,7 +67,7 @@ const LEAST = 2 ** -10
 
 /** The label's class taken out of its bucket: out of the tail by its own logit, which the cache keeps. */
 function decoupleBuckets(
-  options: BucketedOptions & { labels: tf.Tensor1D; temperature: tf.Scalar; tail: tf.Tensor2D; left: number },
+  options: BucketedOptions & { labels: tf.Tensor1D; temperature: tf.Tensor; tail: tf.Tensor2D; left: number },
 ): Decoupled {
   const { index, head, column, labels, temperature, tail, left } = options
   const given = column('label_logit')
@@ -95,28 +96,33 @@ function flatten(index: tf.Tensor2D, width: number): tf.Tensor2D {
 }
 
 /**
- * z/T of the classes in `index` and log Σ exp(z/T) of all others, less the row's top logit over T, [B, k + 1]. With a gradient of its own:
- * a class of the tail gets its share of the tail's.
+ * z/T of the classes in `index` and log Σ exp(z/T) of all others, less the row's top logit over T, [B, k + 1], for T [] or [B, 1]. With a
+ * gradient of its own: a class of the tail gets its share of the tail's. None flows into the top logit, which no softmax over the buckets sees.
  */
-export function gatherBuckets(logits: tf.Tensor2D, index: tf.Tensor2D, temperature: tf.Scalar): tf.Tensor2D {
+export function gatherBuckets(logits: tf.Tensor2D, index: tf.Tensor2D, temperature: tf.Tensor): tf.Tensor2D {
   const [rows, classes] = logits.shape
   const k = index.shape[1]
-  return tf.customGrad((x, save) => {
-    const z = tf.sub(x as tf.Tensor, tf.max(x as tf.Tensor, -1, true)) as tf.Tensor2D
-    const flat = tf.reshape(flatten(index, classes), [rows * k, 1])
-    const isHead = tf.equal(tf.reshape(tf.scatterND(flat, tf.ones([rows * k]), [rows * classes]), [rows, classes]), 1)
-    const others = tf.where(isHead, tf.fill([rows, classes], ABSENT), z)
-    const top = tf.max(others, -1, true)
-    const exps = tf.exp(tf.div(tf.sub(others, top), temperature))
-    const sum = tf.sum(exps, -1, true)
-    const tail = tf.add(tf.div(top, temperature), tf.log(sum))
-    ;(save as tf.GradSaveFunc)([flat, tf.div(exps, sum), temperature])
-    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
-      const [flat, shares, T] = saved as [tf.Tensor, tf.Tensor, tf.Tensor]
+  return ownGradient<tf.Tensor2D>(
+    [logits, temperature],
+    (x, T) => {
+      const z = tf.sub<tf.Tensor2D>(x!, tf.max(x!, -1, true))
+      const flat = tf.reshape(flatten(index, classes), [rows * k, 1])
+      const isHead = tf.equal(tf.reshape(tf.scatterND(flat, tf.ones([rows * k]), [rows * classes]), [rows, classes]), 1)
+      const others = tf.where(isHead, tf.fill([rows, classes], ABSENT), z)
+      const top = tf.max(others, -1, true)
+      const exps = tf.exp(tf.div(tf.sub(others, top), T!))
+      const sum = tf.sum(exps, -1, true)
+      const tail = tf.add(tf.div(top, T!), tf.log(sum))
+      const value = tf.concat<tf.Tensor2D>([tf.div(gatherColumns(z, index), T!), tail] as tf.Tensor2D[], 1)
+      return { value, saved: [flat, tf.div(exps, sum), z, T!] }
+    },
+    (dy, saved) => {
+      const [flat, shares, z, T] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
       const [toHead, toTail] = tf.split(dy, [k, 1], 1) as [tf.Tensor, tf.Tensor]
       const scattered = tf.scatterND(flat, tf.reshape(toHead, [rows * k]), [rows * classes])
-      return tf.div(tf.add(tf.reshape(scattered, [rows, classes]), tf.mul(shares, toTail)), T)
-    }
-    return { value: tf.concat([tf.div(gatherColumns(z, index), temperature), tail], 1), gradFunc }
-  })(logits) as tf.Tensor2D
+      const toLogits = tf.div(tf.add(tf.reshape(scattered, [rows, classes]), tf.mul(shares, toTail)), T)
+      // The buckets depend on z/T alone.
+      return [toLogits, sumTo(tf.neg(tf.div(tf.mul(toLogits, z), T)), T.shape)]
+    },
+  )
 }

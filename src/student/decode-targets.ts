@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { codecOf, tailTable } from '../cache/index.js'
+import { codecOf, TAIL_RANGE, tailTable } from '../cache/index.js'
 import { bucketedTargets, gatherColumns } from './bucketed-targets.js'
 import { decouple, deviationOf, logSoftmax } from './losses.js'
+import { ownGradient } from './own-gradient.js'
 import { inputOf, type StoredTargets, type TeacherTargets } from './targets.js'
 
 // Codecs once more, as tfjs code: what a step's graph does with the columns of a batch (B rows, C classes). src/cache/codecs has them as
@@ -83,15 +84,35 @@ function hybridGaps(column: Columns, classes: number): tf.Tensor2D {
  * for all rows, or of each row, [B, 1]. The weights of all nodes sum to 1, and the others are stored below the first.
  */
 function tailGapOf(column: Columns): (temperature: tf.Tensor) => tf.Tensor2D {
-  const { softening, slope, offset, basis } = tailTable
+  const basis = tf.tensor2d(tailTable.basis.slice(1))
   return (temperature) => {
-    const T = tf.reshape(temperature, [-1, 1])
-    const x = tf.add(tf.div(slope, tf.add(tf.mul(T, softening), 1)), offset)
-    const angle = tf.acos(tf.clipByValue(x, -1, 1))
-    const terms = tf.cos(tf.mul(tf.range(0, basis.length), angle)) as tf.Tensor2D
-    const weights = tf.matMul(terms, tf.tensor2d(basis.slice(1)), false, true)
+    const weights = tf.matMul(tailTerms(tf.reshape(temperature, [-1, 1])), basis, false, true)
     return tf.add(column('tail_top'), tf.sum(tf.mul(column('tail'), weights), -1, true))
   }
+}
+
+/**
+ * cos(m·acos x), m = 0 … n - 1, where x is T [B, 1] on the scale of the tail's nodes: [B, n]. With a gradient of its own, since acos has none at the
+ * bounds of T: the m-th has the derivative 2m·(the (m-1)th + the (m-3)th + …), of which the 0th counts half. Beyond the bounds it is 0.
+ */
+function tailTerms(temperature: tf.Tensor): tf.Tensor2D {
+  const { softening, slope, offset, basis } = tailTable
+  const orders = Array.from(basis, (_, m) => m)
+  const derivatives = orders.map((m) => orders.map((k) => (k < m && (m - k) % 2 === 1 ? (k === 0 ? m : 2 * m) : 0)))
+  return ownGradient<tf.Tensor2D>(
+    [temperature],
+    (T) => {
+      const x = tf.add(tf.div(slope, tf.add(tf.mul(T!, softening), 1)), offset)
+      const value = tf.cos(tf.mul(tf.range(0, basis.length), tf.acos(tf.clipByValue(x, -1, 1)))) as tf.Tensor2D
+      return { value, saved: [T!, value] }
+    },
+    (dy, [T, value]) => {
+      const toX = tf.sum(tf.mul(dy, tf.matMul(value!, tf.tensor2d(derivatives), false, true)), -1, true)
+      const known = tf.logicalAnd(tf.greaterEqual(T!, TAIL_RANGE.low), tf.lessEqual(T!, TAIL_RANGE.high))
+      const ofX = tf.div(-slope * softening, tf.square(tf.add(tf.mul(T!, softening), 1)))
+      return [tf.mul(tf.mul(toX, ofX), tf.cast(known, 'float32'))]
+    },
+  )
 }
 
 /** Targets of raw logits, or of logits less a `shift` [B, 1] of each row. */

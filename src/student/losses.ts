@@ -1,21 +1,27 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { LossInputs } from './method.js'
+import { ownGradient, sumTo } from './own-gradient.js'
 import type { Decoupled } from './targets.js'
 
 /**
  * log softmax(z/T) of each row, [B, C]. The row's top logit is subtracted before the division, where float32 loses least,
- * so any logits are safe: nothing overflows, and log p stays finite where p underflows. T is one for all rows, or of each row, [B, 1].
+ * so any logits are safe: nothing overflows, and log p stays finite where p underflows. T is one for all rows, [], or of each row, [B, 1];
+ * the gradient flows to both.
  */
 export function logSoftmax(logits: tf.Tensor2D, temperature: tf.Tensor): tf.Tensor2D {
-  // A gradient of its own: (dy - softmax·Σdy)/T, instead of one through max, exp, sum and log.
-  return tf.customGrad((z, save) => {
-    const scaled = tf.div(tf.sub(z as tf.Tensor, tf.max(z as tf.Tensor, -1, true)), temperature)
-    const value = tf.sub(scaled, tf.log(tf.sum(tf.exp(scaled), -1, true)))
-    ;(save as tf.GradSaveFunc)([value, temperature])
-    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) =>
-      tf.div(tf.sub(dy, tf.mul(tf.exp(saved[0]!), tf.sum(dy, -1, true))), saved[1]!)
-    return { value, gradFunc }
-  })(logits) as tf.Tensor2D
+  return ownGradient<tf.Tensor2D>(
+    [logits, temperature],
+    (z, T) => {
+      const scaled = tf.div(tf.sub(z!, tf.max(z!, -1, true)), T!)
+      const value = tf.sub<tf.Tensor2D>(scaled, tf.log(tf.sum(tf.exp(scaled), -1, true)))
+      return { value, saved: [scaled, value, T!] }
+    },
+    (dy, [scaled, value, T]) => {
+      const toLogits = tf.div(tf.sub(dy, tf.mul(tf.exp(value!), tf.sum(dy, -1, true))), T!)
+      // log p depends on z/T alone, and not on what is added to z.
+      return [toLogits, sumTo(tf.neg(tf.mul(toLogits, scaled!)), T!.shape)]
+    },
+  )
 }
 
 // 1/2!, 1/3!, … 1/8!
@@ -31,18 +37,18 @@ const coefficients = Array.from(
  * close, and Σ p·log(p/q) in float32 would be what rounding leaves of terms that cancel.
  */
 export function divergence(logP: tf.Tensor2D, logQ: tf.Tensor2D): tf.Tensor1D {
-  return tf.customGrad((...given) => {
-    const [x, y] = given as tf.Tensor[]
-    const save = given[2] as tf.GradSaveFunc
-    const [p, q, r] = [tf.exp(x!), tf.exp(y!), tf.sub(y!, x!)]
-    save([p, q, r])
-    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
+  return ownGradient<tf.Tensor1D>(
+    [logP, logQ],
+    (x, y) => {
+      const [p, q, r] = [tf.exp(x!), tf.exp(y!), tf.sub(y!, x!)]
+      return { value: tf.sum(divergenceTerms(p, q, r), -1), saved: [p, q, r] }
+    },
+    (dy, saved) => {
       const [p, q, r] = saved as [tf.Tensor, tf.Tensor, tf.Tensor]
       const each = tf.expandDims(dy, -1)
       return [tf.mul(each, tf.neg(tf.mul(p, r))), tf.mul(each, tf.sub(q, p))]
-    }
-    return { value: tf.sum(divergenceTerms(p, q, r), -1), gradFunc }
-  })(logP, logQ) as tf.Tensor1D
+    },
+  )
 }
 
 /** p(eʳ - 1 - r) with r = log(q/p), by class: from its series for small r. */
@@ -103,13 +109,14 @@ export const ABSENT = -1e30
 export const withoutLabel = (logits: tf.Tensor2D, hot: tf.Tensor2D): tf.Tensor2D =>
   tf.where(tf.equal(hot, 1), tf.fill(logits.shape, ABSENT), logits)
 
-/** log b [B, 2] and log p̂ [B, C] of logits at T, the label's class apart. */
-export function decouple(logits: tf.Tensor2D, labels: tf.Tensor1D, temperature: tf.Scalar): Decoupled {
+/** log b [B, 2] and log p̂ [B, C] of logits at T, [] or [B, 1], the label's class apart. */
+export function decouple(logits: tf.Tensor2D, labels: tf.Tensor1D, temperature: tf.Tensor): Decoupled {
   const hot = oneHot(labels, logits.shape[1])
   const others = withoutLabel(logits, hot)
-  const pair = [tf.div(tf.sum(tf.mul(hot, logits), -1), temperature), tf.logSumExp(tf.div(others, temperature), -1)]
+  const own = tf.div(tf.sum(tf.mul(hot, logits), -1, true), temperature)
+  const rest = tf.logSumExp(tf.div(others, temperature), -1, true)
   return {
-    binary: logSoftmax(tf.stack(pair, 1) as tf.Tensor2D, tf.scalar(1)),
+    binary: logSoftmax(tf.concat([own, rest] as tf.Tensor2D[], 1), tf.scalar(1)),
     others: logSoftmax(others, temperature),
   }
 }

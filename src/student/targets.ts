@@ -31,7 +31,11 @@ export interface StoredColumn {
   values: Stored
 }
 
-/** What the teacher said of one batch, as a method sees it: B rows, C classes. No gradient flows into it. */
+/**
+ * What the teacher said of one batch, as a method sees it: B rows, C classes. No gradient flows into its logits. A temperature is one for
+ * all rows, [], or of each row, [B, 1], and the gradient flows to it, so that a method may learn it; of a bucketed cache it is to stay
+ * between 0.5 and 20, beyond which what is known of the tail is taken from there.
+ */
 export interface TeacherTargets {
   /** `bucketed`: only some classes of each row are known, and what all others have together. */
   kind: 'dense' | 'bucketed'
@@ -44,16 +48,16 @@ export interface TeacherTargets {
    */
   logProbs(
     studentLogits: tf.Tensor2D,
-    temperature: tf.Scalar,
+    temperature: tf.Tensor,
     own?: tf.Tensor,
   ): { teacher: tf.Tensor2D; student: tf.Tensor2D }
   /**
    * What each bucket of `logProbs` weighs by how often it was drawn, [B, m], summing to 1: an estimate of the teacher's softmax at T, at
    * T = 1 without bias. For methods that need `draws`.
    */
-  drawn(temperature: tf.Scalar): tf.Tensor2D
+  drawn(temperature: tf.Tensor): tf.Tensor2D
   /** log of each row's largest probability at T, [B]. */
-  logTop(temperature: tf.Scalar): tf.Tensor1D
+  logTop(temperature: tf.Tensor): tf.Tensor1D
   /** The standard deviation of each row's logits over all C, C - 1 below, [B, 1]. For methods that need the statistic `std`. */
   deviation(): tf.Tensor2D
   /**
@@ -63,7 +67,7 @@ export interface TeacherTargets {
   decouple(
     studentLogits: tf.Tensor2D,
     labels: tf.Tensor1D,
-    temperature: tf.Scalar,
+    temperature: tf.Tensor,
   ): { teacher: Decoupled; student: Decoupled }
 }
 

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { divergence, divergenceTerms, mixWithLabels } from '../losses.js'
 import type { Method } from '../method.js'
+import { ownGradient } from '../own-gradient.js'
 
 /**
  * Generalised Jensen-Shannon divergence (Agarwal et al. 2024, equation 1), p the teacher's, q the student's, m = βp + (1-β)q:
@@ -21,19 +22,19 @@ export const jsd: Method = {
     }),
 }
 
-/** β·KL(p ‖ m) + (1-β)·KL(q ‖ m) of each row, [B]; the gradient flows to log q. */
-function jensenShannon(logP: tf.Tensor2D, logQ: tf.Tensor2D, beta: number): tf.Tensor {
-  return tf.customGrad((x, save) => {
-    const logQ = x as tf.Tensor
-    const [p, q] = [tf.exp(logP), tf.exp(logQ)]
-    const m = tf.add(tf.mul(p, beta), tf.mul(q, 1 - beta))
-    const apart = tf.sub(logP, logQ)
-    const [mp, mq] = [logMixture(tf.neg(apart), 1 - beta), logMixture(apart, beta)] // log m/p, log m/q
-    const terms = tf.add(tf.mul(divergenceTerms(p, m, mp), beta), tf.mul(divergenceTerms(q, m, mq), 1 - beta))
-    ;(save as tf.GradSaveFunc)([tf.mul(tf.mul(q, mq), beta - 1)])
-    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => tf.mul(tf.expandDims(dy, -1), saved[0]!)
-    return { value: tf.sum(terms, -1), gradFunc }
-  })(logQ)
+/** β·KL(p ‖ m) + (1-β)·KL(q ‖ m) of each row, [B]; the gradient flows to both. */
+function jensenShannon(logP: tf.Tensor2D, logQ: tf.Tensor2D, beta: number): tf.Tensor1D {
+  return ownGradient<tf.Tensor1D>(
+    [logP, logQ],
+    (x, y) => {
+      const [p, q, apart] = [tf.exp(x!), tf.exp(y!), tf.sub(x!, y!)]
+      const m = tf.add(tf.mul(p, beta), tf.mul(q, 1 - beta))
+      const [mp, mq] = [logMixture(tf.neg(apart), 1 - beta), logMixture(apart, beta)] // log m/p, log m/q
+      const terms = tf.add(tf.mul(divergenceTerms(p, m, mp), beta), tf.mul(divergenceTerms(q, m, mq), 1 - beta))
+      return { value: tf.sum(terms, -1), saved: [tf.mul(tf.mul(p, mp), -beta), tf.mul(tf.mul(q, mq), beta - 1)] }
+    },
+    (dy, saved) => saved.map((each) => tf.mul(tf.expandDims(dy, -1), each)),
+  )
 }
 
 /** log(1 - β + β·eʳ) = log(1 + β(eʳ - 1)), where r is small by that, where it is large without the overflow of eʳ. */

@@ -145,16 +145,16 @@ export const formulas: Record<string, Formula> = {
   },
 }
 
-/** The gradient with respect to s by differences of fourth order. */
+/** The derivative of f at 0 by differences of fourth order. */
+export const derivative = (f: (d: number) => number, h: number): number =>
+  (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h)
+
+/** The gradient with respect to s by differences. */
 export function gradientOf(formula: Formula, batch: Batch, h = 1e-3): number[][] {
   return batch.s.map((row, i) =>
     row.map((_, c) => {
-      const at = (d: number) => {
-        const s = batch.s.map((r) => [...r])
-        s[i]![c]! += d
-        return formula({ ...batch, s })
-      }
-      return (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h)
+      const at = (d: number) => formula({ ...batch, s: batch.s.with(i, row.with(c, row[c]! + d)) })
+      return derivative(at, h)
     }),
   )
 }

@@ -6,7 +6,7 @@ import { random } from '../../../src/random.js'
 import { denseTargets } from '../../../src/student/decode-targets.js'
 import { type Method, methods } from '../../../src/student/method.js'
 import { beside } from './beside.js'
-import { type Batch, formulas, gradientOf } from './formulas.js'
+import { type Batch, derivative, formulas, gradientOf } from './formulas.js'
 
 const numbersOf = (seed: string, { rows, classes, scale }: { rows: number; classes: number; scale: number }) => {
   const { normal } = random('methods', seed)
@@ -27,7 +27,9 @@ function makeBatch(classes: number, { name }: Method) {
   return { s: s!, t: t!, labels, weights: [1, 1, 1, 1, 1, 1, 1, 0] }
 }
 
-/** Value and gradient of a method as a step. */
+const learnsT = ({ parameters }: Method) => 'temperature' in parameters
+
+/** Value and gradients of a method as a step: by the student's logits, and by the temperature that another method may learn. */
 function compile(method: Method, classes: number, parameters: Record<string, number>) {
   const [rows, scalar] = [8, { shape: [], dtype: 'float32' as const }]
   const inputs = {
@@ -38,22 +40,22 @@ function compile(method: Method, classes: number, parameters: Record<string, num
     ...{ temperature: scalar, alpha: scalar, epoch: scalar },
   }
   const step = ({ s, t, labels, weights, temperature, alpha, epoch }: Record<string, tf.Tensor>) => {
-    const { value, grad } = tf.valueAndGrad((z) =>
+    const loss = (z: tf.Tensor, T = temperature!) =>
       method.loss({
         ...beside,
         studentLogits: z as tf.Tensor2D,
         teacher: denseTargets(t as tf.Tensor2D),
         labels: labels as tf.Tensor1D,
         weights: weights as tf.Tensor1D,
-        temperature: temperature as tf.Scalar,
+        temperature: T as tf.Scalar,
         alpha: alpha as tf.Scalar,
         step: tf.scalar(0),
         epoch: epoch as tf.Scalar,
         epochs: 30,
         parameters,
-      }),
-    )(s!)
-    return { value, grad }
+      })
+    const { value, grads } = tf.valueAndGrads(loss)(learnsT(method) ? [s!, temperature!] : [s!])
+    return { value, grad: grads[0]!, ...(grads[1] && { toT: grads[1] }) }
   }
   return { inputs, step }
 }
@@ -109,9 +111,10 @@ describe.each(cases.map((each) => ({ ...each, title: name(each) })))('$title', (
       }
     })
 
-    it.each([0.5, 1, 4, 50])('is its formula at T = %d, value and gradient, traced and eager', async (T) => {
+    it.each([0.5, 1, 4, 50])('is its formula at T = %d, value and gradients, traced and eager', async (T) => {
       const batch: Batch = { s: here(s), t: here(t), labels: here(labels), T, alpha, epoch: 4, parameters }
       const [value, gradient] = [formula(batch), gradientOf(formula, batch)]
+      const toT = derivative((d) => formula({ ...batch, T: T + d }), 1e-3)
       for (const program of Object.values(programs)) {
         const found = await program.run(feed({ s, T }))
         expect(Math.abs(found.value![0]! - value)).toBeLessThanOrEqual(1e-5 * Math.abs(value))
@@ -124,6 +127,9 @@ describe.each(cases.map((each) => ({ ...each, title: name(each) })))('$title', (
             expect(Math.abs(found.grad![i * classes + c]! - expected[c]!)).toBeLessThanOrEqual(tolerance * largest)
           })
         })
+        if (!learnsT(method)) continue
+        // Of T² and a divergence that falls as 1/T²: the two parts nearly cancel each other.
+        expect(Math.abs(found.toT![0]! - toT)).toBeLessThanOrEqual(1e-5 * (Math.abs(toT) + Math.abs(value) / T))
       }
     })
   })
