@@ -29,14 +29,13 @@ const preprocess = await readPreprocess('data/preprocess.json')
 const names = await readNames('data/classes.txt')
 
 async function exportPart(part: 'train' | 't10k', name: string) {
-  const source = await openSource(`data/${part}-images-idx3-ubyte.gz`, { preprocess })
+  const source = await openSource(`data/${part}-images-idx3-ubyte.gz`, { preprocess, classes: { names } })
   const dir = join(out, name)
   await exportTargets({
     source,
     teacher: 'data/teacher.onnx',
     out: dir,
     preprocess,
-    names,
     license: 'mit',
     onEvent: (event) => {
       if (event.type === 'provider' && name === 'targets') terminal.note(`provider ${event.provider} (${event.why})`)

@@ -50,11 +50,11 @@ const after = () => `after ${((performance.now() - began) / 1000).toFixed(0)} s`
 await mkdir(out, { recursive: true })
 const preprocess = await readPreprocess('data/preprocess.json')
 const names = await readNames('data/classes.txt')
-const exported = { teacher: 'data/teacher.onnx', preprocess, names, batch: 250 }
+const exported = { teacher: 'data/teacher.onnx', preprocess, batch: 250 }
 
 /** Two views of each of the first images: the methods that compare views need them, and so all others get them, too. */
 async function exportViews() {
-  const source = await openSource('data/train-images-idx3-ubyte.gz', { preprocess })
+  const source = await openSource('data/train-images-idx3-ubyte.gz', { preprocess, classes: { names } })
   const views = withViews(source, { count: 2, augment: 'crop:2,flip' })
   const dir = join(out, 'targets')
   await exportTargets({ ...exported, source: views, out: dir, range: { from: 0, to: images } })
@@ -62,7 +62,7 @@ async function exportViews() {
 }
 
 async function exportTest() {
-  const source = await openSource('data/t10k-images-idx3-ubyte.gz', { preprocess })
+  const source = await openSource('data/t10k-images-idx3-ubyte.gz', { preprocess, classes: { names } })
   const dir = join(out, 'test-targets')
   await exportTargets({ ...exported, source, out: dir })
   return { source, targets: await openTargets(dir) }

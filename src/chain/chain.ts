@@ -75,7 +75,7 @@ export async function trainChain(options: ChainOptions): Promise<Link[]> {
       if (targets !== options.targets) await targets.close()
     }
     if (link === links.length) break
-    const { preprocess, views, names, license } = manifest
+    const { preprocess, views, license } = manifest
     const skips = manifest.source.skipped.length > 0
     await exportTargets({
       source: views === 1 ? source : viewsOf(source, views),
@@ -83,7 +83,6 @@ export async function trainChain(options: ChainOptions): Promise<Link[]> {
       out: join(folder, 'targets'),
       preprocess: { version: 1, ...preprocess, layout: 'NHWC' } as Preprocess,
       batch: BATCH * (views === 1 ? 1 : views.count),
-      ...(names && { names }),
       ...(license && { license }),
       ...(manifest.source.range && { range: manifest.source.range }),
       ...(skips && { onError: 'skip' }),

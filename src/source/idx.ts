@@ -6,10 +6,13 @@ import pLimit from 'p-limit'
 import { DecantError, FormatError } from '../errors.js'
 import { ahead, batchStarts, checkRange, checkRows } from './batching.js'
 import { BufferPool } from './buffers.js'
+import type { LabelClasses } from './class-finder.js'
 import type { FileRows } from './file-rows.js'
 import { planGeometry } from './geometry.js'
 import { decimalIds } from './ids.js'
 import { type IdxFile, readAt, scanIdx, streamData } from './idx-file.js'
+import { LabelColumn, topOf } from './labels.js'
+import { classesOption } from './options.js'
 import { type Channels, decoder, grayToRgb, IN_FLIGHT, transformPixels } from './pixels.js'
 import type { Preprocess } from './preprocess.js'
 import type { Batch, BatchOptions, Source } from './source.js'
@@ -20,19 +23,19 @@ const DEPTH = 2
 /**
  * An IDX source: gray images [n, height, width] of bytes and, where there is a label file, a label each. Ids are decimal row numbers.
  * Uncompressed images are read by position, a block a batch, never whole. Gzip is streamed: `batches` from a later row decompresses what comes before it,
- * and the first `read` decompresses all of it into memory, where it stays until `close`. Labels are held in memory, one byte each.
+ * and the first `read` decompresses all of it into memory, where it stays until `close`. Labels are held in memory, four bytes each.
  * @throws see openSource
  */
 export async function openIdx(
   uri: string,
-  options: { preprocess: Preprocess; labels: string | undefined },
+  options: { preprocess: Preprocess; labels: string | undefined; classes: LabelClasses | undefined },
 ): Promise<Source> {
-  const { preprocess } = options
+  const { preprocess, classes } = options
   const hash = createHash('sha256')
   const file = await scanIdx(uri, { rank: 3, hash })
   const [rows, height, width] = file.dims as [number, number, number]
   const labelPath = options.labels ?? (await findLabels(uri))
-  const labels = labelPath === undefined ? undefined : await readLabels(labelPath, { uri, rows, hash })
+  const labels = labelPath === undefined ? undefined : await readLabels(labelPath, { uri, rows, hash, classes })
 
   const channels: Channels = preprocess.color === 'rgb' ? 3 : 1
   const { result, ...moves } = planGeometry({ width, height }, preprocess)
@@ -69,10 +72,10 @@ export async function openIdx(
     uri,
     kind: 'idx',
     rows,
-    options: options.labels === undefined ? {} : { labels: options.labels },
+    options: { ...(options.labels !== undefined && { labels: options.labels }), ...classesOption(classes) },
     input: { kind: 'image', dtype: 'uint8', shape: [result.height, result.width, channels] },
-    classes: undefined,
-    topLabel: labels ? labels.reduce((top, label) => Math.max(top, label), -1) : -1,
+    classes: classes?.names && [...classes.names],
+    topLabel: labels ? topOf(labels) : -1,
     decoder: transform === resample ? decoder : undefined,
     fingerprint: hash.digest('hex'),
     inFile: transform ? undefined : data.inFile,
@@ -214,9 +217,9 @@ async function findLabels(uri: string): Promise<string | undefined> {
 
 async function readLabels(
   path: string,
-  images: { uri: string; rows: number; hash: ReturnType<typeof createHash> },
-): Promise<Uint8Array> {
-  const labels = new Uint8Array(images.rows)
+  images: { uri: string; rows: number; hash: ReturnType<typeof createHash>; classes: LabelClasses | undefined },
+): Promise<Int32Array> {
+  const column = new LabelColumn(images.rows, { classes: images.classes })
   await scanIdx(path, {
     rank: 1,
     hash: images.hash,
@@ -224,7 +227,12 @@ async function readLabels(
       if (count !== images.rows)
         throw new FormatError(`${path}: ${count} labels, but ${images.uri} has ${images.rows} images`)
     },
-    onData: (block, at) => labels.set(block, at),
+    onData(block, at) {
+      for (const [i, label] of block.entries()) {
+        const problem = column.add(label)
+        if (problem !== undefined) throw new FormatError(`${path}: label ${at + i}: ${problem}`)
+      }
+    },
   })
-  return labels
+  return column.finish().labels
 }

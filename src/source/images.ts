@@ -4,9 +4,12 @@ import { join } from 'node:path'
 import pLimit from 'p-limit'
 import { DecantError } from '../errors.js'
 import { ahead, batchStarts, checkRange, checkRows } from './batching.js'
+import type { LabelClasses } from './class-finder.js'
 import { declaredSize, planGeometry, type Size, sizeText } from './geometry.js'
 import { idAt, pickIds } from './ids.js'
 import { type ImageList, listImages } from './image-list.js'
+import { topOf } from './labels.js'
+import { classesOption } from './options.js'
 import { type Channels, decodeImage, decoder, IN_FLIGHT, readHeader } from './pixels.js'
 import type { Preprocess } from './preprocess.js'
 import type { Batch, Source } from './source.js'
@@ -18,8 +21,11 @@ type Run = (work: () => Promise<void>) => Promise<void>
  * read when it is opened, and they must be of one size.
  * @throws see openSource; DecantError naming two images that differ in size
  */
-export async function openImages(uri: string, preprocess: Preprocess): Promise<Source> {
-  const list = await listImages(uri)
+export async function openImages(
+  uri: string,
+  { preprocess, classes }: { preprocess: Preprocess; classes: LabelClasses | undefined },
+): Promise<Source> {
+  const list = await listImages(uri, classes)
   const rows = list.labels.length
   const channels: Channels = preprocess.color === 'gray' ? 1 : 3
   const size = declaredSize(preprocess) ?? (await commonSize(uri, list, preprocess))
@@ -72,10 +78,10 @@ export async function openImages(uri: string, preprocess: Preprocess): Promise<S
     uri,
     kind: 'images',
     rows,
-    options: {},
+    options: classesOption(classes),
     input: { kind: 'image', dtype: 'uint8', shape: [size.height, size.width, channels] },
     classes: list.classes,
-    topLabel: list.classes ? list.classes.length - 1 : -1,
+    topLabel: topOf(list.labels),
     decoder,
     fingerprint: await fingerprint(uri, list),
     async *batches(wanted) {

@@ -1,94 +1,95 @@
-import { DecantError, FormatError } from '../errors.js'
+import { DecantError } from '../errors.js'
+import { ClassFinder, type Found, type LabelClasses } from './class-finder.js'
 
 /** More classes than this are ids, not labels. The cache's own limit is higher: it also holds vocabularies. */
 const MAX_CLASSES = 2 ** 20
-const MAX_LABEL = 2 ** 31 - 1
 
 /**
- * Collects a column of labels: integers (text of digits counts where all of it is), -1 or null for none, or names, whose classes are sorted by their bytes unless
- * `names` says them.
+ * Collects a column of labels: class numbers, also as text, -1 or null for none; or names. Which class they stand for is given (`classes`), else the file says it
+ * (`schema`: names in the order of the classes); else integer k is class k, and names are sorted by their bytes.
  */
 export class LabelColumn {
   private readonly labels: Int32Array
   private at = 0
   private kind: 'numbers' | 'names' | undefined
-  /** Name → its place in the order of appearance. */
+  private readonly finder: ClassFinder
+  /** Name → its place in the order of appearance, where no names are known. */
   private readonly seen = new Map<string, number>()
 
   constructor(
     rows: number,
-    private readonly options: { names: string[] | undefined; text: 'digits are numbers' | 'names' },
+    private readonly options: { classes?: LabelClasses | undefined; schema?: readonly string[] | undefined },
   ) {
+    const { classes, schema } = options
     this.labels = new Int32Array(rows).fill(-1)
+    this.finder = new ClassFinder(classes ?? (schema ? { names: schema, numbers: [...schema.keys()] } : {}))
   }
 
   /** Takes the next row's label; or says what is wrong with it, and the row has none. */
   add(cell: unknown): string | undefined {
-    const label = this.read(cell)
-    if (typeof label === 'number') this.labels[this.at] = label
+    const found = this.read(cell)
+    if (typeof found === 'number') this.labels[this.at] = found
     this.at++
-    return typeof label === 'number' ? undefined : label
+    return typeof found === 'number' ? undefined : found
   }
 
-  /** int32 labels, -1 = none, and the names of classes where they are known. @throws FormatError: a name that is not one of `names` */
-  finish(where: string): { labels: Int32Array; classes: string[] | undefined } {
-    const { names } = this.options
-    if (this.kind !== 'names') return { labels: this.labels, classes: names }
-    const found = [...this.seen.keys()]
-    if (this.options.text === 'digits are numbers' && found.every((name) => /^-?\d{1,9}$/.test(name))) {
-      const below = found.find((name) => Number(name) < -1)
-      if (below !== undefined)
-        throw new FormatError(
-          `${where}: expected class numbers, -1 or nothing where there is none, or names; found '${below}'`,
-        )
-      return { labels: this.recode(found.map(Number)), classes: names }
+  /** int32 labels, -1 = none, and the names of the classes where they are known. */
+  finish(): { labels: Int32Array; classes: string[] | undefined } {
+    const { classes, schema } = this.options
+    if (this.seen.size > 0) {
+      const sorted = sortedByBytes(this.seen.keys())
+      const index = new Map(sorted.map((name, i) => [name, i]))
+      const codes = Array.from(this.seen.keys(), (name) => index.get(name)!)
+      return { labels: this.labels.map((code) => (code < 0 ? -1 : codes[code]!)), classes: sorted }
     }
-    const classes =
-      names ??
-      found
-        .map((name) => Buffer.from(name))
-        .sort(Buffer.compare)
-        .map(String)
-    const index = new Map(classes.map((name, i) => [name, i]))
-    const codes = found.map((name) => {
-      const code = index.get(name)
-      if (code === undefined)
-        throw new FormatError(`${where}: '${name}' is none of the ${classes.length} class names of the schema`)
-      return code
-    })
-    return { labels: this.recode(codes), classes }
+    const names = classes?.names ?? (classes?.numbers ? classes.numbers.map((k) => schema?.[k]) : schema)
+    return { labels: this.labels, classes: names?.every((name) => name !== undefined) ? [...names] : undefined }
   }
 
-  private recode(codes: number[]): Int32Array {
-    return this.labels.map((code) => (code < 0 ? -1 : Math.max(-1, codes[code]!)))
-  }
-
-  /** The label (of a name, its place in the order of appearance), or what is wrong with it. */
+  /** The label (of a name that is not known, its place in the order of appearance), or what is wrong with it. */
   private read(cell: unknown): number | string {
     if (cell === null || cell === undefined) return -1
     if (cell instanceof DecantError) return cell.message
-    const value = typeof cell === 'bigint' || typeof cell === 'boolean' ? Number(cell) : cell
-    const kind = typeof value === 'string' ? 'names' : 'numbers'
+    const text = typeof cell === 'string'
+    if (!text && !['number', 'bigint', 'boolean'].includes(typeof cell))
+      return `expected a class number or a name, found ${show(cell)}`
+    const found = text ? this.finder.ofText(cell) : this.ofNumber(Number(cell))
+    if (found && 'problem' in found) return found.problem
+    const kind = found?.kind ?? 'names'
     this.kind ??= kind
-    if (this.kind !== kind) return `found ${show(cell)}, the labels before are ${this.kind}`
-    if (typeof value === 'string') {
-      const known = this.seen.get(value)
-      if (known !== undefined) return known
-      if (this.seen.size === MAX_CLASSES)
-        return `more than ${MAX_CLASSES} different labels; is this the column of labels?`
-      this.seen.set(value, this.seen.size)
-      return this.seen.size - 1
-    }
-    if (typeof value === 'number' && Number.isInteger(value) && value >= -1 && value <= MAX_LABEL) return value
-    return `expected a class number or a name, found ${show(cell)}`
+    if (this.kind !== kind)
+      return `found ${show(cell)}, the labels before are ${this.kind}; say with --classes what stands for each class`
+    return found?.label ?? this.placeOf(cell as string)
+  }
+
+  /** Where classes are given by name, an integer label means the name that the file gives it. */
+  private ofNumber(value: number): Found {
+    const { classes, schema } = this.options
+    const name = classes?.names && !classes.numbers ? schema?.[value] : undefined
+    return name === undefined ? this.finder.ofNumber(value) : this.finder.ofText(name)
+  }
+
+  private placeOf(name: string): number | string {
+    const place = this.seen.get(name) ?? this.seen.size
+    if (place === MAX_CLASSES) return `more than ${MAX_CLASSES} different labels; is this the column of labels?`
+    this.seen.set(name, place)
+    return place
   }
 }
+
+/** The largest label, -1 where no row has one. */
+export const topOf = (labels: Int32Array): number => labels.reduce((top, label) => Math.max(top, label), -1)
+
+export const sortedByBytes = (names: Iterable<string>): string[] =>
+  Array.from(names, (name) => Buffer.from(name))
+    .sort(Buffer.compare)
+    .map(String)
 
 /** A cell in a message, shortened. */
 export function show(cell: unknown): string {
   if (cell === null || cell === undefined) return 'nothing'
   if (ArrayBuffer.isView(cell)) return `${cell.byteLength} bytes`
-  if (typeof cell === 'bigint') return String(cell)
+  if (typeof cell === 'bigint' || typeof cell === 'number') return String(cell)
   const text = stringify(cell)
   return text.length <= 60 ? text : `${text.slice(0, 57)}…`
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { FormatError } from '../errors.js'
+import type { LabelClasses } from './class-finder.js'
 
 /** What opens the same rows again, beside the path and the preprocessing; a manifest keeps it. */
 export type SourceOptions = {
@@ -13,6 +14,8 @@ export type SourceOptions = {
   label?: string
   /** Column of the ids; else they are made of file and row. */
   id?: string
+  /** What stood in the labels for each class: the manifest's `names`, and these numbers in the order of the logits. */
+  classes?: { names?: true; numbers?: number[] }
 }
 
 const schema: z.ZodType<SourceOptions> = z.strictObject({
@@ -21,7 +24,16 @@ const schema: z.ZodType<SourceOptions> = z.strictObject({
   input: z.union([z.string(), z.array(z.string()).min(1)]).optional(),
   label: z.string().optional(),
   id: z.string().optional(),
+  classes: z
+    .strictObject({ names: z.literal(true).optional(), numbers: z.array(z.int()).min(1).optional() })
+    .optional(),
 })
+
+/** What a manifest keeps of the classes that were given. */
+export function classesOption(classes: LabelClasses | undefined): Pick<SourceOptions, 'classes'> {
+  const { names, numbers } = classes ?? {}
+  return classes ? { classes: { ...(names && { names: true }), ...(numbers && { numbers: [...numbers] }) } } : {}
+}
 
 /** Checks what a manifest keeps. `where` begins the message. @throws FormatError: unknown keys, wrong types */
 export function parseSourceOptions(value: unknown = {}, where: string): SourceOptions {

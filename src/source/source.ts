@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises'
 import pLimit from 'p-limit'
 import { DecantError } from '../errors.js'
 import type { BufferPool } from './buffers.js'
+import { checkClasses, type LabelClasses } from './class-finder.js'
 import type { FileRows } from './file-rows.js'
 import { dataFiles, expandFiles, kindOf, type TableKind } from './files.js'
 import type { IdColumn } from './ids.js'
@@ -75,7 +76,7 @@ export interface Source {
   input: SourceInput
   /** What makes the views, where a sample is several rows: see `withViews`. */
   views?: ViewsPlan
-  /** Names by label, where the source has them (directory names, sorted by their bytes). */
+  /** Names by label, where they are known: as given, else what the files or the directories say. */
   classes: string[] | undefined
   /** The largest label, known before a batch is read: what the teacher's classes are checked against. -1 = no row has a label. */
   topLabel: number
@@ -92,8 +93,10 @@ export interface Source {
   close(): Promise<void>
 }
 
-export interface OpenOptions extends Omit<SourceOptions, 'files'> {
+export interface OpenOptions extends Omit<SourceOptions, 'files' | 'classes'> {
   preprocess?: Preprocess
+  /** What stands in the labels for each class. */
+  classes?: LabelClasses
   /** A label that cannot be read is an error (default), or its row counts as unreadable: see BatchOptions. */
   onError?: 'fail' | 'skip'
 }
@@ -114,7 +117,8 @@ export async function openSource(uri: string | string[], options: OpenOptions = 
   const uris = typeof uri === 'string' ? [uri] : uri
   const [first] = uris
   if (first === undefined) throw new DecantError('no source is given: expected the path of a file or a folder')
-  const { preprocess: declared, onError, ...columns } = options
+  const { preprocess: declared, onError, classes: given, ...columns } = options
+  const classes = checkClasses(given)
   const preprocess = declared ? parsePreprocess(declared, 'preprocess') : { version: 1 as const }
   const folder = uris.length === 1 && (await stat(first).catch(() => undefined))?.isDirectory()
   if (folder && (await dataFiles(first)).length === 0) {
@@ -123,7 +127,7 @@ export async function openSource(uri: string | string[], options: OpenOptions = 
         `${first}: a label file goes with an IDX file, but this is a folder: its directories are the labels`,
       )
     refuseColumns(first, columns)
-    return openImages(first, preprocess)
+    return openImages(first, { preprocess, classes })
   }
   const files = await expandFiles(uris)
   const limit = pLimit(SNIFFING) // a source may have more files than a process may open
@@ -138,10 +142,10 @@ export async function openSource(uri: string | string[], options: OpenOptions = 
     if (files.length > 1)
       throw new DecantError(`${files[0]}: an IDX file is one source by itself, found ${files.length} files`)
     refuseColumns(first, columns)
-    return openIdx(files[0]!, { preprocess, labels: options.labels })
+    return openIdx(files[0]!, { preprocess, labels: options.labels, classes })
   }
   const name = uris.length > 1 ? `${first} and ${uris.length - 1} more` : first
-  return openTables(name, files, { preprocess, kind, skip: onError === 'skip', ...columns })
+  return openTables(name, files, { preprocess, kind, skip: onError === 'skip', classes, ...columns })
 }
 
 function refuseColumns(uri: string, columns: SourceOptions): void {

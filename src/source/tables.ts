@@ -5,11 +5,12 @@ import { DecantError, FormatError } from '../errors.js'
 import { ahead, batchStarts, checkRange, checkRows } from './batching.js'
 import { BlockCache, type Place, type Row } from './block-cache.js'
 import { type CellReader, chooseReader } from './cells.js'
+import type { LabelClasses } from './class-finder.js'
 import type { TableKind } from './files.js'
 import { joinIds } from './ids.js'
-import { LabelColumn, show } from './labels.js'
+import { LabelColumn, show, topOf } from './labels.js'
 import { dig, findColumns, openTable } from './open-table.js'
-import type { SourceOptions } from './options.js'
+import { classesOption, type SourceOptions } from './options.js'
 import { IN_FLIGHT } from './pixels.js'
 import type { Preprocess } from './preprocess.js'
 import type { Batch, Inputs, Source } from './source.js'
@@ -36,7 +37,16 @@ const LOOKED_AT = 1000
 export async function openTables(
   uri: string,
   files: string[],
-  { preprocess, kind, skip, ...options }: { preprocess: Preprocess; kind: TableKind; skip: boolean } & SourceOptions,
+  {
+    preprocess,
+    kind,
+    skip,
+    classes,
+    ...options
+  }: { preprocess: Preprocess; kind: TableKind; skip: boolean; classes: LabelClasses | undefined } & Omit<
+    SourceOptions,
+    'classes'
+  >,
 ): Promise<Source> {
   const declared = typeof options.input === 'string' ? [options.input] : (options.input ?? [])
   const named = [...declared, options.label, options.id].filter((name) => name !== undefined)
@@ -66,7 +76,8 @@ export async function openTables(
       chosen,
       preprocess,
       skip,
-      options: { ...options, ...(files.length > 1 && { files }) },
+      classes,
+      options: { ...options, ...(files.length > 1 && { files }), ...classesOption(classes) },
       close,
     })
   } catch (error) {
@@ -165,10 +176,11 @@ async function assemble(setting: {
   preprocess: Preprocess
   /** Labels that cannot be read are no error before their rows are read. */
   skip: boolean
+  classes: LabelClasses | undefined
   options: SourceOptions
   close: () => Promise<void>
 }): Promise<Source> {
-  const { uri, kind, tables, chosen, preprocess, skip, options, close } = setting
+  const { uri, kind, tables, chosen, preprocess, options, close } = setting
   const names = [...chosen.input, ...(chosen.id === undefined ? (kind === 'webdataset' ? [KEY] : []) : [chosen.id])]
   const paths = columnsIn(tables, names)
   const cache = new BlockCache(
@@ -193,7 +205,7 @@ async function assemble(setting: {
   }
   const reader = await firstReader()
   const width = reader.input.shape.reduce((product, n) => product * n, 1)
-  const { labels, classes, unread } = await readLabels(tables, chosen.label, { kind, skip })
+  const { labels, classes, unread } = await readLabels(tables, chosen.label, setting)
 
   async function firstReader(): Promise<CellReader> {
     const arrays = chosen.input.map((name) => tables[0]!.arrayOf?.(name))
@@ -289,7 +301,7 @@ async function assemble(setting: {
     rows,
     input: reader.input,
     classes,
-    topLabel: labels ? labels.reduce((top, label) => Math.max(top, label), -1) : -1,
+    topLabel: labels ? topOf(labels) : -1,
     decoder: reader.decoder,
     fingerprint: fingerprint(tables, chosen),
     async *batches(asked) {
@@ -339,16 +351,13 @@ interface Labels {
 async function readLabels(
   tables: Table[],
   label: string | undefined,
-  { kind, skip }: { kind: TableKind; skip: boolean },
+  { classes, skip }: { classes: LabelClasses | undefined; skip: boolean },
 ): Promise<Labels> {
   const unread: Labels['unread'] = new Map()
-  if (label === undefined) return { labels: undefined, classes: undefined, unread }
+  if (label === undefined) return { labels: undefined, classes: classes?.names && [...classes.names], unread }
   const [path] = columnsIn(tables, [label])
   const rows = tables.reduce((sum, { starts }) => sum + starts.at(-1)!, 0)
-  const column = new LabelColumn(rows, {
-    names: tables[0]!.classNames?.(label),
-    text: kind === 'csv' ? 'digits are numbers' : 'names',
-  })
+  const column = new LabelColumn(rows, { classes, schema: tables[0]!.classNames?.(label) })
   let row = 0
   for (const table of tables)
     for (let index = 0; index + 1 < table.starts.length; index++) {
@@ -364,7 +373,7 @@ async function readLabels(
         unread.set(row, new FormatError(what))
       }
     }
-  return { ...column.finish(`${tables[0]!.path}: label '${label}'`), unread }
+  return { ...column.finish(), unread }
 }
 
 /** SHA-256 over one line of JSON a file, `[name, size, sha256]`, and one of the columns that make the rows. */

@@ -14,8 +14,6 @@ export interface ExportOptions {
   preprocess?: Preprocess
   /** Name of the logits output, where the model has several candidates. */
   output?: string
-  /** Class names, in the order of the logits; the source's own where it has them. */
-  names?: string[]
   /** Default f16: float16 below each row's top logit, which is kept in float32. */
   codec?: CodecName | 'auto'
   /** With codec auto: the smallest codec is taken whose worst sampled row stays within this KL at T = 1 to 8, in nats. Default 1e-3. */

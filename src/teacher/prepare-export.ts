@@ -13,7 +13,7 @@ import {
   rowKeys,
 } from '../cache/index.js'
 import { DecantError } from '../errors.js'
-import { type Batch, BufferPool, type FileRows, type Inputs, type Source } from '../source/index.js'
+import { type Batch, BufferPool, type FileRows, type Inputs, listed, type Source } from '../source/index.js'
 import { version } from '../version.js'
 import { checkRows } from './check-rows.js'
 import { chooseCodec, finiteTargets, rowsToSample, sampleRows } from './choose-codec.js'
@@ -169,26 +169,21 @@ export async function prepareExport(
   }
 }
 
-/** The names of the classes, where they are known; labels, names and the teacher's classes must belong together. */
-function classNames({ source, names, teacher }: ExportOptions, classes: number): string[] | null {
+/** The names of the classes, where the source knows them; its labels and names and the teacher's classes must belong together. */
+function classNames({ source, teacher }: ExportOptions, classes: number): string[] | null {
   if (source.topLabel >= classes) {
     throw new DecantError(
       `${source.uri} has labels up to ${source.topLabel}, the teacher ${teacher} has classes 0..${classes - 1}: they do not belong together`,
     )
   }
-  const different = names && source.classes?.findIndex((name, label) => name !== names[label])
-  if (names && different !== undefined && different >= 0) {
+  const names = source.classes ?? null
+  if (names && names.length !== classes) {
+    const whose = source.options.classes?.names ? 'given' : `found in ${source.uri}`
     throw new DecantError(
-      `label ${different} of ${source.uri} is the directory '${source.classes![different]}', the class names given say '${names[different]}'`,
+      `${names.length} class names for ${classes} logits of the teacher ${teacher}: ${whose} are ${listed(names)}; say with --classes the name of each logit, one a line`,
     )
   }
-  const known = names ?? source.classes ?? null
-  if (known && known.length !== classes) {
-    throw new DecantError(
-      `${known.length} class names for ${classes} logits: the teacher ${teacher} and the classes of ${source.uri} do not belong together${names || source.kind !== 'images' ? '' : '. A folder has a directory for each class, empty where there are no images, and their order by name is that of the logits'}`,
-    )
-  }
-  return known
+  return names
 }
 
 async function firstBatch(source: Source, { range, onError = 'fail' }: ExportOptions): Promise<Batch> {

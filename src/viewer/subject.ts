@@ -5,7 +5,7 @@ import { JOURNAL } from '../cache/journal.js'
 import { DecantError } from '../errors.js'
 import { openDataset } from '../share/open-dataset.js'
 import { formatPlace, isRemote, nameOf, parsePlace } from '../share/uri.js'
-import { openDetokenizer, openSource, parsePreprocess, parseSourceOptions, type Source } from '../source/index.js'
+import { openDetokenizer, parsePreprocess, reopenSource, type Source } from '../source/index.js'
 import type { Classes, Live, Overview, Section, TargetsFacts, What } from './api.js'
 import { createClasses, MAX_CLASSES } from './classes.js'
 import { followExport, followStudents } from './live.js'
@@ -167,16 +167,7 @@ async function openRowInputs(options: {
   }
   let source: Source | undefined
   try {
-    const preprocess = parsePreprocess(
-      manifest.preprocess ?? { version: 1 },
-      `${targets.dir}/manifest.json: preprocess`,
-    )
-    const { files, ...rest } = parseSourceOptions(
-      manifest.source.options,
-      `${targets.dir}/manifest.json: source.options`,
-    )
-    // What cannot be read is not among the targets.
-    source = await openSource(uri ?? files ?? manifest.source.uri, { ...rest, preprocess, onError: 'skip' })
+    source = await reopenSource(manifest, { dir: targets.dir, uri })
     const opened = source
     return { rows: sourceRowInputs(targets, opened), close: () => opened.close() }
   } catch (error) {

@@ -92,7 +92,11 @@ describe('CSV', () => {
     ['x,x\n1,2\n', {}, /the header names 'x' twice/],
     ['', {}, /empty/],
     ['x,y\n1,2\nz,3\n', {}, /r.csv: row 1 \(line 3\): column 'x': expected a number, found "z"; text becomes tokens/],
-    ['x,y\n1,2\n1,-5\n', {}, /r.csv: label 'y': expected class numbers, -1 or nothing .*, or names; found '-5'/],
+    [
+      'x,y\n1,2\n1,-5\n',
+      {},
+      /r.csv: row 1 \(line 3\): label 'y': expected class numbers, -1 or nothing .*, or names; found -5/,
+    ],
     ['x,y\n1,2\n', { input: 'z' }, /r.csv: no column 'z'; it has 'x', 'y'/],
     ['x,y\n1,2\n', { input: undefined }, /say which column is the input \(--input\); it has 'x', 'y'/],
   ])('%j is refused', async (text, options, message) => {
@@ -349,7 +353,8 @@ describe('several files', () => {
       inputs: [1, 10, 2],
     })
     expect(all.classes).toEqual(['a1', 'a10', 'a2'])
-    const again = await openSource(all.options.files!, all.options)
+    const { files, classes: _, ...columns } = all.options
+    const again = await openSource(files!, columns)
     expect(again.fingerprint).toBe(all.fingerprint)
     expect((await openSource(folder, { input: 'x', label: 'y' })).fingerprint).toBe(all.fingerprint)
     expect((await openSource(folder, { input: 'x' })).fingerprint).not.toBe(all.fingerprint)

@@ -186,8 +186,10 @@ describe('an export that cannot be right', () => {
   })
 
   it('refuses names that are too few', async () => {
-    const { options, out } = await fixture()
-    await expect(exportTargets({ ...options, names: ['a', 'b'] })).rejects.toThrow(/2 class names for 7 logits/)
+    const { idx, options, out } = await fixture()
+    const source = await openSource(idx.images, { classes: { names: ['a', 'b'] } })
+    onTestFinished(() => source.close())
+    await expect(exportTargets({ ...options, source })).rejects.toThrow(/2 class names .*for 7 logits/)
     expect(existsSync(out)).toBe(false)
   })
 

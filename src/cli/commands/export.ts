@@ -73,7 +73,10 @@ export function exportCommand(): Command {
     .option('--label <column>', 'column of the labels: class numbers, or names')
     .option('--id <column>', 'column of the ids (default: file and row)')
     .option('--labels <file>', 'label file of an IDX file (default: by its name) or of an NPY file')
-    .option('--classes <file>', 'class names, one a line in the order of the logits')
+    .option(
+      '--classes <file>',
+      'what stands in the labels, or as directories, for each class: names, one a line in the order of the logits',
+    )
     .option('--output <name>', 'the logits output, where the model has several candidates')
     .option(
       '--codec <codec>',
@@ -135,6 +138,7 @@ async function run(uris: string[], flags: Flags): Promise<void> {
     ...(flags.label !== undefined && { label: flags.label }),
     ...(flags.id !== undefined && { id: flags.id }),
     ...(flags.labels !== undefined && { labels: flags.labels }),
+    ...(names && { classes: { names } }),
   })
   const options: ExportOptions = {
     source,
@@ -147,7 +151,6 @@ async function run(uris: string[], flags: Flags): Promise<void> {
     onError: flags.onError,
     storeInputs: flags.storeInputs === true,
     ...(preprocess && { preprocess }),
-    ...(names && { names }),
     ...(flags.output !== undefined && { output: flags.output }),
     ...(flags.device && { devices: flags.device }),
     ...(flags.batch !== 'auto' && { batch: flags.batch }),

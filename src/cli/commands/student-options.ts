@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { Targets } from '../../cache/index.js'
 import { DecantError } from '../../errors.js'
-import type { Preprocess, Source } from '../../source/index.js'
+import type { Source } from '../../source/index.js'
 import type { OptimizerConfig } from '../../student/optimizer.js'
 import type { Schedule } from '../../student/schedule.js'
 import { integer, list, number, oneOf, suggesting } from '../parse.js'
@@ -186,25 +186,16 @@ async function openTargets(place: string): Promise<Targets> {
 }
 
 async function withSource(targets: Targets, uri?: string, flag = '--source'): Promise<OpenData> {
-  const { openSource, parsePreprocess, parseSourceOptions } = await import('../../source/index.js')
+  const { reopenSource } = await import('../../source/index.js')
   const { isRemote } = await import('../../share/uri.js')
   const { dir, manifest } = targets
   try {
-    const declared: Preprocess = parsePreprocess(
-      manifest.preprocess ?? { version: 1 },
-      `${dir}/manifest.json: preprocess`,
-    )
-    const { files, ...options } = parseSourceOptions(manifest.source.options, `${dir}/manifest.json: source.options`)
     // What comes from elsewhere must not say which files of this machine are opened.
     if (uri === undefined && isRemote(dir))
       throw new DecantError(
         `${dir}: the samples are not stored in it: say with ${flag} where they are here (at the export: '${manifest.source.uri}')`,
       )
-    const source = await openSource(uri ?? files ?? manifest.source.uri, {
-      ...options,
-      preprocess: declared,
-      onError: 'skip', // what cannot be read is not among the targets
-    }).catch((error: unknown) => {
+    const source = await reopenSource(manifest, { dir, uri }).catch((error: unknown) => {
       if (uri !== undefined || !(error instanceof DecantError)) throw error
       throw new DecantError(`${error.message}; say with ${flag} where the samples of ${dir} are`)
     })
