@@ -102,3 +102,11 @@ export async function checkSharp(system: System): Promise<Finding> {
   const fix = [`npm install --force --os=${system.platform} --cpu=${system.arch} sharp`]
   return { name: 'sharp', status: 'broken', required: true, found: error, fix }
 }
+
+/** Only teachers of text need it. */
+export async function checkTokenizers(system: System): Promise<Finding> {
+  const { version, error } = await system.probe({ kind: 'package', name: 'tokenizers' })
+  const common = { name: 'tokenizers', required: false }
+  if (error === undefined) return { ...common, status: 'ok', found: version!, fix: [] }
+  return { ...common, status: 'broken', found: error, fix: reinstall('tokenizers') }
+}

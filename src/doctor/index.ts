@@ -1,6 +1,6 @@
 import { checkDriver, checkLibraries } from './check-cuda.js'
 import { checkCores, checkDisk, checkMemory, checkNode } from './check-machine.js'
-import { checkEngines, checkProviders, checkSharp } from './check-runtime.js'
+import { checkEngines, checkProviders, checkSharp, checkTokenizers } from './check-runtime.js'
 import type { Finding } from './finding.js'
 import type { System } from './system.js'
 
@@ -18,4 +18,5 @@ export async function* examine(system: System, folders: Record<string, string>):
   yield* checkProviders(system)
   yield* checkEngines(system)
   yield await checkSharp(system)
+  yield await checkTokenizers(system)
 }

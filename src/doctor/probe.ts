@@ -35,7 +35,18 @@ async function trySharp(): Promise<ProbeAnswer> {
   return { version: `libvips ${sharp.versions.vips}` }
 }
 
+/** The id of a word. */
+async function tryTokenizers(): Promise<ProbeAnswer> {
+  const { WordLevel, Tokenizer } = await import('tokenizers')
+  const tokenizer = new Tokenizer(WordLevel.init({ '?': 0, word: 1 }, { unkToken: '?' }))
+  const ids = (await tokenizer.encode('word')).getIds()
+  if (ids.join() !== '1') throw new Error(`a wrong id: expected 1, found ${ids.join()}`)
+  return { version: 'makes tokens of texts' }
+}
+
+const tryPackage = (name: string): Promise<ProbeAnswer> => (name === 'sharp' ? trySharp() : tryTokenizers())
+
 const [kind, name] = process.argv.slice(2) as [Probe['kind'], string]
-const tries = { provider: tryProvider, engine: tryEngine, package: trySharp }
+const tries = { provider: tryProvider, engine: tryEngine, package: tryPackage }
 const answer = await tries[kind](name).catch((error: Error) => ({ error: error.message }))
 process.stdout.write(`\n${MARK}${JSON.stringify(answer)}\n`)

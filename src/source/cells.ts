@@ -1,7 +1,16 @@
 import { DecantError, FormatError } from '../errors.js'
 import { declaredSize, planGeometry, type Size, sizeText } from './geometry.js'
 import { show } from './labels.js'
-import { type Channels, decodeImage, decoder, grayToRgb, readHeader, rgbToGray, transformPixels } from './pixels.js'
+import {
+  type Channels,
+  decodeImage,
+  decoder,
+  grayToRgb,
+  IN_FLIGHT,
+  readHeader,
+  rgbToGray,
+  transformPixels,
+} from './pixels.js'
 import type { Preprocess } from './preprocess.js'
 import type { Inputs, SourceInput } from './source.js'
 import type { ArrayType } from './table.js'
@@ -10,12 +19,17 @@ import { openTokenizer } from './tokenize.js'
 /** How the cells of a row become its input. */
 export interface CellReader {
   input: SourceInput
+  /** As {@link Source.decoder}. */
   decoder: string | undefined
-  /** Works outside this thread: rows are worth reading several at once. */
-  parallel: boolean
+  /** Rows that are worth reading at once, since something outside this thread does the work; else 1. */
+  atOnce: number
   /** Writes row's input into `into`. @throws DecantError that says what was expected and found, and not where */
   read(cells: unknown[], into: Inputs): Promise<void> | void
+  close?(): void
 }
+
+/** What one message to the tokenizer's process carries. */
+const TEXTS_AT_ONCE = 256
 
 interface ReaderOptions {
   preprocess: Preprocess
@@ -74,20 +88,24 @@ function refuseKeys(preprocess: Preprocess, kind: string, allowed: string[]): vo
 async function readTokens(text: NonNullable<Preprocess['text']>): Promise<CellReader> {
   const { tokenizer, length } = text
   const input: SourceInput = { kind: 'tokens', dtype: 'int32', shape: [length] }
-  const common = { input, decoder: undefined, parallel: false }
   if (tokenizer !== undefined) {
-    const tokenize = await openTokenizer({ ...text, tokenizer })
+    const { library, tokenize, close } = await openTokenizer({ ...text, tokenizer })
     return {
-      ...common,
-      read([cell], into) {
+      input,
+      decoder: library,
+      atOnce: TEXTS_AT_ONCE,
+      async read([cell], into) {
         if (typeof cell !== 'string') throw new FormatError(`expected text, found ${show(cell)}`)
-        tokenize(cell, into as Int32Array)
+        await tokenize(cell, into as Int32Array)
       },
+      close,
     }
   }
   const { truncate = 'right' } = text
   return {
-    ...common,
+    input,
+    decoder: undefined,
+    atOnce: 1,
     read([cell], into) {
       if (!isList(cell)) throw new FormatError(`expected a list of token ids, found ${show(cell)}`)
       const from = truncate === 'left' ? Math.max(0, cell.length - length) : 0
@@ -114,7 +132,7 @@ function readPixels(shape: number[], preprocess: Preprocess): CellReader {
   return {
     input: { kind: 'image', dtype: 'uint8', shape: [result.height, result.width, channels] },
     decoder: moved ? decoder : undefined,
-    parallel: moved,
+    atOnce: moved ? IN_FLIGHT : 1,
     async read([cell], into) {
       const pixels = cell as Uint8Array
       if (moved) into.set(await transformPixels(pixels, { width, height, from }, preprocess, channels))
@@ -131,7 +149,7 @@ async function readImages(first: unknown, preprocess: Preprocess): Promise<CellR
   return {
     input: { kind: 'image', dtype: 'uint8', shape: [size.height, size.width, channels] },
     decoder,
-    parallel: true,
+    atOnce: IN_FLIGHT,
     async read([cell], into) {
       const { data, ...found } = await decodeImage(encoded(cell), preprocess, channels)
       checkSize(found, size)
@@ -171,7 +189,7 @@ function readFeatures(first: unknown[], columns: string[]): CellReader {
   return {
     input: { kind: 'features', dtype: 'float32', shape },
     decoder: undefined,
-    parallel: false,
+    atOnce: 1,
     read(cells, into) {
       let at = 0
       for (const [i, cell] of cells.entries())

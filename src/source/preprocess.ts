@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { DecantError, FormatError } from '../errors.js'
 import { show } from './labels.js'
+import { readTokenizerFile } from './tokenizer-file.js'
 
 /**
  * What happens to an image between its file and the teacher, declared and guessed from nothing. Order: decode (EXIF rotation, alpha onto
@@ -100,9 +100,7 @@ export async function readPreprocess(path: string): Promise<Preprocess> {
   const { text, ...preprocess } = parsePreprocess(value, path)
   if (!text?.tokenizer) return { ...preprocess, ...(text && { text }) }
   const tokenizer = resolve(dirname(path), text.tokenizer)
-  const sha256 = createHash('sha256')
-    .update(await readTokenizer(tokenizer))
-    .digest('hex')
+  const { sha256 } = await readTokenizerFile(tokenizer)
   if (text.sha256 !== undefined && text.sha256 !== sha256)
     throw new DecantError(`${path}: text.sha256 is ${text.sha256}, but ${tokenizer} has ${sha256}`)
   return { ...preprocess, text: { ...text, tokenizer, sha256 } }
@@ -126,11 +124,4 @@ export function affine(p: Preprocess, channels: number): { multiply: Float32Arra
     add[c] = (0 - (p.mean?.[c] ?? 0)) / std
   }
   return { multiply, add }
-}
-
-/** @throws DecantError if it cannot be read */
-export function readTokenizer(path: string): Promise<Buffer> {
-  return readFile(path).catch((error: NodeJS.ErrnoException) => {
-    throw new DecantError(`${path}: cannot read the tokenizer: ${error.code ?? error.message}`)
-  })
 }

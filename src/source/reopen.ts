@@ -1,3 +1,4 @@
+import { compareDecoder } from './compare-decoder.js'
 import { parseSourceOptions } from './options.js'
 import { parsePreprocess } from './preprocess.js'
 import { openSource, type Source } from './source.js'
@@ -7,25 +8,31 @@ interface Recorded {
   source: { uri: string; options?: unknown }
   preprocess: unknown
   names: readonly string[] | null
+  runtime: { decoder?: string | undefined }
 }
 
 /**
  * Opens the source that a dataset was exported from, or another one (`uri`), with the preprocessing, columns and classes of the export. Rows that cannot be read
  * are no error: they are not among the targets.
- * @param dir the dataset's place, for errors
+ * @param options.dir the dataset's place, for errors
+ * @param options.onNote hears of another library, or version, than decoded for the export
  * @throws see openSource
  */
 export async function reopenSource(
-  { source, preprocess, names }: Recorded,
-  { dir, uri }: { dir: string; uri?: string | undefined },
+  { source, preprocess, names, runtime }: Recorded,
+  options: { dir: string; uri?: string | undefined; onNote?: (text: string) => void },
 ): Promise<Source> {
+  const { dir, uri, onNote = () => {} } = options
   const declared = parsePreprocess(preprocess ?? { version: 1 }, `${dir}/manifest.json: preprocess`)
-  const { files, classes, ...options } = parseSourceOptions(source.options, `${dir}/manifest.json: source.options`)
+  const { files, classes, ...columns } = parseSourceOptions(source.options, `${dir}/manifest.json: source.options`)
   const numbers = classes?.numbers
-  return openSource(uri ?? files ?? source.uri, {
-    ...options,
+  const opened = await openSource(uri ?? files ?? source.uri, {
+    ...columns,
     ...(classes && { classes: { ...(numbers && { numbers }), ...(classes.names && { names: names ?? [] }) } }),
     preprocess: declared,
     onError: 'skip',
   })
+  const other = compareDecoder(runtime.decoder, opened)
+  if (other !== undefined) onNote(other)
+  return opened
 }

@@ -80,7 +80,7 @@ export interface Source {
   classes: string[] | undefined
   /** The largest label, known before a batch is read: what the teacher's classes are checked against. -1 = no row has a label. */
   topLabel: number
-  /** What decodes or resamples the pixels, with its version; undefined where the file's bytes are taken as they are. */
+  /** What decodes or resamples the pixels, or makes tokens of texts, with its version; undefined where what the files hold is taken as it is. */
   decoder: string | undefined
   /** SHA-256, hex. Files with columns: of one JSON line `[name, size, sha256]` a file, and one of the columns. IDX: of the decompressed bytes of the image file, then the label file. Images: of one JSON line `[path, size, sha256]` a row. */
   fingerprint: string

@@ -11,7 +11,6 @@ import { joinIds } from './ids.js'
 import { LabelColumn, show, topOf } from './labels.js'
 import { dig, findColumns, openTable } from './open-table.js'
 import { classesOption, type SourceOptions } from './options.js'
-import { IN_FLIGHT } from './pixels.js'
 import type { Preprocess } from './preprocess.js'
 import type { Batch, Inputs, Source } from './source.js'
 import type { Block, Table } from './table.js'
@@ -53,14 +52,14 @@ export async function openTables(
   const wanted = (kind === 'npz' && declared.length === 0 ? [] : named) as string[]
   if (options.id === undefined) refuseSameNames(files)
   const tables: Table[] = []
-  const opened: Table[] = [] // more than `tables` where a later file was open when an earlier one failed
+  const opened: { close(): unknown }[] = [] // more than `tables` where a later file was open when an earlier one failed
   const open = async (file: string, kind: TableKind, wanted: string[]) => {
     const table = await openTable(file, kind, wanted)
     opened.push(table)
     return table
   }
   const close = async () => {
-    await Promise.all(opened.map((table) => table.close()))
+    await Promise.all(opened.map((one) => one.close()))
   }
   try {
     for await (const table of ahead(files, OPENING, (file) => open(file, kind, wanted))) tables.push(table)
@@ -78,6 +77,7 @@ export async function openTables(
       skip,
       classes,
       options: { ...options, ...(files.length > 1 && { files }), ...classesOption(classes) },
+      onReader: (reader) => opened.push({ close: () => reader.close?.() }),
       close,
     })
   } catch (error) {
@@ -178,9 +178,11 @@ async function assemble(setting: {
   skip: boolean
   classes: LabelClasses | undefined
   options: SourceOptions
+  /** Hears of the reader as soon as it is open. */
+  onReader: (reader: CellReader) => void
   close: () => Promise<void>
 }): Promise<Source> {
-  const { uri, kind, tables, chosen, preprocess, options, close } = setting
+  const { uri, kind, tables, chosen, preprocess, options, onReader, close } = setting
   const names = [...chosen.input, ...(chosen.id === undefined ? (kind === 'webdataset' ? [KEY] : []) : [chosen.id])]
   const paths = columnsIn(tables, names)
   const cache = new BlockCache(
@@ -204,6 +206,7 @@ async function assemble(setting: {
       )
   }
   const reader = await firstReader()
+  onReader(reader)
   const width = reader.input.shape.reduce((product, n) => product * n, 1)
   const { labels, classes, unread } = await readLabels(tables, chosen.label, setting)
 
@@ -222,11 +225,8 @@ async function assemble(setting: {
           return await chooseReader({ ...common, first })
       }
     } catch (error) {
-      if (
-        error instanceof DecantError &&
-        !error.message.startsWith('preprocess') &&
-        !error.message.startsWith(tables[place.table]!.path)
-      )
+      const named = ['preprocess', tables[place.table]!.path, preprocess.text?.tokenizer ?? 'preprocess']
+      if (error instanceof DecantError && !named.some((what) => error.message.startsWith(what)))
         throw new FormatError(`${where(place)}: ${error.message}`, { cause: error })
       throw error
     }
@@ -271,7 +271,7 @@ async function assemble(setting: {
         reasons.set(i, error)
       }
     }
-    if (reader.parallel) await Promise.all(Array.from({ length: n }, (_, i) => how.run(() => one(i))))
+    if (reader.atOnce > 1) await Promise.all(Array.from({ length: n }, (_, i) => how.run(() => one(i))))
     else
       await how.run(async () => {
         for (let i = 0; i < n; i++) await one(i)
@@ -306,8 +306,8 @@ async function assemble(setting: {
     fingerprint: fingerprint(tables, chosen),
     async *batches(asked) {
       const range = checkRange(asked, rows)
-      const limit = pLimit(IN_FLIGHT)
-      const depth = 1 + (reader.parallel ? Math.ceil(IN_FLIGHT / range.size) : 1)
+      const limit = pLimit(reader.atOnce)
+      const depth = 1 + Math.ceil(reader.atOnce / range.size)
       const make = (first: number, stopped: AbortSignal) => {
         const run: Run = (work) =>
           limit(() => {
@@ -325,7 +325,7 @@ async function assemble(setting: {
     },
     async read(asked) {
       checkRows(asked, rows)
-      return gather(asked.length, (i) => asked[i]!, { run: pLimit(IN_FLIGHT), skip: false, scattered: true })
+      return gather(asked.length, (i) => asked[i]!, { run: pLimit(reader.atOnce), skip: false, scattered: true })
     },
     close,
   }

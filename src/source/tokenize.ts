@@ -1,89 +1,76 @@
-import { createHash } from 'node:crypto'
-import type { Tokenizer } from '@huggingface/tokenizers'
 import { DecantError, FormatError } from '../errors.js'
-import { readTokenizer, type TextPreprocess } from './preprocess.js'
+import type { TextPreprocess } from './preprocess.js'
+import { startTokenizer, tokenizerLibrary } from './start-tokenizer.js'
+import { readTokenizerFile, type TokenizerFile } from './tokenizer-file.js'
 
-/** Writes the tokens of one text into `into`, -1 behind them. */
-export type Tokenize = (text: string, into: Int32Array) => void
+/** What makes tokens of texts. */
+export interface Tokenizer {
+  /** Library and version: another may give other ids. */
+  library: string
+  file: TokenizerFile
+  /** Writes the tokens of one text into `into`, int32 [length], -1 behind them. @throws FormatError that says why it has none, and not where it is */
+  tokenize(text: string, into: Int32Array): Promise<void>
+  close(): void
+}
 
-/** Others the library would take for something else. */
-const MODELS = ['BPE', 'Unigram', 'WordLevel', 'WordPiece']
-/** The probe that tells which special tokens come before and behind a text. */
-const PROBE = 'a'
+/** What makes texts of tokens. */
+export interface Detokenizer {
+  /** Special tokens are left out. */
+  toText(ids: number[]): Promise<string>
+  close(): void
+}
+
+type Declared = TextPreprocess & { tokenizer: string }
 
 /**
- * Loads the tokenizer that preprocessing declares. Longer texts are truncated before special tokens are added, as Hugging Face's tokenizers do, so that those stay.
+ * Loads the tokenizer that preprocessing declares. Longer texts are truncated before special tokens are added, so that those stay.
  * The padding and truncation that the file itself may declare are not used: preprocessing declares them.
- * @throws DecantError: cannot be read, or is not the file whose hash was declared; FormatError: not a tokenizer
+ * @throws DecantError: cannot be read, or is not the file whose hash was declared; FormatError: not a tokenizer; UnavailableError: not on this machine
  */
-export async function openTokenizer(text: TextPreprocess & { tokenizer: string }): Promise<Tokenize> {
-  const { tokenizer: path, length, truncate = 'right', special = true } = text
-  const tokenizer = await loadTokenizer(text)
-  const { before, behind } = understand(path, () => surroundings(tokenizer))
-  const [front, back] = special ? [before, behind] : [[], []]
-  const room = length - front.length - back.length
-  if (room < 1)
-    throw new DecantError(
-      `preprocess: text.length is ${length}, the tokenizer adds ${front.length + back.length} special tokens`,
-    )
-  return (text, into) => {
-    const ids = tokenizer.encode(text, { add_special_tokens: false }).ids
-    const odd = ids.findIndex((id: number) => !(Number.isInteger(id) && id >= 0 && id < 2 ** 31))
-    if (odd >= 0)
-      throw new FormatError(
-        `token ${odd} of the text has the id ${ids[odd]}: expected 0 to 2^31 - 1; a word that is not in the vocabulary has none where there is no unknown token`,
-      )
-    const kept = ids.length <= room ? ids : truncate === 'right' ? ids.slice(0, room) : ids.slice(-room)
-    into.fill(-1)
-    into.set([...front, ...kept, ...back])
+export async function openTokenizer(text: Declared): Promise<Tokenizer> {
+  const { length, truncate = 'right', special = true } = text
+  const file = await readDeclared(text)
+  const task = { json: file.json, work: 'encode', length, truncate, special } as const
+  const running = await startTokenizer<string, Uint32Array>(file.path, task)
+  if (running.added >= length) {
+    running.close()
+    throw new DecantError(`preprocess: text.length is ${length}, the tokenizer adds ${running.added} special tokens`)
+  }
+  return {
+    library: tokenizerLibrary,
+    file,
+    async tokenize(text, into) {
+      if (LONE_SURROGATE.test(text)) throw new FormatError('the text has half of a surrogate pair: it is not Unicode')
+      const ids = await running.ask(text)
+      if (ids.length > length)
+        throw new FormatError(`${ids.length} tokens where ${length} have room: ${file.path} repeats the text`)
+      const odd = ids.findIndex((id) => id >= 2 ** 31)
+      if (odd >= 0) throw new FormatError(`token ${odd} of the text has the id ${ids[odd]}: expected 0 to 2^31 - 1`)
+      into.fill(-1)
+      into.set(ids)
+    },
+    close: running.close,
   }
 }
 
-/** Makes the function that turns token ids back into text, special tokens left out. @throws as {@link openTokenizer} does */
-export async function openDetokenizer(
-  text: Pick<TextPreprocess, 'sha256'> & { tokenizer: string },
-): Promise<(ids: number[]) => string> {
-  const tokenizer = await loadTokenizer(text)
-  return (ids) => (ids.length > 0 ? tokenizer.decode(ids, { skip_special_tokens: true }) : '')
+/** What UTF-8 cannot hold. Rust would see a replacement character, Python refuses it. */
+const LONE_SURROGATE = /\p{Surrogate}/u
+
+/** @throws as {@link openTokenizer} does */
+export async function openDetokenizer(text: Pick<Declared, 'tokenizer' | 'sha256'>): Promise<Detokenizer> {
+  const file = await readDeclared(text)
+  const running = await startTokenizer<number[], string>(file.path, { json: file.json, work: 'decode' })
+  return { toText: async (ids) => (ids.length > 0 ? running.ask(ids) : ''), close: running.close }
 }
 
-async function loadTokenizer({
+async function readDeclared({
   tokenizer: path,
   sha256,
-}: Pick<TextPreprocess, 'sha256'> & { tokenizer: string }): Promise<Tokenizer> {
-  const bytes = await readTokenizer(path)
-  const found = createHash('sha256').update(bytes).digest('hex')
+}: Pick<Declared, 'tokenizer' | 'sha256'>): Promise<TokenizerFile> {
+  const file = await readTokenizerFile(path)
   if (sha256 === undefined)
-    throw new DecantError(`preprocess: text.sha256 is missing; readPreprocess fills it in (${path} has ${found})`)
-  if (found !== sha256) throw new DecantError(`${path}: its SHA-256 is ${found}, the preprocessing declares ${sha256}`)
-  const { Tokenizer } = await import('@huggingface/tokenizers')
-  return understand(path, () => {
-    const { model, ...rest } = JSON.parse(bytes.toString('utf8')) as { model?: { type?: string; unk_token?: string } }
-    if (!MODELS.includes(model?.type ?? ''))
-      throw new Error(`a model of type ${model?.type}, expected ${MODELS.join(', ')}`)
-    // the library takes the unknown token of whole words from a second file
-    return new Tokenizer({ model, ...rest }, { unk_token: model?.unk_token })
-  })
-}
-
-/** Does what throws where the file is no tokenizer. */
-function understand<T>(path: string, work: () => T): T {
-  try {
-    return work()
-  } catch (error) {
-    throw new FormatError(`${path}: not a tokenizer.json: ${String((error as Error).message ?? error).split('\n')[0]}`)
-  }
-}
-
-function surroundings(tokenizer: {
-  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] }
-}) {
-  const bare = tokenizer.encode(PROBE, { add_special_tokens: false }).ids
-  const full = tokenizer.encode(PROBE, { add_special_tokens: true }).ids
-  if (bare.length === 0 && full.length > 0)
-    throw new Error(`where its special tokens go cannot be told: its vocabulary has no '${PROBE}'`)
-  for (let at = 0; at + bare.length <= full.length; at++)
-    if (bare.every((id, i) => full[at + i] === id))
-      return { before: full.slice(0, at), behind: full.slice(at + bare.length) }
-  throw new Error('its special tokens are not around the text')
+    throw new DecantError(`preprocess: text.sha256 is missing; readPreprocess fills it in (${path} has ${file.sha256})`)
+  if (file.sha256 !== sha256)
+    throw new DecantError(`${path}: its SHA-256 is ${file.sha256}, the preprocessing declares ${sha256}`)
+  return file
 }

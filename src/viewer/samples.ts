@@ -55,8 +55,9 @@ export async function findSamples(sources: SampleSources, query: SampleQuery, si
     const heads = await readHeads(sources, { chunk, query, most: limit - found, back })
     const own = heads.map(({ row }) => row - chunk.first)
     const shown = inputs && !isPicture(inputs) ? await inputs.read(chunk, own) : []
+    const previews = await Promise.all(heads.map((_, i) => preview(shown[i] ?? null, sources)))
     heads.forEach((head, i) => {
-      head.preview = preview(shown[i] ?? null, sources)
+      head.preview = previews[i]!
     })
     parts.push(heads)
     found += heads.length
@@ -163,14 +164,14 @@ export async function readSample(
     ...head!,
     top: teacher.top(at),
     confidence: teacher.soften(1)(at).top,
-    preview: preview(values, sources),
+    preview: await preview(values, sources),
     position: positions === 1 ? null : at,
     positions: valid,
     index: Array.from(index ?? logits.keys()),
     logits: Array.from(logits),
     tail: tails.every((tail) => tail !== undefined) ? tails.map((tail) => Math.max(NOTHING, tail!)) : null,
     studentLogits: student ? Array.from(student.subarray(at * classes, (at + 1) * classes)) : null,
-    text: values && inputs!.input.kind === 'tokens' ? textOf(values, sources.toText) : null,
+    text: values && inputs!.input.kind === 'tokens' ? await textOf(values, sources.toText) : null,
     features: values && inputs!.input.kind === 'features' ? Array.from(values) : null,
     image: values !== null && isPicture(inputs!),
   }
@@ -198,8 +199,8 @@ async function readOne(targets: Targets, row: number, signal: AbortSignal): Prom
   throw new DecantError(`${targets.dir}: row ${row} could not be read`)
 }
 
-function preview(values: Inputs | null, { inputs, toText }: SampleSources): string | null {
+async function preview(values: Inputs | null, { inputs, toText }: SampleSources): Promise<string | null> {
   if (!values || inputs?.input.kind === 'image') return null
-  if (inputs?.input.kind === 'tokens') return [...textOf(values, toText)].slice(0, PREVIEW).join('')
+  if (inputs?.input.kind === 'tokens') return [...(await textOf(values, toText))].slice(0, PREVIEW).join('')
   return Array.from(values.subarray(0, PREVIEWED_FEATURES), (value) => Number(value.toPrecision(4))).join(', ')
 }

@@ -5,7 +5,7 @@ import { JOURNAL } from '../cache/journal.js'
 import { DecantError } from '../errors.js'
 import { openDataset } from '../share/open-dataset.js'
 import { formatPlace, isRemote, nameOf, parsePlace } from '../share/uri.js'
-import { openDetokenizer, parsePreprocess, reopenSource, type Source } from '../source/index.js'
+import { type Detokenizer, openDetokenizer, parsePreprocess, reopenSource, type Source } from '../source/index.js'
 import type { Classes, Live, Overview, Section, TargetsFacts, What } from './api.js'
 import { createClasses, MAX_CLASSES } from './classes.js'
 import { followExport, followStudents } from './live.js'
@@ -16,7 +16,6 @@ import { isPicture, type RowInputs, sourceRowInputs, storedRowInputs } from './r
 import type { SampleSources } from './samples.js'
 import { openStudent } from './student.js'
 import { exists, findBest, findStudents, type StudentsFolder } from './students.js'
-import type { ToText } from './text.js'
 
 export interface SubjectOptions {
   /** A soft-target dataset (folder or URI), an unfinished export, a sweep's folder, a student's. */
@@ -61,6 +60,7 @@ export async function openSubject(options: SubjectOptions, signal: AbortSignal):
   const targets = await openDataset(dataset, { signal })
   try {
     const inputs = await openRowInputs({ targets, place: dataset, source: options.source, onNote })
+    const detokenizer = await openText(targets, { inputs: inputs?.rows ?? null, place: dataset, onNote })
     const shown = students ?? (options.student === undefined ? undefined : await findStudents(options.student))
     const single = shown?.kind === 'student'
     const dir = shown && (single ? shown.dir : await findBest(shown))
@@ -90,7 +90,7 @@ export async function openSubject(options: SubjectOptions, signal: AbortSignal):
         targets,
         inputs: inputs?.rows ?? null,
         student,
-        toText: await openText(targets, { inputs: inputs?.rows ?? null, place: dataset, onNote }),
+        toText: detokenizer?.toText ?? null,
       },
       overview: once(() => summarize(targets, signal, { reach })),
       classes: createClasses({ targets, labelled, most: options.mostClasses ?? MAX_CLASSES, reach, signal }),
@@ -99,6 +99,7 @@ export async function openSubject(options: SubjectOptions, signal: AbortSignal):
       stale: async () => false,
       async close() {
         await student?.close()
+        detokenizer?.close()
         await inputs?.close()
         await targets.close()
       },
@@ -167,7 +168,7 @@ async function openRowInputs(options: {
   }
   let source: Source | undefined
   try {
-    source = await reopenSource(manifest, { dir: targets.dir, uri })
+    source = await reopenSource(manifest, { dir: targets.dir, uri, onNote })
     const opened = source
     return { rows: sourceRowInputs(targets, opened), close: () => opened.close() }
   } catch (error) {
@@ -182,7 +183,7 @@ async function openRowInputs(options: {
 async function openText(
   targets: Targets,
   { inputs, place, onNote }: { inputs: RowInputs | null; place: string; onNote: (text: string) => void },
-): Promise<ToText | null> {
+): Promise<Detokenizer | null> {
   if (inputs?.input.kind !== 'tokens' || isRemote(place)) return null
   const { text } = parsePreprocess(
     targets.manifest.preprocess ?? { version: 1 },

@@ -37,6 +37,7 @@ it('looks at everything, and finds a machine without a GPU sound', async () => {
     'engine eager',
     'engine tensorflow',
     'sharp',
+    'tokenizers',
   ])
   expect(isSound([...all.values()])).toBe(true)
 })
@@ -63,6 +64,16 @@ describe('what decant needs', () => {
 })
 
 describe('what it can do without', () => {
+  it('says that there are no tokens of texts on a machine that the library has no binary for', async () => {
+    const all = await findings(probing('tokenizers', 'Cannot find native binding'))
+    expect(all.get('tokenizers')).toMatchObject({
+      status: 'broken',
+      found: 'Cannot find native binding',
+      required: false,
+    })
+    expect(isSound([...all.values()])).toBe(true)
+  })
+
   it('measures a provider against cpu', async () => {
     const cuda = await finding('provider cuda')
     expect(cuda).toMatchObject({ status: 'ok', details: { milliseconds: 0.5, speed: 80 } })

@@ -195,6 +195,7 @@ test('a manifest opens the same rows again, classes included', async () => {
     source: { uri, options: JSON.parse(JSON.stringify(options)) },
     preprocess: null,
     names: classes ?? null,
+    runtime: {},
   })
   for (const classes of [{ names }, { numbers }, { names, numbers }]) {
     const source = await csv(classes.names ? ['cat', 'owl'] : ['4', '5'], classes)

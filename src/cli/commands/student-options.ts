@@ -5,6 +5,7 @@ import type { Source } from '../../source/index.js'
 import type { OptimizerConfig } from '../../student/optimizer.js'
 import type { Schedule } from '../../student/schedule.js'
 import { integer, list, number, oneOf, suggesting } from '../parse.js'
+import { openTerminal } from '../terminal.js'
 
 /** What `train` and `sweep` have in common: how any student of theirs is trained. */
 export interface StudentFlags {
@@ -195,7 +196,8 @@ async function withSource(targets: Targets, uri?: string, flag = '--source'): Pr
       throw new DecantError(
         `${dir}: the samples are not stored in it: say with ${flag} where they are here (at the export: '${manifest.source.uri}')`,
       )
-    const source = await reopenSource(manifest, { dir, uri }).catch((error: unknown) => {
+    const { note: onNote } = openTerminal({ json: false }) // on stderr: stdout is left to the command
+    const source = await reopenSource(manifest, { dir, uri, onNote }).catch((error: unknown) => {
       if (uri !== undefined || !(error instanceof DecantError)) throw error
       throw new DecantError(`${error.message}; say with ${flag} where the samples of ${dir} are`)
     })
