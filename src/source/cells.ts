@@ -74,7 +74,7 @@ export async function chooseReader(options: ReaderOptions): Promise<CellReader> 
     return readImages(cell, preprocess)
   }
   refuseKeys(preprocess, 'features', [])
-  return readFeatures(first, columns)
+  return readFeatures(first, { columns, arrays })
 }
 
 function refuseKeys(preprocess: Preprocess, kind: string, allowed: string[]): void {
@@ -125,7 +125,9 @@ function readPixels(shape: number[], preprocess: Preprocess): CellReader {
   refuseText(preprocess)
   const [height, width, from = 1] = shape as [number, number, number?]
   if (from !== 1 && from !== 3)
-    throw new DecantError(`arrays of ${shape.join('×')}: expected images [H, W], [H, W, 1] or [H, W, 3]`)
+    throw new DecantError(
+      `arrays of ${shape.join('×')} bytes: expected images [H, W], [H, W, 1] or [H, W, 3]; save images [C, H, W] as array.transpose(0, 2, 3, 1), and what is no image as array.astype('float32')`,
+    )
   const channels: Channels = preprocess.color === undefined ? from : preprocess.color === 'rgb' ? 3 : 1
   const { result, ...moves } = planGeometry({ width, height }, preprocess)
   const moved = Object.keys(moves).length > 0
@@ -181,11 +183,16 @@ function encoded(cell: unknown): Uint8Array {
   throw new FormatError(`expected the bytes of an image, found ${show(bytes)}${path}`)
 }
 
-function readFeatures(first: unknown[], columns: string[]): CellReader {
-  const shapes = first.map((cell, i) => shapeOf(cell, columns[i]!))
+function readFeatures(
+  first: unknown[],
+  { columns, arrays }: { columns: string[]; arrays: (ArrayType | undefined)[] },
+): CellReader {
+  const shapes = first.map((cell, i) => arrays[i]?.shape ?? shapeOf(cell, columns[i]!))
   const sizes = shapes.map((shape) => shape.reduce((a, b) => a * b, 1))
   const total = sizes.reduce((a, b) => a + b, 0)
   const shape = columns.length === 1 && shapes[0]!.length > 0 ? shapes[0]! : [total]
+  // arrays come with all their numbers in one list
+  const lists = shapes.map((shape, i) => (arrays[i] && shape.length > 0 ? [sizes[i]!] : shape))
   return {
     input: { kind: 'features', dtype: 'float32', shape },
     decoder: undefined,
@@ -193,7 +200,7 @@ function readFeatures(first: unknown[], columns: string[]): CellReader {
     read(cells, into) {
       let at = 0
       for (const [i, cell] of cells.entries())
-        at = fill(cell, { shape: shapes[i]!, axis: 0, at, into: into as Float32Array, column: columns[i]! })
+        at = fill(cell, { shape: lists[i]!, axis: 0, at, into: into as Float32Array, column: columns[i]! })
     },
   }
 }

@@ -2,6 +2,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { DecantError } from '../errors.js'
 import { head } from './bytes.js'
+import { isLitter } from './litter.js'
 
 export type TableKind = 'parquet' | 'arrow' | 'csv' | 'jsonl' | 'npy' | 'npz' | 'webdataset'
 
@@ -61,7 +62,7 @@ async function list(folder: string, wanted: (name: string) => boolean): Promise<
     throw new DecantError(`${folder}: cannot be read: ${error.code ?? error.message}`)
   })
   return entries
-    .filter((entry) => !entry.isDirectory() && !entry.name.startsWith('.') && wanted(entry.name))
+    .filter((entry) => !entry.isDirectory() && !isLitter(entry.name) && wanted(entry.name))
     .map(({ name }) => Buffer.from(name))
     .sort(Buffer.compare)
     .map((name) => join(folder, String(name)))

@@ -4,6 +4,7 @@ import { DecantError } from '../errors.js'
 import { ClassFinder, type LabelClasses, listed, numberIn } from './class-finder.js'
 import { type IdColumn, joinIds } from './ids.js'
 import { sortedByBytes } from './labels.js'
+import { isLitter } from './litter.js'
 
 /** The images of a folder, sorted by the bytes of their paths. */
 export interface ImageList {
@@ -22,7 +23,7 @@ const IMAGE = /\.(jpe?g|png|webp|tiff?|gif|avif|heic|bmp|p[pgbn]m|jp2|jxl)$/i
 
 /**
  * Lists images recursively. Images only in directories: the top directories are the classes, by their names where those are given (`classes`), else sorted by
- * their bytes (one without images keeps its place). Images only at the top: flat, no labels. Names that begin with '.' and files that are no images by name are ignored.
+ * their bytes (one without images keeps its place). Images only at the top: flat, no labels. Litter (see isLitter) and files that are no images by name are ignored.
  * A symbolic link to an image inside the folder is an image.
  * @throws DecantError: no images; both layouts at once; a directory that is no class; a link to a directory; a name that is not UTF-8
  */
@@ -36,7 +37,7 @@ export async function listImages(root: string, classes?: LabelClasses): Promise<
       throw new DecantError(`${join(root, directory)}: cannot be read: ${error.code ?? error.message}`)
     })
     for (const entry of entries) {
-      if (entry.name.startsWith('.')) continue
+      if (isLitter(entry.name)) continue
       const path = directory ? `${directory}/${entry.name}` : entry.name
       if (entry.isDirectory()) {
         checkName(path)

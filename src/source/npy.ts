@@ -16,7 +16,7 @@ const MAX_HEADER_BYTES = 2 ** 16
 const MAX_RANK = 32
 /** Rows are counted in int32 elsewhere; as many of a byte each are 2 GB. */
 const MAX_ROWS = 2 ** 31 - 1
-const kinds = { u: 'uint', b: 'uint', i: 'int', f: 'float' } as const
+const kinds = { u: 'uint', b: 'bool', i: 'int', f: 'float' } as const
 
 /**
  * Reads the header that a file begins with and checks that the data it claims is there.
@@ -97,6 +97,7 @@ export function tableOfArrays(arrays: NpyColumn[], file: Pick<Bytes, 'path' | 's
     starts,
     sha256: file.sha256,
     size: file.size,
+    noKeys: true,
     arrayOf(name) {
       const array = arrays.find((array) => array.name === name)
       return array && { ...array.type, shape: array.dims.slice(1) }
@@ -122,6 +123,12 @@ export function tableOfArrays(arrays: NpyColumn[], file: Pick<Bytes, 'path' | 's
 /** An NPY file: one column, named by the file. */
 export async function openNpy(bytes: Bytes, name: string): Promise<Table> {
   return tableOfArrays([await openNpyColumn(bytes, name)], bytes)
+}
+
+/** An array by itself, of whatever rank from 1. @throws FormatError */
+export function decodeNpy(data: Uint8Array, path: string): { type: ArrayType; values: ArrayLike<unknown> } {
+  const { type, dims, offset } = parseNpyHeader(data, { path, size: data.length })
+  return { type: { ...type, shape: dims }, values: decodeNumbers(data.slice(offset), type) }
 }
 
 async function readRows(
@@ -158,6 +165,7 @@ function decodeNumbers(raw: Uint8Array, { kind, size }: Pick<ArrayType, 'kind' |
       : size === 4
         ? new Float32Array(buffer)
         : new Float64Array(buffer)
+  if (kind === 'bool') return raw
   if (kind === 'uint')
     return new { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array, 8: BigUint64Array }[size as 1 | 2 | 4 | 8](buffer)
   return new { 1: Int8Array, 2: Int16Array, 4: Int32Array, 8: BigInt64Array }[size as 1 | 2 | 4 | 8](buffer)

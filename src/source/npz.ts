@@ -1,5 +1,6 @@
 import { FormatError } from '../errors.js'
 import type { Bytes } from './bytes.js'
+import { isLitterPath } from './litter.js'
 import { type NpyColumn, openNpyColumn, tableOfArrays } from './npy.js'
 import type { Table } from './table.js'
 import { listZip, openMember } from './zip.js'
@@ -10,7 +11,7 @@ import { listZip, openMember } from './zip.js'
  * @param wanted the arrays that will be read; the others are left alone
  */
 export async function openNpz(bytes: Bytes, wanted: string[]): Promise<Table> {
-  const members = (await listZip(bytes)).filter(({ name }) => name.endsWith('.npy'))
+  const members = (await listZip(bytes)).filter(({ name }) => name.endsWith('.npy') && !isLitterPath(name))
   const names = members.map(({ name }) => name.slice(0, -4))
   if (members.length === 0) throw new FormatError(`${bytes.path}: no arrays in the archive`)
   const used = names.length === 1 ? names : wanted.filter((name) => names.includes(name)) // one array needs no --input
@@ -26,7 +27,7 @@ export async function openNpz(bytes: Bytes, wanted: string[]): Promise<Table> {
       opened.push(member)
       arrays.push(await openNpyColumn(member, name))
     }
-    if (arrays.length === 0) return { ...empty(bytes), columns: names, arrayOf: () => undefined, close }
+    if (arrays.length === 0) return { ...empty(bytes), columns: names, noKeys: true, close }
     const table = tableOfArrays(arrays, { path: bytes.path, size: bytes.size, sha256: bytes.sha256, close })
     return { ...table, columns: names }
   } catch (error) {

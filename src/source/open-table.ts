@@ -4,8 +4,12 @@ import { openBytes } from './bytes.js'
 import type { TableKind } from './files.js'
 import type { Table } from './table.js'
 
-/** Opens one file of rows. `wanted` are the columns that will be read. @throws DecantError, FormatError */
-export async function openTable(path: string, kind: TableKind, wanted: string[]): Promise<Table> {
+/** Opens one file of rows. `wanted` are the columns that will be read, `names` whether classes are given by name. @throws DecantError, FormatError */
+export async function openTable(
+  path: string,
+  kind: TableKind,
+  { wanted = [], names = false }: { wanted?: string[]; names?: boolean } = {},
+): Promise<Table> {
   const bytes = await openBytes(path)
   try {
     switch (kind) {
@@ -22,7 +26,7 @@ export async function openTable(path: string, kind: TableKind, wanted: string[])
       case 'npz':
         return await (await import('./npz.js')).openNpz(bytes, wanted)
       case 'webdataset':
-        return await (await import('./webdataset.js')).openWebDataset(bytes)
+        return await (await import('./webdataset.js')).openWebDataset(bytes, { names })
     }
   } catch (error) {
     await bytes.close()
@@ -32,11 +36,15 @@ export async function openTable(path: string, kind: TableKind, wanted: string[])
 
 /** Columns by their names in a table; `a.b` is the key b of the objects in column a. @throws DecantError that lists what there is */
 export function findColumns(table: Table, names: string[]): { column: string; keys: string[] }[] {
+  const find = (name: string) => (table.columns.includes(name) ? name : table.find?.(name))
   return names.map((name) => {
-    if (table.columns.includes(name)) return { column: name, keys: [] }
-    const dots = table.arrayOf ? [] : [...name.matchAll(/\./g)].map(({ index }) => index) // arrays hold no objects
-    const dot = dots.find((at) => table.columns.includes(name.slice(0, at)))
-    if (dot !== undefined) return { column: name.slice(0, dot), keys: name.slice(dot + 1).split('.') }
+    const own = find(name)
+    if (own !== undefined) return { column: own, keys: [] }
+    const dots = table.noKeys ? [] : [...name.matchAll(/\./g)].map(({ index }) => index)
+    for (const dot of dots) {
+      const column = find(name.slice(0, dot))
+      if (column !== undefined) return { column, keys: name.slice(dot + 1).split('.') }
+    }
     throw new DecantError(
       `${table.path}: no column '${name}'; it has ${table.columns.map((column) => `'${column}'`).join(', ') || 'none'}`,
     )

@@ -12,8 +12,14 @@ export interface Table {
   size: number
   /** About what those columns of a block take in memory. */
   blockBytes(index: number, columns: string[]): number
-  /** What each row of a column of arrays is, where the format says it (NPY). Its cells are typed arrays. */
+  /** What each row of a column of arrays is, where the format says it. Its cells are typed arrays of all their numbers, row-major; of rank 0 numbers. */
   arrayOf?(column: string): ArrayType | undefined
+  /** No column holds objects: a dot in a name leads into none. */
+  noKeys?: true
+  /** The column that a name means, where the format lets it be written otherwise. */
+  find?(name: string): string | undefined
+  /** What is taken where nobody says it. */
+  usual?: { input: string | undefined; label: string | undefined }
   /** Names by label, where the format says them (the ClassLabel of Hugging Face's schema metadata). */
   classNames?(column: string): string[] | undefined
   /** The columns asked for, in the order asked for, of one block. @throws FormatError */
@@ -24,7 +30,7 @@ export interface Table {
 }
 
 export interface ArrayType {
-  kind: 'uint' | 'int' | 'float'
+  kind: 'bool' | 'uint' | 'int' | 'float'
   /** Bytes of an element. */
   size: number
   /** Of one row. */

@@ -14,7 +14,7 @@ import { classesOption, type SourceOptions } from './options.js'
 import type { Preprocess } from './preprocess.js'
 import type { Batch, Inputs, Source } from './source.js'
 import type { Block, Table } from './table.js'
-import { KEY, usualColumns } from './webdataset.js'
+import { KEY } from './webdataset.js'
 
 type Run = (work: () => Promise<void>) => Promise<void>
 type Chosen = { input: string[]; label: string | undefined; id: string | undefined }
@@ -54,7 +54,7 @@ export async function openTables(
   const tables: Table[] = []
   const opened: { close(): unknown }[] = [] // more than `tables` where a later file was open when an earlier one failed
   const open = async (file: string, kind: TableKind, wanted: string[]) => {
-    const table = await openTable(file, kind, wanted)
+    const table = await openTable(file, kind, { wanted, names: classes?.names !== undefined })
     opened.push(table)
     return table
   }
@@ -67,7 +67,7 @@ export async function openTables(
       refuseLabels(tables, options.labels, kind)
       tables[0] = withLabels(tables[0]!, await open(options.labels, 'npy', []), options.labels)
     }
-    const chosen = chooseColumns(tables[0]!, options, kind)
+    const chosen = chooseColumns(tables[0]!, options)
     return await assemble({
       uri,
       kind,
@@ -153,8 +153,8 @@ async function readSpan(table: Table, from: number, to: number): Promise<unknown
   return (await cache.read(places, { scattered: false })).map(({ cells }) => cells[0])
 }
 
-function chooseColumns(table: Table, options: SourceOptions, kind: TableKind): Chosen {
-  const usual = kind === 'webdataset' ? usualColumns(table.columns) : undefined
+function chooseColumns(table: Table, options: SourceOptions): Chosen {
+  const { usual } = table
   const only = table.columns.length === 1 || options.labels !== undefined ? table.columns[0] : undefined
   const input = options.input ?? usual?.input ?? only
   if (input === undefined)
@@ -197,8 +197,8 @@ async function assemble(setting: {
   const where = ({ table, row }: Place, line?: number) =>
     `${tables[table]!.path}: row ${row}${line === undefined ? '' : ` (line ${line})`}`
 
-  for (const name of chosen.input) {
-    const shapes = tables.map((table) => JSON.stringify(table.arrayOf?.(name) ?? null))
+  for (const { column: name, keys } of paths.slice(0, chosen.input.length)) {
+    const shapes = tables.map((table) => JSON.stringify((keys.length === 0 && table.arrayOf?.(name)) || null))
     const other = shapes.findIndex((shape) => shape !== shapes[0])
     if (other >= 0)
       throw new FormatError(
@@ -211,7 +211,9 @@ async function assemble(setting: {
   const { labels, classes, unread } = await readLabels(tables, chosen.label, setting)
 
   async function firstReader(): Promise<CellReader> {
-    const arrays = chosen.input.map((name) => tables[0]!.arrayOf?.(name))
+    const arrays = paths
+      .slice(0, inputs)
+      .map(({ column, keys }) => (keys.length === 0 ? tables[0]!.arrayOf?.(column) : undefined))
     const places = Array.from({ length: Math.min(rows, LOOKED_AT) }, (_, i) => cache.locate(i))
     const common = { preprocess, columns: chosen.input, arrays }
     let place = places[0]!

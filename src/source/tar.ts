@@ -1,5 +1,6 @@
 import { FormatError } from '../errors.js'
 import type { Bytes } from './bytes.js'
+import { isLitterPath } from './litter.js'
 import { readWindows } from './window.js'
 
 /** A regular file in a tar archive, its place checked against the archive. */
@@ -10,14 +11,19 @@ export interface TarMember {
 }
 
 const RECORD = 512
+/** Read at once behind the end. */
+const STEP = 2 ** 20
 /** Long names and pax headers are held in memory. */
 const MAX_HEADER_BYTES = 2 ** 20
 /** Types: '0' and NUL are files, '7' contiguous ones; 'L' a GNU long name, 'x' pax fields for the next member, 'g' for all. */
 const FILE = new Set(['0', '\0', '7'])
+/** Content that lies elsewhere, or not as it is: hard and symbolic links, sparse files of GNU. */
+const ELSEWHERE = new Set(['1', '2', 'S'])
 
 /**
- * Walks the members of a tar archive (POSIX.1-2001 pax, ustar, GNU long names and sizes), reading their headers only.
- * @throws FormatError: damaged header (its checksum), a member that ends behind the archive
+ * Walks the members of a tar archive (POSIX.1-2001 pax, ustar, GNU long names and sizes), reading their headers only. Litter is left out. POSIX ends an archive
+ * with two blocks of zeros, which every writer writes on closing: without them it was cut short, perhaps between two members.
+ * @throws FormatError: damaged header (its checksum), a member that ends behind the archive, a link, no end, members behind the end
  */
 export async function* walkTar(bytes: Bytes): AsyncGenerator<TarMember> {
   const { read, done } = await bytes.open()
@@ -38,7 +44,7 @@ async function* walk(bytes: Bytes, read: Bytes['read']): AsyncGenerator<TarMembe
   for (let at = 0; at + RECORD <= bytes.size; ) {
     const header = await readBuffer(at, RECORD)
     if (header.every((byte) => byte === 0)) {
-      if (++zeros === 2) return
+      if (++zeros === 2) return checkRest(bytes, at + RECORD)
       at += RECORD
       continue
     }
@@ -60,10 +66,31 @@ async function* walk(bytes: Bytes, read: Bytes['read']): AsyncGenerator<TarMembe
       const prefix = header.toString('latin1', 257, 262) === 'ustar' ? text(header.subarray(345, 500)) : ''
       const own = text(header.subarray(0, 100))
       const name = pax.get('path') ?? longName ?? (prefix ? `${prefix}/${own}` : own)
-      if (FILE.has(type)) yield { name, offset, size }
+      if (!isLitterPath(name)) {
+        if (ELSEWHERE.has(type) || [...pax.keys()].some((key) => key.startsWith('GNU.sparse.')))
+          throw new FormatError(
+            `${path}: '${name}' is a link or a sparse file, without content of its own: write the archive with tar --dereference --hard-dereference, without --sparse`,
+          )
+        if (FILE.has(type)) yield { name, offset, size }
+      }
       if (type !== 'g') [longName, pax] = [undefined, new Map()]
     }
     at = offset + Math.ceil(size / RECORD) * RECORD
+  }
+  throw new FormatError(
+    `${path}: truncated: the archive stops at byte ${bytes.size} without the two blocks of zeros that end it; get the file again, or write it again with a writer that closes it`,
+  )
+}
+
+/** Behind the end there is padding, or an archive that was appended by cat, whose members would be missing. */
+async function checkRest(bytes: Bytes, end: number): Promise<void> {
+  for (let at = end; at < bytes.size; at += STEP) {
+    const rest = await bytes.read(at, Math.min(STEP, bytes.size - at))
+    const found = rest.findIndex((byte) => byte !== 0)
+    if (found >= 0)
+      throw new FormatError(
+        `${bytes.path}: the archive ends at byte ${end}, but there is more at byte ${at + found}: join archives with tar --concatenate, or give them as several files`,
+      )
   }
 }
 

@@ -1,6 +1,8 @@
 import { FormatError } from '../errors.js'
 import type { Bytes } from './bytes.js'
-import { BLOCK_BYTES, type Block, CELL_BYTES, type Table } from './table.js'
+import { numberIn } from './class-finder.js'
+import { decodeNpy } from './npy.js'
+import { type ArrayType, BLOCK_BYTES, type Block, CELL_BYTES, type Table } from './table.js'
 import { walkTar } from './tar.js'
 import { readWindows } from './window.js'
 
@@ -11,6 +13,8 @@ const MAX_COLUMNS = 1000
 /** Cells of these are images, bytes as they are. */
 const IMAGES = ['jpg', 'jpeg', 'png', 'webp', 'tif', 'tiff', 'gif', 'avif']
 const MAX_CELL_BYTES = 2 ** 28
+/** Arrays looked at for one that can be read. */
+const LOOKED_AT = 1000
 
 interface Sample {
   key: string
@@ -19,10 +23,12 @@ interface Sample {
 }
 
 /**
- * A WebDataset archive: members in a row with the same path up to the first '.' of their base name are a sample; what comes after it is the column. `cls` is a number,
- * `json` an object, `txt` text, everything else bytes. An index of the members is held in memory, their content is read a block of samples at a time.
+ * A WebDataset archive: members in a row with the same path up to the first '.' of their base name are a sample; what comes after it, in small letters, is the column.
+ * By their last extension `cls` is a class number or a name, `json` an object, `txt` text, `npy` an array, everything else bytes. Columns may be named together,
+ * `jpg,png,webp`: each sample's is the first of them that it has. An index of the members is held in memory, their content is read a block of samples at a time.
+ * @param names whether classes are given by name: without them text in `cls` is no label
  */
-export async function openWebDataset(bytes: Bytes): Promise<Table> {
+export async function openWebDataset(bytes: Bytes, { names }: { names: boolean }): Promise<Table> {
   const { path } = bytes
   const columns: string[] = []
   const samples: Sample[] = []
@@ -31,8 +37,8 @@ export async function openWebDataset(bytes: Bytes): Promise<Table> {
   for await (const { name, offset, size } of walkTar(bytes)) {
     const slash = name.lastIndexOf('/') + 1
     const dot = name.indexOf('.', slash)
-    if (dot < 0 || dot === slash) continue // hidden files (macOS leaves ._ ones), and those without an extension
-    const [key, column] = [name.slice(0, dot).replace(/^\.\//, ''), name.slice(dot + 1)]
+    if (dot < 0) continue
+    const [key, column] = [name.slice(0, dot).replace(/^\.\//, ''), name.slice(dot + 1).toLowerCase()]
     const place = places.get(column) ?? columns.push(column) - 1
     places.set(column, place)
     if (place >= MAX_COLUMNS)
@@ -50,14 +56,35 @@ export async function openWebDataset(bytes: Bytes): Promise<Table> {
   if (samples.length === 0)
     throw new FormatError(`${path}: no samples in the archive: expected members like 000001.jpg and 000001.cls`)
 
-  const cell = async (sample: Sample, column: string, read: Bytes['read']): Promise<unknown> => {
-    if (column === KEY) return sample.key
-    const member = sample.members[places.get(column) ?? -1]
-    if (!member) return null
+  /** The columns that a name stands for, of those that are here. */
+  const partsOf = (column: string) => column.split(',').filter((part) => places.has(part))
+  /** The one that a sample has. */
+  const partIn = ({ members }: Sample, column: string) => partsOf(column).find((part) => members[places.get(part)!])
+
+  const arrays = new Map<string, ArrayType>()
+  for (const column of columns.filter((column) => kindOf(column) === 'npy'))
+    for (const sample of samples.filter((sample) => partIn(sample, column)).slice(0, LOOKED_AT)) {
+      const found = await member(sample, column, bytes.read)
+      const array = found instanceof FormatError ? found : decodeArray(found.data, found.name)
+      if (array instanceof FormatError) continue
+      arrays.set(column, array.type)
+      break
+    }
+
+  async function member(sample: Sample, column: string, read: Bytes['read']) {
+    const [offset, size] = sample.members[places.get(column)!]!
     const name = `'${sample.key}.${column}'`
-    if (member[1] > MAX_CELL_BYTES)
-      return new FormatError(`${name} has ${member[1]} bytes, at most ${MAX_CELL_BYTES} are read`)
-    return decode(await read(...member), { column, name })
+    if (size > MAX_CELL_BYTES) return new FormatError(`${name} has ${size} bytes, at most ${MAX_CELL_BYTES} are read`)
+    return { name, data: await read(offset, size) }
+  }
+  async function cell(sample: Sample, column: string, read: Bytes['read']): Promise<unknown> {
+    if (column === KEY) return sample.key
+    const part = partIn(sample, column)
+    if (part === undefined) return null
+    const found = await member(sample, part, read)
+    return found instanceof FormatError
+      ? found
+      : decode(found.data, { ...found, kind: kindOf(part), array: arrays.get(part), names })
   }
   const cells = async (some: Sample[], wanted: string[]): Promise<Block> => {
     const columns: unknown[][] = wanted.map(() => [])
@@ -79,7 +106,7 @@ export async function openWebDataset(bytes: Bytes): Promise<Table> {
     sha256: bytes.sha256,
     size: bytes.size,
     blockBytes(index, wanted) {
-      const held = wanted.map((column) => places.get(column)).filter((place) => place !== undefined)
+      const held = wanted.flatMap(partsOf).map((part) => places.get(part)!)
       let sum = 0
       for (let i = starts[index]!; i < starts[index + 1]!; i++)
         for (const place of held) sum += samples[i]!.members[place]?.[1] ?? 0
@@ -91,27 +118,42 @@ export async function openWebDataset(bytes: Bytes): Promise<Table> {
         rows.map((row) => samples[row]!),
         wanted,
       ),
+    find: (name) => (partsOf(name.toLowerCase()).length > 0 ? name.toLowerCase() : undefined),
+    arrayOf: (column) => arrays.get(column),
+    usual: { input: usualInput(columns, samples), label: columns.find((column) => column === 'cls') },
     close: () => bytes.close(),
   }
 }
 
-/** The columns that are taken where none are named: the image, and the class. */
-export function usualColumns(columns: string[]): { input: string | undefined; label: string | undefined } {
-  return {
-    input: columns.find((column) => IMAGES.includes(column.toLowerCase())),
-    label: columns.includes('cls') ? 'cls' : undefined,
-  }
+/** The column that is taken where none is named: images, of several extensions where no sample has two of them. */
+function usualInput(columns: string[], samples: Sample[]): string | undefined {
+  const images = IMAGES.map((name) => columns.indexOf(name)).filter((place) => place >= 0)
+  const several = samples.some(({ members }) => images.filter((place) => members[place]).length > 1)
+  return images.length > 0 && !several ? images.map((place) => columns[place]).join(',') : undefined
 }
 
+const kindOf = (column: string) => column.slice(column.lastIndexOf('.') + 1)
+
 /** The value of a member, or why it has none. */
-function decode(data: Uint8Array, { column, name }: { column: string; name: string }): unknown {
-  if (!['cls', 'json', 'txt'].includes(column)) return data.length < data.buffer.byteLength ? data.slice() : data
+function decode(
+  data: Uint8Array,
+  { kind, name, array, names }: { kind: string; name: string; array: ArrayType | undefined; names: boolean },
+): unknown {
+  if (kind === 'npy') {
+    const found = decodeArray(data, name)
+    if (found instanceof FormatError) return found
+    if (!array || textOf(found.type) === textOf(array)) return found.values
+    return new FormatError(`${name}: an array ${textOf(found.type)}, that of the first sample is ${textOf(array)}`)
+  }
+  if (!['cls', 'json', 'txt'].includes(kind)) return data.length < data.buffer.byteLength ? data.slice() : data
   const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('utf8')
-  if (column === 'txt') return text
-  if (column === 'cls') {
+  if (kind === 'txt') return text
+  if (kind === 'cls') {
     const value = text.trim()
-    if (/^-?\d{1,10}$/.test(value)) return Number(value)
-    return new FormatError(`${name}: expected a class number, found ${JSON.stringify(value.slice(0, 40))}`)
+    if (names || numberIn(value) !== undefined) return value
+    return new FormatError(
+      `${name}: expected a class number, found ${JSON.stringify(value.slice(0, 40))}; names need --classes`,
+    )
   }
   try {
     return JSON.parse(text)
@@ -119,6 +161,17 @@ function decode(data: Uint8Array, { column, name }: { column: string; name: stri
     return new FormatError(`${name}: not JSON: ${(error as Error).message.split('\n')[0]}`)
   }
 }
+
+function decodeArray(data: Uint8Array, name: string): ReturnType<typeof decodeNpy> | FormatError {
+  try {
+    return decodeNpy(data, name)
+  } catch (error) {
+    if (error instanceof FormatError) return error
+    throw error
+  }
+}
+
+const textOf = ({ kind, size, shape }: ArrayType) => `${kind}${8 * size} [${shape.join(', ')}]`
 
 /** Blocks of samples of together about 8 MiB. */
 function startsOf(samples: Sample[]): number[] {

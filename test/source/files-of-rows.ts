@@ -7,7 +7,7 @@ import { deflateRawSync } from 'node:zlib'
 export function npy(
   descr: string,
   dims: number[],
-  data: Uint8Array | Float32Array | BigInt64Array | Int32Array,
+  data: Uint8Array | Float32Array | Float64Array | BigInt64Array | Int32Array,
 ): Buffer {
   const shape = dims.length === 1 ? `(${dims[0]},)` : `(${dims.join(', ')})`
   const header = `{'descr': '${descr}', 'fortran_order': False, 'shape': ${shape}, }`
@@ -18,8 +18,8 @@ export function npy(
   return Buffer.concat([start, Buffer.from(padded), Buffer.from(data.buffer, data.byteOffset, data.byteLength)])
 }
 
-/** A ustar archive. */
-export function tar(members: Record<string, string | Uint8Array>): Buffer {
+/** A ustar archive; `types` of members that are no files ('2': a symbolic link). */
+export function tar(members: Record<string, string | Uint8Array>, types: Record<string, string> = {}): Buffer {
   const parts: Buffer[] = []
   for (const [name, content] of Object.entries(members)) {
     const data = Buffer.from(content)
@@ -27,7 +27,8 @@ export function tar(members: Record<string, string | Uint8Array>): Buffer {
     header.write(name, 0)
     header.write('0000644\0', 100)
     header.write(`${data.length.toString(8).padStart(11, '0')}\0`, 124)
-    header.write('        0ustar\x0000', 148, 'latin1')
+    header.write(`        ${types[name] ?? '0'}`, 148, 'latin1')
+    header.write('ustar\x0000', 257, 'latin1')
     const sum = header.reduce((a, b) => a + b, 0)
     header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
     parts.push(header, data, Buffer.alloc((512 - (data.length % 512)) % 512))

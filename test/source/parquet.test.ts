@@ -12,7 +12,7 @@ import { type HostilePage, parquet, varint } from './parquet-file.js'
 async function read(file: Buffer): Promise<unknown[]> {
   const path = join(await temporaryFolder(), 'a.parquet')
   await writeFile(path, file)
-  const table = await openTable(path, 'parquet', [])
+  const table = await openTable(path, 'parquet')
   const rows: unknown[] = []
   for (let block = 0; block + 1 < table.starts.length; block++)
     rows.push(...Array.from((await table.block(block, ['x'])).columns[0]!))

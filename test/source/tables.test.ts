@@ -199,6 +199,37 @@ describe('NPY and NPZ', () => {
     expect([...(await tokens.read([0, 1])).inputs]).toEqual([5, 6, -1, 7, -1, -1])
   })
 
+  test('keep their shape, in an archive and joined, too', async () => {
+    const values = Float32Array.from({ length: 2 * 3 * 2 * 2 }, (_, i) => i)
+    const cube = npy('<f4', [2, 3, 2, 2], values)
+    for (const [file, bytes] of [
+      ['x.npy', cube],
+      ['x.npz', zip({ 'x.npy': cube })],
+    ] as const) {
+      const source = await open({ [file]: bytes })
+      expect(source.input).toEqual({ kind: 'features', dtype: 'float32', shape: [3, 2, 2] })
+      expect((await source.read([1, 0])).inputs).toEqual(
+        Float32Array.of(...values.subarray(12), ...values.subarray(0, 12)),
+      )
+    }
+    const joined = zip({
+      'x.npy': npy('<f8', [2, 2, 1], new Float64Array([1, 2, 3, 4])),
+      'y.npy': npy('<i8', [2], BigInt64Array.of(7n, 8n)),
+    })
+    const both = await open({ 'a.npz': joined }, { input: ['x', 'y'] })
+    expect(both.input.shape).toEqual([3])
+    expect([...(await both.read([0, 1])).inputs]).toEqual([1, 2, 7, 3, 4, 8])
+  })
+
+  test('bytes [C, H, W] are refused with what to do; booleans are features, whatever their rank', async () => {
+    await expect(open({ 'a.npy': npy('|u1', [2, 3, 4, 4], pattern(96)) })).rejects.toThrow(
+      /arrays of 3×4×4 bytes: expected images .*; save images \[C, H, W\] as array.transpose\(0, 2, 3, 1\)/,
+    )
+    const mask = await open({ 'm.npy': npy('|b1', [2, 1, 2], Uint8Array.of(1, 0, 0, 1)) })
+    expect(mask.input).toEqual({ kind: 'features', dtype: 'float32', shape: [1, 2] })
+    expect([...(await mask.read([0, 1])).inputs]).toEqual([1, 0, 0, 1])
+  })
+
   test.each([false, true])('arrays of an archive go by name (deflated: %s)', async (deflate) => {
     const x = npy('<f4', [3, 1], Float32Array.of(1, 2, 3))
     const y = npy('<i8', [3], BigInt64Array.of(2n, 0n, -1n))
@@ -232,7 +263,7 @@ describe('NPY and NPZ', () => {
       npy('<i8', [4], BigInt64Array.of(3n, 2n, 1n, 0n)),
     ]
     await writeFile(join(folder, 'a.npz'), zip({ 'x.npy': x, 'y.npy': y }))
-    const table = await openTable(join(folder, 'a.npz'), 'npz', ['x', 'y'])
+    const table = await openTable(join(folder, 'a.npz'), 'npz', { wanted: ['x', 'y'] })
     expect(await table.pick!(0, [3, 1], ['y', 'x'])).toEqual({
       columns: [
         [0n, 2n],
