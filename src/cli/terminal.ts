@@ -13,10 +13,16 @@ export interface Terminal {
   note(text: string): void
   /** An event, for scripts. */
   event(event: { type: string }): void
-  /** `perSecond`: what was done since the label's first call, if not given. What is printed in between does not end the count. */
-  progress(label: string, done: number, total: number, of: { unit: string; perSecond?: number }): void
+  /** `perSecond`: what was done since the label's first call, if not given; `more`: stands at the end. What is printed in between does not end the count. */
+  progress(label: string, done: number, total: number, of: Progress): void
   /** Ends the progress line. */
   settle(): void
+}
+
+interface Progress {
+  unit: string
+  perSecond?: number
+  more?: string
 }
 
 export function openTerminal({ json }: { json: boolean }): Terminal {
@@ -47,28 +53,29 @@ function progressLine() {
   let written = performance.now()
   let counted = { label: '', began: 0, first: 0, last: 0 }
   return {
-    show(label: string, done: number, total: number, of: { unit: string; perSecond?: number }) {
+    show(label: string, done: number, total: number, of: Progress) {
       const now = performance.now()
       if (label !== counted.label || done < counted.last) counted = { label, began: now, first: done, last: done }
       counted.last = done
       if (!bar) {
         bar = new SingleBar({
-          format: `${label} {bar} {percentage} % | {done} of {all} | {speed} | {left} left`,
+          format: `${label} {bar} {percentage} % | {done} of {all} | {speed} | {left} left{more}`,
           barsize: 24,
           hideCursor: true,
           noTTYOutput: false,
           stream: process.stderr,
         })
-        if (live) bar.start(total, done, { done: count(done), all: count(total), speed: '', left: '?' })
+        if (live) bar.start(total, done, { done: count(done), all: count(total), speed: '', left: '?', more: '' })
       }
       const perSecond = of.perSecond ?? ((done - counted.first) / (now - counted.began)) * 1000
       const number = perSecond < 10 ? perSecond.toPrecision(2) : count(perSecond)
       const speed = perSecond > 0 ? `${number} ${of.unit}/s` : ''
       const left = perSecond > 0 ? duration((total - done) / perSecond) : '?'
-      if (live) bar.update(done, { done: count(done), all: count(total), speed, left })
+      const more = of.more === undefined ? '' : ` | ${of.more}`
+      if (live) bar.update(done, { done: count(done), all: count(total), speed, left, more })
       else if (now - written > PLAIN_EVERY_MS) {
         written = now
-        process.stderr.write(`${label} ${count(done)} of ${count(total)} | ${speed} | ${left} left\n`)
+        process.stderr.write(`${label} ${count(done)} of ${count(total)} | ${speed} | ${left} left${more}\n`)
       }
     },
     stop() {

@@ -1,4 +1,5 @@
 import { bytesPerRow } from '../cache/index.js'
+import { type Accuracy, createAccuracy } from './accuracy.js'
 import { type ExportOptions, rangeIn } from './options.js'
 import { runInOrder } from './ordered.js'
 import { prepareExport } from './prepare-export.js'
@@ -17,6 +18,8 @@ export interface ExportEstimate {
   rowsPerSecond: number
   /** To prepare (load the teacher, choose the batch) and to run all rows; what the disk takes for `bytes` is not in it. */
   seconds: number
+  /** Of the rows that were run; absent where none of them has a label, and for sequences. */
+  accuracy?: Accuracy
 }
 
 /** Real batches are decoded and run for at least this long. */
@@ -31,6 +34,7 @@ export async function estimateExport(options: ExportOptions): Promise<ExportEsti
   try {
     const { batch, provider } = plan.runtime
     const started = performance.now()
+    const accuracy = createAccuracy(plan)
     let rows = 0
     const batches = source.batches({
       ...rangeIn(source, options.range),
@@ -40,10 +44,12 @@ export async function estimateExport(options: ExportOptions): Promise<ExportEsti
     })
     for await (const each of runInOrder(batches, devices, { feed, batch, rowBytes })) {
       rows += each.batch.rows
+      if (each.output) accuracy.add(each.batch.labels, each.output.columns)
       if (performance.now() - started > LEAST_MS) break
     }
     const rowsPerSecond = (rows / (performance.now() - started)) * 1000
     const row = bytesPerRow(plan)
+    const measured = accuracy.result()
     const { from, to } = rangeIn(source, options.range)
     return {
       rows: to - from,
@@ -56,6 +62,7 @@ export async function estimateExport(options: ExportOptions): Promise<ExportEsti
       batch,
       rowsPerSecond,
       seconds: (started - began) / 1000 + (to - from) / rowsPerSecond,
+      ...(measured && { accuracy: measured }),
     }
   } finally {
     await prepared.close()

@@ -1,6 +1,7 @@
 import { type Columns, createTargets, type Manifest, type TargetsWriter, viewsOf } from '../cache/index.js'
 import { InterruptedError } from '../errors.js'
 import type { Batch, Inputs, Source } from '../source/index.js'
+import { createAccuracy } from './accuracy.js'
 import { checkRows } from './check-rows.js'
 import { type ExportEvent, type ExportOptions, rangeIn } from './options.js'
 import { runInOrder } from './ordered.js'
@@ -59,7 +60,11 @@ async function writeShards({ source, options, prepared, writer, onEvent }: Write
   const from = start + writer.finishedShards * perShard
   if (from > start) onEvent({ type: 'resume', shards: writer.finishedShards, rows: Math.min(from, end) - start })
   if (from >= end) return // all but the manifest was written
-  const pace = createPace(from - start, end - start, onEvent)
+  const accuracy = createAccuracy(plan)
+  const pace = createPace(from - start, end - start, (progress) => {
+    const share = accuracy.share()
+    onEvent({ type: 'progress', ...progress, ...(share !== undefined && { accuracy: share }) })
+  })
 
   let shard = writer.finishedShards
   let done = from
@@ -70,7 +75,10 @@ async function writeShards({ source, options, prepared, writer, onEvent }: Write
   for await (const { batch, output } of runInOrder(batches, devices, { feed, batch: plan.runtime.batch, rowBytes })) {
     if (batch.first === start + shard * perShard) await writer.beginShard(shard)
     for (const skipped of batch.skipped) onEvent({ type: 'skipped', ...skipped })
-    if (output) checkRows(batch, output)
+    if (output) {
+      checkRows(batch, output)
+      accuracy.add(batch.labels, output.columns)
+    }
     await writer.append({
       rows: batch.rows,
       ids: batch.ids,
@@ -91,6 +99,8 @@ async function writeShards({ source, options, prepared, writer, onEvent }: Write
       )
     }
   }
+  const measured = accuracy.result()
+  if (measured) onEvent({ type: 'accuracy', resumed: from > start, ...measured })
 }
 
 /** Copies the inputs: a batch's own buffer goes to the device. */
@@ -108,8 +118,10 @@ const ownColumns = ({ view, viewParams, kept }: Batch & { kept?: Inputs }): Colu
 /** The rate is that of the last ten seconds or so: it follows a machine that slows down, and sessions whose batches come in at once. */
 const PACE_MS = 10_000
 
+type Progress = Omit<Extract<ExportEvent, { type: 'progress' }>, 'type' | 'accuracy'>
+
 /** Reports at most ten times a second. */
-function createPace(from: number, total: number, onEvent: (event: ExportEvent) => void) {
+function createPace(from: number, total: number, report: (progress: Progress) => void) {
   const seen = [{ at: performance.now(), rows: from }]
   return (done: number) => {
     const at = performance.now()
@@ -117,6 +129,6 @@ function createPace(from: number, total: number, onEvent: (event: ExportEvent) =
     while (seen.length > 1 && seen[1]!.at <= at - PACE_MS) seen.shift()
     const rate = ((done - seen[0]!.rows) / Math.max(at - seen[0]!.at, 1e-3)) * 1000
     seen.push({ at, rows: done })
-    onEvent({ type: 'progress', rows: done, total, rowsPerSecond: rate, secondsLeft: (total - done) / rate })
+    report({ rows: done, total, rowsPerSecond: rate, secondsLeft: (total - done) / rate })
   }
 }

@@ -1,5 +1,6 @@
 import type { CodecName } from '../cache/index.js'
 import type { Preprocess, Source } from '../source/index.js'
+import type { Accuracy } from './accuracy.js'
 import type { CodecTrial } from './choose-codec.js'
 import type { Provider, ProviderChoice } from './provider.js'
 import type { BatchTiming } from './tune-batch.js'
@@ -46,10 +47,13 @@ export type ExportEvent =
   | { type: 'codec'; codec: CodecName; trials: CodecTrial[] }
   | { type: 'batch'; batch: number; why: 'given' | 'measured' | 'as before'; timings?: BatchTiming[] }
   | { type: 'resume'; rows: number; shards: number }
-  | { type: 'progress'; rows: number; total: number; rowsPerSecond: number; secondsLeft: number }
+  /** `accuracy`: the share of rows with a label, so far, whose label is the teacher's top class; absent where no row has had one, and for sequences. */
+  | { type: 'progress'; rows: number; total: number; rowsPerSecond: number; secondsLeft: number; accuracy?: number }
   | { type: 'shard'; file: string; rows: number; bytes: number }
   | { type: 'skipped'; id: string; reason: string }
   | { type: 'out-of-memory'; device: number; batch: number }
+  /** At the end, of the rows with a label that this call ran; `resumed` where an earlier one had run others. */
+  | ({ type: 'accuracy'; resumed: boolean } & Accuracy)
   | { type: 'complete'; rows: number; bytes: number; shards: number; seconds: number; already: boolean }
 
 /** The part of a source that is exported, in rows of the source, which counts each view of a sample as one. */

@@ -93,3 +93,16 @@ it('where stderr is no terminal, says every ten seconds how far it is and how lo
     '',
   ])
 })
+
+it('writes what is given more at the end of the line', () => {
+  const said = noTerminal()
+  const terminal = openTerminal({ json: false })
+  for (const done of [0, 10]) {
+    terminal.progress('export', done, 20, { unit: 'rows', perSecond: 5, more: `accuracy ${done} %` })
+    vi.advanceTimersByTime(11_000)
+  }
+  terminal.progress('export', 20, 20, { unit: 'rows', perSecond: 5, more: 'accuracy 90 %' })
+  expect(said.err).toBe(
+    'export 10 of 20 | 5.0 rows/s | 2.0 s left | accuracy 10 %\nexport 20 of 20 | 5.0 rows/s | 0.0 s left | accuracy 90 %\n',
+  )
+})

@@ -35,6 +35,11 @@ interface Encoder {
   columns(kind: TargetKind): Column[]
   /** Raw logits → the columns' values. */
   encode(rows: TargetRows): Columns
+  /**
+   * The class of each target's largest logit, without decoding: int32 [n], of equal ones the first that is kept, -1 where none is. Where a codec draws
+   * its classes, the largest may be missing, and `labels` [n] tell whether it is the label's.
+   */
+  tops(columns: Columns, kind: TargetKind, labels: Int32Array): Int32Array
 }
 
 /** Gives raw logits of all classes back. */

@@ -1,7 +1,7 @@
 import type { DenseCodec } from './codec.js'
 import { decodeHalves } from './decode-halves.js'
 import { halfOfGap } from './half.js'
-import { topOf } from './rows.js'
+import { firstZeros, topOf } from './rows.js'
 
 /**
  * Codec f16: `shift` = the row's top logit (float32), `logits` = float16(max(z - shift, -65504)); 2 bytes a class and 4 a row.
@@ -27,6 +27,9 @@ export const f16: DenseCodec = {
     }
     return { logits: halves, shift }
   },
+
+  // The gap of the top alone is 0 to the last bit: what rounds to it from below is -0.
+  tops: ({ logits }, { classes }) => firstZeros(logits as Uint16Array, classes),
 
   decode({ logits, shift }, { classes }, into) {
     return decodeHalves({ halves: logits as Uint16Array, shift: shift as Float32Array, width: classes }, into)

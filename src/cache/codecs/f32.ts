@@ -1,9 +1,11 @@
 import type { DenseCodec } from './codec.js'
+import { topClasses } from './rows.js'
 
 /** Codec f32: the teacher's logits as they are. Lossless, 4 bytes a class. */
 export const f32: DenseCodec = {
   kind: 'dense',
   columns: ({ classes }) => [{ name: 'logits', type: 'float32', width: classes, list: true }],
   encode: ({ logits }) => ({ logits }),
+  tops: ({ logits }, { classes }) => topClasses(logits as Float32Array, classes),
   decode: ({ logits }) => logits as Float32Array,
 }

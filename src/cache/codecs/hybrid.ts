@@ -62,6 +62,21 @@ export const hybrid = (bytes: number): DenseCodec => ({
     return { bits, edges, shift }
   },
 
+  tops({ bits, shift }, { classes }) {
+    const width = widthOf(bytes, classes)
+    const own = new Uint8Array(width + 2)
+    return Int32Array.from(shift!, (_, row) => {
+      own.set(bits!.subarray(row * width, (row + 1) * width) as Uint8Array)
+      const widths = Array.from({ length: BINS }, (_, b) => take(own, CODE * b, CODE))
+      for (let c = 0, at = HEADER + CODE * classes; c < classes; c++) {
+        const b = take(own, HEADER + CODE * c, CODE)
+        if (b === 0 && take(own, at, widths[0]!) === 0) return c
+        at += widths[b]!
+      }
+      return -1
+    })
+  },
+
   decode({ bits, edges, shift }, { classes }) {
     const rows = shift!.length
     const width = widthOf(bytes, classes)

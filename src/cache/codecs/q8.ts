@@ -1,5 +1,5 @@
 import type { DenseCodec } from './codec.js'
-import { gapsOf, roundEven } from './rows.js'
+import { firstZeros, gapsOf, roundEven } from './rows.js'
 
 const LEVELS = 255
 /** Keeps the division of a row of equal logits from being 0/0. */
@@ -32,6 +32,8 @@ export const q8: DenseCodec = {
     }
     return { q, shift, scale }
   },
+
+  tops: ({ q }, { classes }) => firstZeros(q as Uint8Array, classes),
 
   decode({ q, shift, scale }, { classes }, into) {
     const logits = into?.subarray(0, q!.length) ?? new Float32Array(q!.length)

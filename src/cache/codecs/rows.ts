@@ -5,6 +5,29 @@ export function topOf(logits: Float32Array, from: number, to: number): number {
   return top
 }
 
+/** The class of each row's largest logit, int32 [n], of equal ones the first; of logits [n, classes]. */
+export function topClasses(logits: Float32Array, classes: number): Int32Array {
+  const tops = new Int32Array(logits.length / classes)
+  for (let row = 0, from = 0; row < tops.length; row++, from += classes) {
+    let top = from
+    for (let i = from + 1; i < from + classes; i++) if (logits[i]! > logits[top]!) top = i
+    tops[row] = top - from
+  }
+  return tops
+}
+
+/** The first class of each row whose word is 0, int32 [n]; of gaps [n, classes], of which each row's top has 0. */
+export function firstZeros(gaps: Uint16Array | Uint8Array, classes: number): Int32Array {
+  const tops = new Int32Array(gaps.length / classes)
+  for (let row = 0, from = 0; row < tops.length; row++, from += classes) {
+    let at = from
+    const near = Math.min(from + 64, gaps.length)
+    while (at < near && gaps[at] !== 0) at++ // to call indexOf takes as long as these steps
+    tops[row] = (at < near ? at : gaps.indexOf(0, at)) - from
+  }
+  return tops
+}
+
 /** How far below the row's top logit a class can be kept: what float16 reaches, and far beyond what softmax sees. */
 const WIDEST = 65504
 

@@ -34,6 +34,14 @@ export const sampled = (k: number): BucketedCodec => ({
     })
     return { ...columns, count }
   },
+  tops: ({ index, logits, shift, label_logit: ofLabel }, { classes }, labels) => {
+    const width = headOf(k, classes)
+    const top = (row: number) => {
+      if (logits![row * width] === 0) return index![row * width]!
+      return ofLabel?.[row] === 0 ? labels[row]! : -1
+    }
+    return Int32Array.from(shift!, (_, row) => top(row))
+  },
   decode: (columns, kind) => ({ ...decodeBuckets(columns, { k, ...kind }), count: columns.count as Uint8Array }),
 })
 

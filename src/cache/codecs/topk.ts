@@ -10,5 +10,11 @@ export const topk = (k: number): BucketedCodec => ({
   kind: 'bucketed',
   columns: (kind) => bucketColumns(k, kind),
   encode: (rows) => encodeBuckets(rows, (z) => largest(z, headOf(k, rows.classes))),
+  tops: ({ index, shift }, { classes }) => {
+    const width = headOf(k, classes)
+    const tops = new Int32Array(shift!.length)
+    for (let row = 0; row < tops.length; row++) tops[row] = index![row * width]!
+    return tops
+  },
   decode: (columns, kind) => decodeBuckets(columns, { k, ...kind }),
 })

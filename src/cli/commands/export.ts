@@ -3,10 +3,11 @@ import { CODECS, type CodecName } from '../../cache/codecs/codec.js'
 import type { Licences } from '../../cache/index.js'
 import { DecantError } from '../../errors.js'
 import { augmentations, MAX_VIEWS } from '../../source/views/index.js'
+import type { Accuracy } from '../../teacher/accuracy.js'
 import type { ExportEvent, ExportOptions } from '../../teacher/options.js'
 import { providers } from '../../teacher/provider.js'
 import { askLicences } from '../ask-licences.js'
-import { bytes, count, duration } from '../format.js'
+import { bytes, count, duration, percent } from '../format.js'
 import { interruptible } from '../interrupt.js'
 import { codec, collect, integer, list, number, oneOf, range, suggesting, suggestionsOf } from '../parse.js'
 import { readNames } from '../read-names.js'
@@ -213,6 +214,7 @@ async function dryRun(options: ExportOptions, terminal: Terminal): Promise<void>
       `bytes    ${bytes(estimate.bytes)} (${estimate.bytesPerRow} a row) in ${shards(estimate.shards)}`,
       `speed    ${count(estimate.rowsPerSecond)} rows/s on ${estimate.provider}, ${estimate.batch} rows a call`,
       `time     ${duration(estimate.seconds)}, and what the disk takes to write ${bytes(estimate.bytes)}`,
+      ...(estimate.accuracy ? [describeAccuracy(estimate.accuracy, ' that were run')] : []),
     ].join('\n'),
   )
 }
@@ -220,7 +222,9 @@ async function dryRun(options: ExportOptions, terminal: Terminal): Promise<void>
 function show(event: ExportEvent, terminal: Terminal): void {
   terminal.event(event)
   if (event.type === 'progress') {
-    terminal.progress('export', event.rows, event.total, { unit: 'rows', perSecond: event.rowsPerSecond })
+    const { rows, total, rowsPerSecond, accuracy } = event
+    const more = accuracy === undefined ? {} : { more: `accuracy ${percent(accuracy)}` }
+    terminal.progress('export', rows, total, { unit: 'rows', perSecond: rowsPerSecond, ...more })
   }
   const remark = describe(event)
   if (remark !== undefined) terminal.note(remark)
@@ -248,12 +252,21 @@ function describe(event: ExportEvent): string | undefined {
       return `left out ${event.id}: ${event.reason}`
     case 'out-of-memory':
       return `device ${event.device} ran out of memory: at most ${event.batch} rows a call from now on`
+    case 'accuracy':
+      return describeAccuracy(event, event.resumed ? ' of this run' : '')
     case 'complete': {
       const what = `${count(event.rows)} rows, ${bytes(event.bytes)} in ${shards(event.shards)}`
       return event.already ? `already complete: ${what}` : `${what}, ${duration(event.seconds)}`
     }
   }
   return undefined
+}
+
+function describeAccuracy({ accuracy, labelled, chance, atChance }: Accuracy, which: string): string {
+  const line = `teacher's accuracy ${percent(accuracy)} on ${count(labelled)} labelled rows${which}`
+  return atChance
+    ? `${line}\nwarning: chance alone gives ${percent(chance)}: the preprocessing, the order of the classes or the labels are not the teacher's`
+    : line
 }
 
 const shards = (n: number) => `${n} shard${n === 1 ? '' : 's'}`

@@ -44,6 +44,28 @@ const encoded = ({ rows, classes }: { rows: number[][]; classes: number }, codec
 }
 
 describe.each(['f32', 'f16', 'q8', 'hybrid:43', 'topk:4', 'sampled:6'] as const)('codec %s', (name) => {
+  test('tells the top class of each row without decoding, of equal ones the first that is kept', () => {
+    fc.assert(
+      fc.property(table, (given) => {
+        const { logits, columns, labels } = encoded(given, name)
+        const { classes } = given
+        const codec = codecOf(name)
+        const tops = codec.tops(columns, kindOf(classes), labels)
+        // of q8, near ones are equal
+        const kept = name === 'q8' ? (codec as DenseCodec).decode(columns, kindOf(classes)) : logits
+        given.rows.forEach((_, i) => {
+          const row = kept.subarray(i * classes, (i + 1) * classes)
+          const largest = [...row.keys()].filter((c) => row[c] === Math.max(...row))
+          // a draw may have left them out; the label's gap is kept beside it
+          const k = (columns.index?.length ?? 0) / given.rows.length
+          const seen = name === 'sampled:6' ? [...columns.index!.subarray(i * k, (i + 1) * k)] : largest
+          const ofLabel = largest.find((c) => c === labels[i]) ?? -1
+          expect(tops[i]).toBe(largest.find((c) => seen.includes(c)) ?? ofLabel)
+        })
+      }),
+    )
+  })
+
   test('has the columns that it says, and values within their bounds', () => {
     fc.assert(
       fc.property(table, (given) => {

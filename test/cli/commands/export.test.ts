@@ -25,7 +25,7 @@ describe('decant export', () => {
 
     const columns = ['--input', 'p', '--input', 'q', '--label', 'label', '--id', 'key']
     const files = [join(dir, 'a.csv'), join(dir, 'b.csv')]
-    await runCommand(
+    const { err } = await runCommand(
       'export',
       ...files,
       ...columns,
@@ -35,6 +35,8 @@ describe('decant export', () => {
       join(dir, 'targets'),
       ...cpu,
     )
+    // the second column is the larger one in every row
+    expect(err).toContain("teacher's accuracy 66.67 % on 3 labelled rows\n")
     const targets = await openTargets(join(dir, 'targets'))
     const all = await targets.load()
     expect([...all.logits]).toEqual([1, 2, 3, 4, 5, 6])
@@ -95,5 +97,27 @@ describe('decant export', () => {
       '--json',
     )
     expect(eventsOf(said.out).at(-1)).toMatchObject({ type: 'trained', parameters: 34 })
+  })
+
+  test('warns, in a dry run, too, of a teacher whose classes have nothing to do with the labels', async () => {
+    const dir = await temporaryFolder()
+    const graph = new GraphBuilder()
+    graph.output('logits', 'float32', ['N', 2], graph.node('Identity', [graph.input('features', 'float32', ['N', 2])]))
+    await writeFile(join(dir, 'teacher.onnx'), encodeModel(graph.model({ name: 'identity' })))
+    // of each two rows of a label one is of each class
+    const rows = Array.from({ length: 400 }, (_, row) => `${row % 2},${1 - (row % 2)},${(row >> 1) % 2}`)
+    await writeFile(join(dir, 'rows.csv'), ['p,q,label', ...rows].join('\n'))
+    const given = [join(dir, 'rows.csv'), '--input', 'p', '--input', 'q', '--label', 'label']
+    const command = ['export', ...given, '--teacher', join(dir, 'teacher.onnx'), ...cpu]
+    const { err } = await runCommand(...command, '--out', join(dir, 'targets'))
+    expect(err).toContain(
+      "teacher's accuracy 50.00 % on 400 labelled rows\nwarning: chance alone gives 50.00 %: the preprocessing, the order of the classes or the labels are not the teacher's\n",
+    )
+    const { out } = await runCommand(...command, '--dry-run')
+    expect(out).toMatch(/\nteacher's accuracy 50\.00 % on \d+ labelled rows that were run\nwarning: chance/)
+    const events = eventsOf((await runCommand(...command, '--json', '--out', join(dir, 'again'))).out)
+    expect(events.find(({ type }) => type === 'accuracy')).toEqual({
+      ...{ type: 'accuracy', resumed: false, labelled: 400, accuracy: 0.5, chance: 0.5, atChance: true },
+    })
   })
 })
