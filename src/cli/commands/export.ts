@@ -70,7 +70,11 @@ export function exportCommand(): Command {
     .requiredOption('--teacher <file>', 'the teacher, an ONNX classifier')
     .option('--out <dir>', 'folder of the soft-target dataset')
     .option('--preprocess <file>', "JSON: how an image becomes the teacher's input (default: bytes / 255)")
-    .option('--input <column>', 'column of the inputs; given more than once, columns of numbers to join; of WebDataset extensions, as jpg,png', collect)
+    .option(
+      '--input <column>',
+      'column of the inputs; given more than once, columns of numbers to join; of WebDataset extensions, as jpg,png',
+      collect,
+    )
     .option('--label <column>', 'column of the labels: class numbers, or names')
     .option('--id <column>', 'column of the ids (default: file and row)')
     .option('--labels <file>', 'label file of an IDX file (default: by its name) or of an NPY file')
