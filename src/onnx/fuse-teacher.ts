@@ -6,7 +6,7 @@ import { emitFeatures, type FeaturesInput } from './emit-features.js'
 import { type Emit, emitCast, emitRowReduce, requireOpset } from './emit-ops.js'
 import { emitPixels, type ImageInput } from './emit-pixels.js'
 import { columnsOf, emitTargets, inputsOf, type Target } from './emit-targets.js'
-import { emitNextTokens, emitTokens, type TokensInput } from './emit-tokens.js'
+import { type EmittedTokens, emitNextTokens, emitTokens, type TokensInput } from './emit-tokens.js'
 import { freeBatch } from './free-batch.js'
 import { GraphBuilder, makeValueInfo } from './graph-builder.js'
 import { copyWith, valueNames } from './walk-graph.js'
@@ -53,11 +53,11 @@ export function fuseTeacher(proto: ModelProto, options: FuseOptions): FusedTeach
   const taken = valueNames(graph)
   const before: Emit = { builder: new GraphBuilder({ prefix: 'decant/in/', taken }), opset }
   const behind: Emit = { builder: new GraphBuilder({ prefix: 'decant/out/', taken }), opset }
-  const { feeds, valid } = emitFront(before, { front, graph, inputs, batch })
+  const { feeds, tokens } = emitFront(before, { front, graph, inputs, batch })
   const raw = output.dtype === 'float32' ? output.name : emitCast(behind, output.name, 'float32')
-  const z = positions ? emitPositions(behind, { z: raw, valid: valid! }) : raw
+  const z = positions ? emitPositions(behind, { z: raw, tokens: tokens! }) : raw
   if (front?.kind === 'tokens' && positions && front.length > 1) {
-    const length = emitRowReduce(behind, 'ReduceSum', emitCast(behind, valid!, 'int32'), { keepdims: false })
+    const length = emitRowReduce(behind, 'ReduceSum', emitCast(behind, tokens!.valid, 'int32'), { keepdims: false })
     behind.builder.output('length', 'int32', [batch], length)
   }
   const classes = output.shape?.at(-1) ?? null
@@ -143,7 +143,10 @@ interface Front {
   batch: string
 }
 
-function emitFront(emit: Emit, { front, graph, inputs, batch }: Front): { feeds: ValueInfoProto[]; valid?: string } {
+function emitFront(
+  emit: Emit,
+  { front, graph, inputs, batch }: Front,
+): { feeds: ValueInfoProto[]; tokens?: EmittedTokens } {
   const [input] = inputs as [ValueInfo]
   switch (front?.kind) {
     case 'image':
@@ -151,8 +154,8 @@ function emitFront(emit: Emit, { front, graph, inputs, batch }: Front): { feeds:
     case 'features':
       return { feeds: [emitFeatures(emit, { features: front, batch, input })] }
     case 'tokens': {
-      const { feed, valid } = emitTokens(emit, { tokens: front, batch, inputs })
-      return { feeds: [feed], valid }
+      const tokens = emitTokens(emit, { tokens: front, batch, inputs })
+      return { feeds: [tokens.feed], tokens }
     }
     default:
       return { feeds: graph.input.filter(({ name }) => name === input.name) }
@@ -160,8 +163,10 @@ function emitFront(emit: Emit, { front, graph, inputs, batch }: Front): { feeds:
 }
 
 /** Logits [N, L, C] as rows [N·L, C], 0 at padding: what a teacher says there may be anything, NaN too. */
-function emitPositions(emit: Emit, { z, valid }: { z: string; valid: string }): string {
-  const { builder } = emit
-  const mask = builder.node('Reshape', [valid, builder.i64([0, 0, 1])])
-  return builder.node('Flatten', [builder.node('Where', [mask, z, builder.f32(0)])], { axis: 2 })
+function emitPositions({ builder }: Emit, { z, tokens }: { z: string; tokens: EmittedTokens }): string {
+  const { valid, moved } = tokens
+  const flat = builder.node('Flatten', [z], { axis: 2 })
+  const rows = moved === undefined ? flat : builder.node('Gather', [flat, moved])
+  const mask = builder.node('Reshape', [valid, builder.i64([-1, 1])])
+  return builder.node('Where', [mask, rows, builder.f32(0)])
 }

@@ -3,6 +3,7 @@ export { describeModel, type ModelDescription, type ValueInfo } from './describe
 export { opsetOfTarget, type Target } from './emit-targets.js'
 export { type ExternalData, type SessionSource, sessionSource } from './external-data.js'
 export { findLogits, type Logits, type LogitsKind } from './find-logits.js'
+export { findPadding, type IdsInGraph } from './find-padding.js'
 export { type FusedTeacher, type FuseOptions, fuseTeacher, type ImageInput } from './fuse-teacher.js'
 export { type Dimension, encodeModel, GraphBuilder } from './graph-builder.js'
 export { type CountedModel, countedModel } from './multiply-adds.js'

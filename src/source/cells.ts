@@ -21,6 +21,8 @@ export interface CellReader {
   input: SourceInput
   /** As {@link Source.decoder}. */
   decoder: string | undefined
+  /** As {@link Source.pad}. */
+  pad?: number | undefined
   /** Rows that are worth reading at once, since something outside this thread does the work; else 1. */
   atOnce: number
   /** Writes row's input into `into`. @throws DecantError that says what was expected and found, and not where */
@@ -89,10 +91,11 @@ async function readTokens(text: NonNullable<Preprocess['text']>): Promise<CellRe
   const { tokenizer, length } = text
   const input: SourceInput = { kind: 'tokens', dtype: 'int32', shape: [length] }
   if (tokenizer !== undefined) {
-    const { library, tokenize, close } = await openTokenizer({ ...text, tokenizer })
+    const { library, pad, tokenize, close } = await openTokenizer({ ...text, tokenizer })
     return {
       input,
       decoder: library,
+      pad,
       atOnce: TEXTS_AT_ONCE,
       async read([cell], into) {
         if (typeof cell !== 'string') throw new FormatError(`expected text, found ${show(cell)}`)
@@ -101,10 +104,13 @@ async function readTokens(text: NonNullable<Preprocess['text']>): Promise<CellRe
       close,
     }
   }
-  const { truncate = 'right' } = text
+  const { truncate = 'right', pad } = text
+  if (typeof pad === 'string')
+    throw new DecantError(`preprocess: text.pad is ${show(pad)}: without a tokenizer expected the id of it`)
   return {
     input,
     decoder: undefined,
+    pad,
     atOnce: 1,
     read([cell], into) {
       if (!isList(cell)) throw new FormatError(`expected a list of token ids, found ${show(cell)}`)

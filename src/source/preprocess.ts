@@ -41,6 +41,10 @@ export interface TextPreprocess {
   truncate?: 'right' | 'left'
   /** Whether the tokenizer adds its special tokens ([CLS], </s>, …). Default true. */
   special?: boolean
+  /** The id, or of a tokenizer the token, that the teacher is fed at padding. Default: the tokenizer's own padding, else the id that the teacher's graph compares ids with, else 0. */
+  pad?: number | string
+  /** Where the teacher is fed padding; the dataset's positions are in the order of the text, padding behind them. Default right. */
+  padSide?: 'left' | 'right'
 }
 
 /** Sides beyond this are a mistake: neither JPEG nor WebP can hold them. */
@@ -70,9 +74,25 @@ const schema: z.ZodType<Preprocess> = z.strictObject({
       length: z.int().min(1).max(MAX_TOKENS),
       truncate: z.enum(['right', 'left']).optional(),
       special: z.boolean().optional(),
+      pad: z
+        .union([
+          z
+            .int()
+            .min(0)
+            .max(2 ** 31 - 1),
+          z.string().min(1),
+        ])
+        .optional(),
+      padSide: z.enum(['left', 'right']).optional(),
     })
     .optional(),
 })
+
+/** What is expected of a key that has several forms. */
+const unions: Record<string, string> = {
+  resize: 'expected {shorter} or {width, height} in pixels',
+  pad: 'expected an id or a token',
+}
 
 /** Checks a value from outside. `where` begins the message. @throws FormatError: unknown version, unknown keys, wrong types or ranges */
 export function parsePreprocess(value: unknown, where: string): Preprocess {
@@ -82,7 +102,7 @@ export function parsePreprocess(value: unknown, where: string): Preprocess {
   const key = issue.path.length > 0 ? `${issue.path.join('.')}: ` : ''
   if (issue.code === 'unrecognized_keys')
     throw new FormatError(`${where}: ${key}unknown key ${issue.keys.map((k) => `'${k}'`).join(', ')}`)
-  const message = issue.code === 'invalid_union' ? 'expected {shorter} or {width, height} in pixels' : issue.message
+  const message = issue.code === 'invalid_union' ? unions[String(issue.path.at(-1))] : issue.message
   throw new FormatError(`${where}: ${key}${message}, found ${show(issue.input)}`)
 }
 

@@ -305,6 +305,7 @@ async function assemble(setting: {
     classes,
     topLabel: labels ? topOf(labels) : -1,
     decoder: reader.decoder,
+    pad: reader.pad,
     fingerprint: fingerprint(tables, chosen),
     async *batches(asked) {
       const range = checkRange(asked, rows)

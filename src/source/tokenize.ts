@@ -1,4 +1,5 @@
 import { DecantError, FormatError } from '../errors.js'
+import { show } from './labels.js'
 import type { TextPreprocess } from './preprocess.js'
 import { startTokenizer, tokenizerLibrary } from './start-tokenizer.js'
 import { readTokenizerFile, type TokenizerFile } from './tokenizer-file.js'
@@ -7,7 +8,8 @@ import { readTokenizerFile, type TokenizerFile } from './tokenizer-file.js'
 export interface Tokenizer {
   /** Library and version: another may give other ids. */
   library: string
-  file: TokenizerFile
+  /** The id that was declared for padding, else the file's own, if there is one. */
+  pad: number | undefined
   /** Writes the tokens of one text into `into`, int32 [length], -1 behind them. @throws FormatError that says why it has none, and not where it is */
   tokenize(text: string, into: Int32Array): Promise<void>
   close(): void
@@ -30,6 +32,9 @@ type Declared = TextPreprocess & { tokenizer: string }
 export async function openTokenizer(text: Declared): Promise<Tokenizer> {
   const { length, truncate = 'right', special = true } = text
   const file = await readDeclared(text)
+  const pad = typeof text.pad === 'string' ? file.idOf(text.pad) : (text.pad ?? file.padding)
+  if (text.pad !== undefined && pad === undefined)
+    throw new DecantError(`preprocess: text.pad is ${show(text.pad)}, a token that ${file.path} does not have`)
   const task = { json: file.json, work: 'encode', length, truncate, special } as const
   const running = await startTokenizer<string, Uint32Array>(file.path, task)
   if (running.added >= length) {
@@ -38,7 +43,7 @@ export async function openTokenizer(text: Declared): Promise<Tokenizer> {
   }
   return {
     library: tokenizerLibrary,
-    file,
+    pad,
     async tokenize(text, into) {
       if (LONE_SURROGATE.test(text)) throw new FormatError('the text has half of a surrogate pair: it is not Unicode')
       const ids = await running.ask(text)

@@ -1,25 +1,38 @@
 import { basename } from 'node:path'
 import type { InferenceSession } from 'onnxruntime-node'
 import { DecantError } from '../errors.js'
-import { describeModel, findLogits, fuseTeacher, opsetOfTarget, readModel, sessionSource } from '../onnx/index.js'
+import {
+  describeModel,
+  findLogits,
+  findPadding,
+  fuseTeacher,
+  opsetOfTarget,
+  readModel,
+  sessionSource,
+} from '../onnx/index.js'
 import { affine, type Preprocess, type Source, type SourceInput } from '../source/index.js'
+import { choosePadding, type Padding } from './choose-padding.js'
 import type { FeedSpec } from './run-rows.js'
 import { feedsOf, type TargetOf, targetOf } from './target.js'
 
 export interface TeacherOptions {
   /** Path of the ONNX classifier. */
   teacher: string
-  source: Pick<Source, 'input' | 'uri'>
+  source: Pick<Source, 'input' | 'uri' | 'pad'>
   /** How bytes become the teacher's input. */
   preprocess?: Preprocess
   /** Name of the logits output, where the model has several candidates. */
   output?: string
+  /** Of an export that is run again: the id that the teacher was fed at padding. Default: chosen, see choosePadding. */
+  pad?: number
 }
 
 /** A teacher whose logits are found. */
 export interface LoadedTeacher {
   /** Its graph with the source's data in front and what a codec keeps behind. */
   fuse(kind: TargetOf, options?: { inGraph: boolean }): FusedModel
+  /** What it is fed where a row of tokens has none; undefined where it takes them as they are, and other inputs. */
+  padding: Padding | undefined
   /** L, where it gives logits for each of L positions of a sequence. */
   positions: number | undefined
   precision: 'float32' | 'float16'
@@ -49,7 +62,11 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
   const model = await readModel(options.teacher)
   const description = describeModel(model)
   const found = findLogits(model, { tokens: input.kind === 'tokens', ...(output !== undefined && { output }) })
-  const front = frontOf(input, preprocess)
+  const padding = naming(options.teacher, () => {
+    const ids = input.kind === 'tokens' ? findPadding(found.proto) : undefined
+    return ids && choosePadding(ids, { text: preprocess.text, source, exported: options.pad })
+  })
+  const front = frontOf(input, preprocess, padding)
   const data: FeedSpec = { name: feedNames[input.kind], dtype: input.dtype, shape: input.shape }
   const fuse = (kind: TargetOf, { inGraph: wish } = { inGraph: true }): FusedModel => {
     const wanted = targetOf(kind)
@@ -70,6 +87,7 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
   }
   return {
     fuse,
+    padding,
     // one position is an ordinary row
     positions: found.positions && input.shape[0]! > 1 ? input.shape[0] : undefined,
     precision: description.inputs.some(({ dtype }) => dtype === 'float16') ? 'float16' : 'float32',
@@ -98,8 +116,9 @@ function naming<T>(path: string, edit: () => T): T {
 const feedNames = { image: 'pixels', features: 'features', tokens: 'tokens' } as const
 
 /** What comes before the teacher in its graph. */
-function frontOf(input: SourceInput, preprocess: Preprocess) {
-  if (input.kind === 'tokens') return { kind: input.kind, length: input.shape[0] }
+function frontOf(input: SourceInput, preprocess: Preprocess, padding: Padding | undefined) {
+  if (input.kind === 'tokens')
+    return { kind: input.kind, length: input.shape[0], ...(padding && { pad: padding.id, side: padding.side }) }
   if (input.kind === 'features') return { kind: input.kind, shape: input.shape }
   const [height, width, channels] = input.shape
   const numeric = affine(preprocess, channels)

@@ -2,6 +2,7 @@ import type { CodecName } from '../cache/index.js'
 import type { Preprocess, Source } from '../source/index.js'
 import type { Accuracy } from './accuracy.js'
 import type { CodecTrial } from './choose-codec.js'
+import type { Padding } from './choose-padding.js'
 import type { Provider, ProviderChoice } from './provider.js'
 import type { BatchTiming } from './tune-batch.js'
 
@@ -43,6 +44,7 @@ export interface ExportOptions {
 
 export type ExportEvent =
   | { type: 'teacher'; file: string; output: string; logits: string; classes: number; positions?: number }
+  | ({ type: 'padding' } & Padding)
   | ({ type: 'provider' } & ProviderChoice)
   | { type: 'codec'; codec: CodecName; trials: CodecTrial[] }
   | { type: 'batch'; batch: number; why: 'given' | 'measured' | 'as before'; timings?: BatchTiming[] }

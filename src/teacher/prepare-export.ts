@@ -17,6 +17,7 @@ import { type Batch, BufferPool, type FileRows, type Inputs, listed, type Source
 import { version } from '../version.js'
 import { checkRows } from './check-rows.js'
 import { chooseCodec, finiteTargets, rowsToSample, sampleRows } from './choose-codec.js'
+import { recordPadding } from './choose-padding.js'
 import { chooseStretch } from './choose-stretch.js'
 import { type Device, type FusedTeacher, openDevice } from './device.js'
 import { type FusedModel, loadTeacher } from './load-teacher.js'
@@ -90,6 +91,7 @@ export async function prepareExport(
     const classes = sample.columns.logits!.length / sample.rows / (positions ?? 1)
     const { file, output: name, logits } = teacher.origin
     onEvent({ type: 'teacher', file, output: name, logits, classes, ...(positions && { positions }) })
+    if (teacher.padding) onEvent({ type: 'padding', ...teacher.padding })
     const names = classNames(options, classes)
     checkRows(first, sample)
 
@@ -151,7 +153,9 @@ export async function prepareExport(
         ...(range && { range }),
         ...(Object.keys(source.options).length > 0 && { options: source.options }),
       },
-      preprocess: options.preprocess ?? (source.input.kind === 'image' ? { version: 1 } : null),
+      preprocess:
+        recordPadding(options.preprocess, { source, padding: teacher.padding }) ??
+        (source.input.kind === 'image' ? { version: 1 } : null),
       runtime: {
         decant: version,
         onnxruntime: onnxruntimeVersion(),

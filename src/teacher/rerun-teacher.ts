@@ -59,7 +59,9 @@ export async function rerunTeacher(options: RerunOptions): Promise<Rerun> {
   const choice = chooseProvider(options.provider ?? 'auto')
   const preprocess = { version: 1, ...manifest.preprocess } as Preprocess
   const output = options.output ?? manifest.teacher.output
-  const teacher = await loadTeacher({ teacher: options.teacher, source, preprocess, output })
+  const exported = preprocess.text?.pad ?? 0 // a manifest that does not say it had 0
+  const pad = typeof exported === 'number' ? exported : undefined
+  const teacher = await loadTeacher({ teacher: options.teacher, source, preprocess, output, pad })
   const fused = teacher.fuse({ codec: 'f32', classes: targets.classes })
   const device = await openDevice({
     ...fused,

@@ -113,6 +113,85 @@ const fuse = (options: Options, target: Target = 'f32') => {
   return fuseTeacher(proto, { output, positions, target, front: { kind: 'tokens', length } })
 }
 
+describe('what a teacher of tokens is fed', () => {
+  const roles = ['input_ids', 'attention_mask', 'token_type_ids', 'position_ids']
+  /** What it is fed as its logits, a role after another, of the whole sequence [N, 4·L] or of each position [N, L, 4]. */
+  const echo = (by: 'sequence' | 'position', opset = 18) =>
+    build(
+      (g) => {
+        const fed = roles.map((name) =>
+          g.node('Cast', [g.input(name, 'int64', ['N', 'L'])], { to: elementTypes.float32 }),
+        )
+        if (by === 'sequence') return g.output('z', 'float32', ['N', 4 * length], g.node('Concat', fed, { axis: 1 }))
+        const columns = fed.map((value) => g.node('Unsqueeze', [value, g.i64([2])]))
+        return g.output('z', 'float32', ['N', 'L', 4], g.node('Concat', columns, { axis: 2 }))
+      },
+      { opset },
+    )
+  const fed = async (by: 'sequence' | 'position', front: { pad?: number; side?: 'left' | 'right' }, opset?: number) => {
+    const { proto, output, positions } = findLogits({ proto: echo(by, opset) }, { tokens: true })
+    const fused = fuseTeacher(proto, { output, positions, target: 'f32', front: { kind: 'tokens', length, ...front } })
+    return runModel(fused.proto, feed)
+  }
+  /** Of the tokens above, a sequence a row: ids, mask, types, positions of each. */
+  const left = [
+    [99, 5, 2, 10, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 2],
+    [1, 3, 0, 9, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 2, 3],
+    [99, 99, 99, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+  ]
+
+  test('by default 0 behind the tokens', async () => {
+    const { logits } = await fed('sequence', {})
+    expect(rowsOf(logits!.values, 16)).toEqual([
+      [5, 2, 10, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 2, 3],
+      [1, 3, 0, 9, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 2, 3],
+      [7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3],
+    ])
+  })
+
+  test('the id of its padding, and before the tokens where that is asked for, which are then counted from 0', async () => {
+    const { logits } = await fed('sequence', { pad: 99 })
+    expect(rowsOf(logits!.values, 16).map((row) => row.slice(0, 4))).toEqual([
+      [5, 2, 10, 99],
+      [1, 3, 0, 9],
+      [7, 99, 99, 99],
+    ])
+    for (const opset of [13, 18])
+      expect(rowsOf((await fed('sequence', { pad: 99, side: 'left' }, opset)).logits!.values, 16)).toEqual(left)
+  })
+
+  test('what it says of a position comes out in the order of the tokens', async () => {
+    for (const side of ['left', 'right'] as const) {
+      const { logits, length: lengths } = await fed('position', { pad: 99, side })
+      expect(lengths!.values).toEqual([3, 4, 1])
+      expect(rowsOf(logits!.values, 4)).toEqual(
+        tokens.map((token, at) => (token < 0 ? [0, 0, 0, 0] : [token, 1, 0, at % length])),
+      )
+    }
+  })
+
+  test('a student takes the tokens as they are', async () => {
+    const proto = tokenTeacher({ inputs: ['tokens'], dtype: 'int32' })
+    const look = proto.graph!.node[0]!
+    expect(look.input[1]).toBe('tokens')
+    const front = { kind: 'tokens', length, pad: 9, side: 'left' } as const
+    const fused = fuseTeacher(proto, { output: 'z', positions: true, target: 'f32', front })
+    const { logits } = await runModel(fused.proto, {
+      tokens: new Tensor('int32', Int32Array.from([1, 3, 0, 9]), [1, 4]),
+    })
+    expect(worst(logits!.values, reference([]).slice(length * classes, 2 * length * classes))).toBeLessThan(1e-5)
+  })
+
+  test('an operator set that cannot move the tokens is refused', async () => {
+    expect(() =>
+      fuseTeacher(tokenTeacher({ opset: 10, pooled: false }), {
+        ...{ output: 'z', positions: true, target: 'f32' },
+        front: { kind: 'tokens', length, side: 'left' },
+      }),
+    ).toThrow('a teacher of tokens, padded on the left: expected operator set 11 or later, found 10')
+  })
+})
+
 describe('in front: tokens; behind: targets by position', () => {
   const all = ['input_ids', 'attention_mask', 'token_type_ids', 'position_ids']
   test.each<[string, Options]>([

@@ -243,6 +243,8 @@ function describe(event: ExportEvent): string | undefined {
       const by = event.positions ? ` at each of ${event.positions} positions` : ''
       return `teacher ${event.file}: '${event.output}', ${event.classes} classes${by} (${event.logits})`
     }
+    case 'padding':
+      return `padding ${event.id} on the ${event.side} (${event.why})`
     case 'codec':
       return [
         `codec ${event.codec}`,

@@ -1,0 +1,64 @@
+import { DecantError } from '../errors.js'
+import type { IdsInGraph } from '../onnx/index.js'
+import type { Preprocess, Source } from '../source/index.js'
+
+/** What a teacher of tokens is fed where a row has none. */
+export interface Padding {
+  id: number
+  side: 'left' | 'right'
+  why: 'as exported' | 'text.pad' | "the tokenizer's" | 'the teacher compares ids with it' | 'default'
+}
+
+interface Wishes {
+  text: Preprocess['text']
+  source: Pick<Source, 'pad'>
+  /** The id of the export that is run again. */
+  exported?: number | undefined
+}
+
+/**
+ * The id: declared, else the tokenizer's own, else the one that the teacher compares its ids with, else 0.
+ * @throws DecantError: the teacher takes another id for padding, or does not know it
+ */
+export function choosePadding({ padding: compared, vocabulary }: IdsInGraph, wishes: Wishes): Padding {
+  const wished = wishedBy(wishes)
+  if (!wished && compared.length > 1)
+    throw new DecantError(
+      `the teacher compares its ids with ${compared.join(' and ')}: say with text.pad in the preprocessing which of them is padding`,
+    )
+  const [own] = compared
+  const { id, why } =
+    wished ??
+    (own === undefined
+      ? { id: 0, why: 'default' as const }
+      : { id: own, why: 'the teacher compares ids with it' as const })
+  if (compared.length > 0 && !compared.includes(id))
+    throw new DecantError(
+      `the teacher takes id ${compared.join(' or ')} for padding, but it would be fed ${id} (${why}): text.pad in the preprocessing of an export says which`,
+    )
+  if (vocabulary !== undefined && id >= vocabulary)
+    throw new DecantError(
+      `the teacher knows the ids 0 to ${vocabulary - 1}, but padding would be ${id} (${why}): text.pad in the preprocessing of an export says which it is`,
+    )
+  return { id, why, side: wishes.text?.padSide ?? 'right' }
+}
+
+function wishedBy({ text, source, exported }: Wishes): Omit<Padding, 'side'> | undefined {
+  if (exported !== undefined) return { id: exported, why: 'as exported' }
+  const id = typeof text?.pad === 'number' ? text.pad : source.pad
+  return id === undefined ? undefined : { id, why: text?.pad === undefined ? "the tokenizer's" : 'text.pad' }
+}
+
+/**
+ * What a manifest says of the preprocessing: as declared, with the id that the teacher was fed at padding. Where that is 0 and nobody
+ * declared it, nothing is said.
+ */
+export function recordPadding(
+  preprocess: Preprocess | undefined,
+  { padding, source }: { padding: Padding | undefined; source: Pick<Source, 'input'> },
+): Preprocess | undefined {
+  const { input } = source
+  if (input.kind !== 'tokens' || !padding) return preprocess
+  if (padding.id === 0 && preprocess?.text?.pad === undefined) return preprocess
+  return { version: 1, ...preprocess, text: { length: input.shape[0], ...preprocess?.text, pad: padding.id } }
+}
