@@ -12,9 +12,9 @@ import {
   transformPixels,
 } from './pixels.js'
 import type { Preprocess } from './preprocess.js'
+import { isList, readTokens } from './read-tokens.js'
 import type { Inputs, SourceInput } from './source.js'
 import type { ArrayType } from './table.js'
-import { openTokenizer } from './tokenize.js'
 
 /** How the cells of a row become its input. */
 export interface CellReader {
@@ -30,15 +30,14 @@ export interface CellReader {
   close?(): void
 }
 
-/** What one message to the tokenizer's process carries. */
-const TEXTS_AT_ONCE = 256
-
 interface ReaderOptions {
   preprocess: Preprocess
   /** The cells of the first row that has some: what is not declared is taken from them. */
   first: unknown[]
   columns: string[]
   arrays: (ArrayType | undefined)[]
+  /** Column of the attention mask, whose cell comes behind those of `columns`. */
+  mask: string | undefined
 }
 
 /**
@@ -47,7 +46,8 @@ interface ReaderOptions {
  * @throws DecantError: what is found is none of these, or preprocessing does not fit it
  */
 export async function chooseReader(options: ReaderOptions): Promise<CellReader> {
-  const { preprocess, first, columns, arrays } = options
+  const { preprocess, first, columns, arrays, mask } = options
+  const masked = mask !== undefined
   const [cell, array] = [first[0], arrays[0]]
   const single = () => {
     if (columns.length > 1)
@@ -56,7 +56,7 @@ export async function chooseReader(options: ReaderOptions): Promise<CellReader> 
   if (preprocess.text) {
     single()
     refuseKeys(preprocess, 'tokens', ['text'])
-    return readTokens(preprocess.text)
+    return readTokens(preprocess.text, { masked })
   }
   if (
     (array?.kind === 'int' && array.shape.length === 1) ||
@@ -64,9 +64,13 @@ export async function chooseReader(options: ReaderOptions): Promise<CellReader> 
   ) {
     if (columns.length === 1) {
       refuseKeys(preprocess, 'tokens', [])
-      return readTokens({ length: array.shape[0]! })
+      return readTokens({ length: array.shape[0]! }, { masked })
     }
   }
+  if (masked)
+    throw new DecantError(
+      `preprocess: column '${mask}' is a mask of token ids: "text": { "length": … } declares that the column '${columns[0]}' holds some`,
+    )
   if (array?.kind === 'uint' && array.size === 1 && (array.shape.length === 2 || array.shape.length === 3)) {
     single()
     return readPixels(array.shape, preprocess)
@@ -85,45 +89,6 @@ function refuseKeys(preprocess: Preprocess, kind: string, allowed: string[]): vo
     throw new DecantError(
       `preprocess: ${key} belongs to ${key === 'text' ? 'text' : 'images'}, the source gives ${kind}`,
     )
-}
-
-async function readTokens(text: NonNullable<Preprocess['text']>): Promise<CellReader> {
-  const { tokenizer, length } = text
-  const input: SourceInput = { kind: 'tokens', dtype: 'int32', shape: [length] }
-  if (tokenizer !== undefined) {
-    const { library, pad, tokenize, close } = await openTokenizer({ ...text, tokenizer })
-    return {
-      input,
-      decoder: library,
-      pad,
-      atOnce: TEXTS_AT_ONCE,
-      async read([cell], into) {
-        if (typeof cell !== 'string') throw new FormatError(`expected text, found ${show(cell)}`)
-        await tokenize(cell, into as Int32Array)
-      },
-      close,
-    }
-  }
-  const { truncate = 'right', pad } = text
-  if (typeof pad === 'string')
-    throw new DecantError(`preprocess: text.pad is ${show(pad)}: without a tokenizer expected the id of it`)
-  return {
-    input,
-    decoder: undefined,
-    pad,
-    atOnce: 1,
-    read([cell], into) {
-      if (!isList(cell)) throw new FormatError(`expected a list of token ids, found ${show(cell)}`)
-      const from = truncate === 'left' ? Math.max(0, cell.length - length) : 0
-      for (let i = 0; i < length; i++) {
-        const one = from + i < cell.length ? cell[from + i] : -1
-        const id = typeof one === 'number' || typeof one === 'bigint' ? Number(one) : Number.NaN
-        if (!(Number.isInteger(id) && id <= 2 ** 31 - 1))
-          throw new FormatError(`expected token ids, found ${show(one)} among them`)
-        into[i] = Math.max(id, -1)
-      }
-    },
-  }
 }
 
 /** Images as arrays [H, W] or [H, W, C]. */
@@ -250,6 +215,3 @@ function toNumber(cell: unknown, column: string): number {
   const hint = typeof cell === 'string' ? '; text becomes tokens where the preprocessing declares `text`' : ''
   throw new FormatError(`column '${column}': expected a number, found ${show(cell)}${hint}`)
 }
-
-const isList = (cell: unknown): cell is ArrayLike<unknown> =>
-  Array.isArray(cell) || (ArrayBuffer.isView(cell) && !(cell instanceof DataView))

@@ -14,6 +14,8 @@ export type SourceOptions = {
   label?: string
   /** Column of the ids; else they are made of file and row. */
   id?: string
+  /** Column of the mask of ids that come ready: 1 at tokens, 0 at padding. */
+  attentionMask?: string
   /** What stood in the labels for each class: the manifest's `names`, and these numbers in the order of the logits. */
   classes?: { names?: true; numbers?: number[] }
 }
@@ -24,6 +26,7 @@ const schema: z.ZodType<SourceOptions> = z.strictObject({
   input: z.union([z.string(), z.array(z.string()).min(1)]).optional(),
   label: z.string().optional(),
   id: z.string().optional(),
+  attentionMask: z.string().optional(),
   classes: z
     .strictObject({ names: z.literal(true).optional(), numbers: z.array(z.int()).min(1).optional() })
     .optional(),

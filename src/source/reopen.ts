@@ -27,6 +27,7 @@ export async function reopenSource(
   const { files, classes, ...columns } = parseSourceOptions(source.options, `${dir}/manifest.json: source.options`)
   const numbers = classes?.numbers
   const opened = await openSource(uri ?? files ?? source.uri, {
+    attentionMask: false, // where the export took one, the manifest says so
     ...columns,
     ...(classes && { classes: { ...(numbers && { numbers }), ...(classes.names && { names: names ?? [] }) } }),
     preprocess: declared,

@@ -95,8 +95,10 @@ export interface Source {
   close(): Promise<void>
 }
 
-export interface OpenOptions extends Omit<SourceOptions, 'files' | 'classes'> {
+export interface OpenOptions extends Omit<SourceOptions, 'files' | 'classes' | 'attentionMask'> {
   preprocess?: Preprocess
+  /** Column of the mask of ids that come ready; false: none, even where `attention_mask` lies beside `input_ids` and would be taken. */
+  attentionMask?: string | false
   /** What stands in the labels for each class. */
   classes?: LabelClasses
   /** A label that cannot be read is an error (default), or its row counts as unreadable: see BatchOptions. */
@@ -150,7 +152,11 @@ export async function openSource(uri: string | string[], options: OpenOptions = 
   return openTables(name, files, { preprocess, kind, skip: onError === 'skip', classes, ...columns })
 }
 
-function refuseColumns(uri: string, columns: SourceOptions): void {
-  const name = (['input', 'label', 'id'] as const).find((key) => columns[key] !== undefined)
-  if (name) throw new DecantError(`${uri}: has no columns, so --${name} cannot name one`)
+const COLUMN_FLAGS = { input: 'input', label: 'label', id: 'id', attentionMask: 'attention-mask' } as const
+
+function refuseColumns(uri: string, columns: Pick<OpenOptions, keyof typeof COLUMN_FLAGS>): void {
+  const flag = (['input', 'label', 'id', 'attentionMask'] as const).find(
+    (key) => columns[key] !== undefined && columns[key] !== false,
+  )
+  if (flag) throw new DecantError(`${uri}: has no columns, so --${COLUMN_FLAGS[flag]} cannot name one`)
 }

@@ -12,13 +12,15 @@ import { LabelColumn, show, topOf } from './labels.js'
 import { dig, findColumns, openTable } from './open-table.js'
 import { classesOption, type SourceOptions } from './options.js'
 import type { Preprocess } from './preprocess.js'
-import type { Batch, Inputs, Source } from './source.js'
+import type { Batch, Inputs, OpenOptions, Source } from './source.js'
 import type { Block, Table } from './table.js'
 import { KEY } from './webdataset.js'
 
 type Run = (work: () => Promise<void>) => Promise<void>
-type Chosen = { input: string[]; label: string | undefined; id: string | undefined }
+type Chosen = { input: string[]; label: string | undefined; id: string | undefined; mask: string | undefined }
 
+/** What Hugging Face's tokenizers and data sets call the ids of a text and their mask. */
+const [IDS, MASK] = ['input_ids', 'attention_mask']
 /** As the cache allows. */
 const MAX_ID_BYTES = 1024
 /** Files opened (read and hashed) at once. */
@@ -41,14 +43,16 @@ export async function openTables(
     kind,
     skip,
     classes,
+    attentionMask,
     ...options
   }: { preprocess: Preprocess; kind: TableKind; skip: boolean; classes: LabelClasses | undefined } & Omit<
-    SourceOptions,
-    'classes'
+    OpenOptions,
+    'classes' | 'preprocess' | 'onError'
   >,
 ): Promise<Source> {
   const declared = typeof options.input === 'string' ? [options.input] : (options.input ?? [])
-  const named = [...declared, options.label, options.id].filter((name) => name !== undefined)
+  const mask = attentionMask ?? (declared.join() === IDS ? MASK : false)
+  const named = [...declared, options.label, options.id, mask || undefined].filter((name) => name !== undefined)
   const wanted = (kind === 'npz' && declared.length === 0 ? [] : named) as string[]
   if (options.id === undefined) refuseSameNames(files)
   const tables: Table[] = []
@@ -67,7 +71,7 @@ export async function openTables(
       refuseLabels(tables, options.labels, kind)
       tables[0] = withLabels(tables[0]!, await open(options.labels, 'npy', []), options.labels)
     }
-    const chosen = chooseColumns(tables[0]!, options)
+    const chosen = chooseColumns(tables[0]!, { ...options, attentionMask })
     return await assemble({
       uri,
       kind,
@@ -76,7 +80,12 @@ export async function openTables(
       preprocess,
       skip,
       classes,
-      options: { ...options, ...(files.length > 1 && { files }), ...classesOption(classes) },
+      options: {
+        ...options,
+        ...(chosen.mask !== undefined && { attentionMask: chosen.mask }),
+        ...(files.length > 1 && { files }),
+        ...classesOption(classes),
+      },
       onReader: (reader) => opened.push({ close: () => reader.close?.() }),
       close,
     })
@@ -153,7 +162,10 @@ async function readSpan(table: Table, from: number, to: number): Promise<unknown
   return (await cache.read(places, { scattered: false })).map(({ cells }) => cells[0])
 }
 
-function chooseColumns(table: Table, options: SourceOptions): Chosen {
+function chooseColumns(
+  table: Table,
+  options: Pick<OpenOptions, 'input' | 'label' | 'labels' | 'id' | 'attentionMask'>,
+): Chosen {
   const { usual } = table
   const only = table.columns.length === 1 || options.labels !== undefined ? table.columns[0] : undefined
   const input = options.input ?? usual?.input ?? only
@@ -165,7 +177,13 @@ function chooseColumns(table: Table, options: SourceOptions): Chosen {
     input: typeof input === 'string' ? [input] : input,
     label: options.label ?? (options.labels !== undefined ? LABELS : usual?.label),
     id: options.id,
+    mask: maskBeside(table, input, options.attentionMask),
   }
+}
+
+function maskBeside(table: Table, input: string | string[], given: string | false | undefined): string | undefined {
+  if (given !== undefined) return given || undefined
+  return [input].flat().join() === IDS && table.columns.includes(MASK) ? MASK : undefined
 }
 
 async function assemble(setting: {
@@ -183,7 +201,8 @@ async function assemble(setting: {
   close: () => Promise<void>
 }): Promise<Source> {
   const { uri, kind, tables, chosen, preprocess, options, onReader, close } = setting
-  const names = [...chosen.input, ...(chosen.id === undefined ? (kind === 'webdataset' ? [KEY] : []) : [chosen.id])]
+  const read = chosen.mask === undefined ? chosen.input : [...chosen.input, chosen.mask]
+  const names = [...read, ...(chosen.id === undefined ? (kind === 'webdataset' ? [KEY] : []) : [chosen.id])]
   const paths = columnsIn(tables, names)
   const cache = new BlockCache(
     tables,
@@ -191,7 +210,7 @@ async function assemble(setting: {
   )
   const rows = cache.rows
   if (rows === 0) throw new DecantError(`${uri}: no rows in it`)
-  const inputs = chosen.input.length
+  const inputs = read.length
   const files = tables.map(({ path }) => Buffer.from(basename(path)))
   const cellsOf = ({ cells }: Row) => cells.map((cell, i) => dig(cell, paths[i]!.keys))
   const where = ({ table, row }: Place, line?: number) =>
@@ -215,7 +234,7 @@ async function assemble(setting: {
       .slice(0, inputs)
       .map(({ column, keys }) => (keys.length === 0 ? tables[0]!.arrayOf?.(column) : undefined))
     const places = Array.from({ length: Math.min(rows, LOOKED_AT) }, (_, i) => cache.locate(i))
-    const common = { preprocess, columns: chosen.input, arrays }
+    const common = { preprocess, columns: chosen.input, arrays, mask: chosen.mask }
     let place = places[0]!
     let why: DecantError | undefined
     try {
@@ -380,8 +399,10 @@ async function readLabels(
 }
 
 /** SHA-256 over one line of JSON a file, `[name, size, sha256]`, and one of the columns that make the rows. */
-function fingerprint(tables: Table[], { input, label, id }: Chosen): string {
+function fingerprint(tables: Table[], { input, label, id, mask }: Chosen): string {
   const hash = createHash('sha256')
   for (const { path, size, sha256 } of tables) hash.update(`${JSON.stringify([basename(path), size, sha256])}\n`)
-  return hash.update(`${JSON.stringify({ input, label: label ?? null, id: id ?? null })}\n`).digest('hex')
+  return hash
+    .update(`${JSON.stringify({ input, label: label ?? null, id: id ?? null, ...(mask !== undefined && { mask }) })}\n`)
+    .digest('hex')
 }

@@ -44,6 +44,7 @@ export interface ExportOptions {
 
 export type ExportEvent =
   | { type: 'teacher'; file: string; output: string; logits: string; classes: number; positions?: number }
+  | { type: 'attention-mask'; column: string }
   | ({ type: 'padding' } & Padding)
   | ({ type: 'provider' } & ProviderChoice)
   | { type: 'codec'; codec: CodecName; trials: CodecTrial[] }

@@ -91,6 +91,8 @@ export async function prepareExport(
     const classes = sample.columns.logits!.length / sample.rows / (positions ?? 1)
     const { file, output: name, logits } = teacher.origin
     onEvent({ type: 'teacher', file, output: name, logits, classes, ...(positions && { positions }) })
+    const { attentionMask: column } = source.options
+    if (column !== undefined) onEvent({ type: 'attention-mask', column })
     if (teacher.padding) onEvent({ type: 'padding', ...teacher.padding })
     const names = classNames(options, classes)
     checkRows(first, sample)

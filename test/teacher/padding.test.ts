@@ -53,7 +53,7 @@ async function exported(options: { teacher: string; out: string; source?: Source
   const targets = await openTargets(options.out)
   onTestFinished(() => targets.close())
   const told = events.find((event) => event.type === 'padding')
-  return { manifest, source, targets, told, logits: [...(await targets.load()).logits] }
+  return { manifest, source, targets, events, told, logits: [...(await targets.load()).logits] }
 }
 
 const text = (changes: object): Preprocess => ({ version: 1, text: { length, ...changes } })
@@ -92,6 +92,22 @@ describe('padding', () => {
     await expect(exported({ teacher, out: `${out}-12`, preprocess: text({ pad: 12 }) })).rejects.toThrow(
       'the teacher knows the ids 0 to 11, but padding would be 12 (text.pad)',
     )
+  })
+
+  it('of ids that came ready is where their mask says, which is told', async () => {
+    const { dir, teacher, out } = await setUp()
+    const rows = texts.map((ids) => {
+      const padding = Array<number>(length - ids.length)
+      return { input_ids: [...padding.fill(PAD), ...ids], attention_mask: [...padding.fill(0), ...ids.map(() => 1)] }
+    })
+    await writeFile(join(dir, 't.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+    const preprocess = text({ pad: PAD })
+    const source = await openSource(join(dir, 't.jsonl'), { preprocess, input: 'input_ids' })
+    onTestFinished(() => source.close())
+    const { logits, manifest, events } = await exported({ teacher, out, source, preprocess })
+    expect(logits).toEqual(exact)
+    expect(manifest.source.options).toEqual({ input: 'input_ids', attentionMask: 'attention_mask' })
+    expect(events).toContainEqual({ type: 'attention-mask', column: 'attention_mask' })
   })
 
   it('of a dataset that was exported with 0, before this was looked at, is no padding to the teacher: verify says so', async () => {

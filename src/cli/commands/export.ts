@@ -21,6 +21,7 @@ interface Flags {
   input?: string[]
   label?: string
   id?: string
+  attentionMask?: string
   classes?: string
   output?: string
   codec: CodecName | 'auto'
@@ -77,6 +78,10 @@ export function exportCommand(): Command {
     )
     .option('--label <column>', 'column of the labels: class numbers, or names')
     .option('--id <column>', 'column of the ids (default: file and row)')
+    .option(
+      '--attention-mask <column>',
+      'column of the mask of token ids that come ready (default: attention_mask beside input_ids)',
+    )
     .option('--labels <file>', 'label file of an IDX file (default: by its name) or of an NPY file')
     .option(
       '--classes <file>',
@@ -142,6 +147,7 @@ async function run(uris: string[], flags: Flags): Promise<void> {
     ...(flags.input && { input: flags.input }),
     ...(flags.label !== undefined && { label: flags.label }),
     ...(flags.id !== undefined && { id: flags.id }),
+    ...(flags.attentionMask !== undefined && { attentionMask: flags.attentionMask }),
     ...(flags.labels !== undefined && { labels: flags.labels }),
     ...(names && { classes: { names } }),
   })
@@ -243,8 +249,10 @@ function describe(event: ExportEvent): string | undefined {
       const by = event.positions ? ` at each of ${event.positions} positions` : ''
       return `teacher ${event.file}: '${event.output}', ${event.classes} classes${by} (${event.logits})`
     }
+    case 'attention-mask':
+      return `padding of the source is where column '${event.column}' is 0`
     case 'padding':
-      return `padding ${event.id} on the ${event.side} (${event.why})`
+      return `padding of the teacher is id ${event.id} on the ${event.side} (${event.why})`
     case 'codec':
       return [
         `codec ${event.codec}`,
