@@ -72,6 +72,7 @@ export {
   type Provider,
   type Rerun,
   type RerunOptions,
+  readTeacherClasses,
   rerunTeacher,
 } from './teacher/index.js'
 export { serveViewer, type Viewer, type ViewerOptions } from './viewer/serve-viewer.js'

@@ -60,6 +60,13 @@ export class GraphIndex {
     }
   }
 
+  /** Values of a constant of texts; undefined for what is computed. */
+  texts(value: string): string[] | undefined {
+    const [tensor, node] = [this.#tensor(value), this.#producers.get(value)]
+    if (tensor) return tensor.stringData.length > 0 ? decodeTexts(tensor.stringData) : undefined
+    return node?.opType === 'Constant' ? stringsOf(node, 'value_strings') : undefined
+  }
+
   isConstant(value: string): boolean {
     return this.constantShape(value) !== undefined
   }
@@ -85,6 +92,13 @@ export function stringOf(node: NodeProto, name: string): string | undefined {
   const attribute = attributeOf(node, name)
   return attribute && new TextDecoder().decode(attribute.s)
 }
+
+export function stringsOf(node: NodeProto, name: string): string[] | undefined {
+  const attribute = attributeOf(node, name)
+  return attribute && decodeTexts(attribute.strings)
+}
+
+const decodeTexts = (texts: readonly Uint8Array[]) => texts.map((text) => new TextDecoder().decode(text))
 
 /** The operator's name, with its domain unless that is the default one. */
 export function operatorOf({ domain, opType }: NodeProto): string {

@@ -31,14 +31,7 @@ const maxModelBytes = 2 ** 31 - 1
  * Throws DecantError where there is no such file, FormatError for what is not ONNX, is truncated or contradicts itself.
  */
 export async function readModel(path: string): Promise<Model> {
-  const data = await readAll(path)
-  const fault = findEnvelopeFault(data)
-  if (fault) throw new FormatError(`${path}: ${fault}`)
-  const proto = decode(path, data)
-  for (const tensor of tensorsOf(proto)) {
-    const wrong = findTensorFault(tensor)
-    if (wrong) throw new FormatError(`${path}: tensor '${tensor.name}': ${wrong}`)
-  }
+  const { data, proto } = await readChecked(path)
   const external = await findExternalData(path, proto)
   const hash = createHash('sha256').update(data)
   let bytes = data.length
@@ -50,6 +43,21 @@ export async function readModel(path: string): Promise<Model> {
     }
   }
   return { proto, path, bytes, sha256: hash.digest('hex'), ...(external && { external }) }
+}
+
+/** The graph alone, as {@link readModel} reads it: weights in external files are neither checked nor hashed. */
+export const readProto = async (path: string): Promise<ModelProto> => (await readChecked(path)).proto
+
+async function readChecked(path: string): Promise<{ data: Uint8Array; proto: ModelProto }> {
+  const data = await readAll(path)
+  const fault = findEnvelopeFault(data)
+  if (fault) throw new FormatError(`${path}: ${fault}`)
+  const proto = decode(path, data)
+  for (const tensor of tensorsOf(proto)) {
+    const wrong = findTensorFault(tensor)
+    if (wrong) throw new FormatError(`${path}: tensor '${tensor.name}': ${wrong}`)
+  }
+  return { data, proto }
 }
 
 async function readAll(path: string): Promise<Uint8Array<ArrayBuffer>> {

@@ -2,7 +2,9 @@ import { basename } from 'node:path'
 import type { InferenceSession } from 'onnxruntime-node'
 import { DecantError } from '../errors.js'
 import {
+  type ClassLabel,
   describeModel,
+  findClassLabels,
   findLogits,
   findPadding,
   fuseTeacher,
@@ -12,6 +14,7 @@ import {
 } from '../onnx/index.js'
 import { affine, type Preprocess, type Source, type SourceInput } from '../source/index.js'
 import { choosePadding, type Padding } from './choose-padding.js'
+import { areInPlace } from './match-classes.js'
 import type { FeedSpec } from './run-rows.js'
 import { feedsOf, type TargetOf, targetOf } from './target.js'
 
@@ -36,10 +39,20 @@ export interface LoadedTeacher {
   /** L, where it gives logits for each of L positions of a sequence. */
   positions: number | undefined
   precision: 'float32' | 'float16'
+  /** As its file names the classes, in the order of the logits. */
+  classLabels: ClassLabel[] | undefined
   /** of the model's file and of those that its weights lie in */
   bytes: number
   /** As the manifest records it. */
-  origin: { file: string; sha256: string; opset: number; output: string; logits: TeacherLogits; producer: string }
+  origin: {
+    file: string
+    sha256: string
+    opset: number
+    output: string
+    logits: TeacherLogits
+    classLabels?: ClassLabel[]
+    producer: string
+  }
 }
 export type TeacherLogits = ReturnType<typeof findLogits>['kind']
 
@@ -85,9 +98,11 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
       ...(wanted !== target && { encode: kind }),
     }
   }
+  const classLabels = findClassLabels(model.proto.graph!, found.from)
   return {
     fuse,
     padding,
+    classLabels,
     // one position is an ordinary row
     positions: found.positions && input.shape[0]! > 1 ? input.shape[0] : undefined,
     precision: description.inputs.some(({ dtype }) => dtype === 'float16') ? 'float16' : 'float32',
@@ -98,6 +113,7 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
       opset: description.opset,
       output: found.from,
       logits: found.kind,
+      ...(classLabels && !areInPlace(classLabels) && { classLabels }),
       producer: description.producer,
     },
   }

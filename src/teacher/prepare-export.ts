@@ -13,7 +13,7 @@ import {
   rowKeys,
 } from '../cache/index.js'
 import { DecantError } from '../errors.js'
-import { type Batch, BufferPool, type FileRows, type Inputs, listed, type Source } from '../source/index.js'
+import { type Batch, BufferPool, type FileRows, type Inputs, type Source } from '../source/index.js'
 import { version } from '../version.js'
 import { checkRows } from './check-rows.js'
 import { chooseCodec, finiteTargets, rowsToSample, sampleRows } from './choose-codec.js'
@@ -21,6 +21,7 @@ import { recordPadding } from './choose-padding.js'
 import { chooseStretch } from './choose-stretch.js'
 import { type Device, type FusedTeacher, openDevice } from './device.js'
 import { type FusedModel, loadTeacher } from './load-teacher.js'
+import { matchClasses } from './match-classes.js'
 import { type ExportEvent, type ExportOptions, rangeIn } from './options.js'
 import { chooseProvider, shareCores } from './provider.js'
 import type { Feeds, TeacherOutput } from './run-rows.js'
@@ -94,7 +95,7 @@ export async function prepareExport(
     const { attentionMask: column } = source.options
     if (column !== undefined) onEvent({ type: 'attention-mask', column })
     if (teacher.padding) onEvent({ type: 'padding', ...teacher.padding })
-    const names = classNames(options, classes)
+    const names = matchClasses({ teacher: options.teacher, labels: teacher.classLabels, classes, source })
     checkRows(first, sample)
 
     const columns = {
@@ -173,23 +174,6 @@ export async function prepareExport(
     await close()
     throw error
   }
-}
-
-/** The names of the classes, where the source knows them; its labels and names and the teacher's classes must belong together. */
-function classNames({ source, teacher }: ExportOptions, classes: number): string[] | null {
-  if (source.topLabel >= classes) {
-    throw new DecantError(
-      `${source.uri} has labels up to ${source.topLabel}, the teacher ${teacher} has classes 0..${classes - 1}: they do not belong together`,
-    )
-  }
-  const names = source.classes ?? null
-  if (names && names.length !== classes) {
-    const whose = source.options.classes?.names ? 'given' : `found in ${source.uri}`
-    throw new DecantError(
-      `${names.length} class names for ${classes} logits of the teacher ${teacher}: ${whose} are ${listed(names)}; say with --classes the name of each logit, one a line`,
-    )
-  }
-  return names
 }
 
 async function firstBatch(source: Source, { range, onError = 'fail' }: ExportOptions): Promise<Batch> {

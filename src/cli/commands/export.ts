@@ -134,13 +134,15 @@ export function exportCommand(): Command {
 
 async function run(uris: string[], flags: Flags): Promise<void> {
   const { openSource, readPreprocess, withViews } = await import('../../source/index.js')
-  const { exportTargets } = await import('../../teacher/index.js')
+  const { exportTargets, readTeacherClasses } = await import('../../teacher/index.js')
   const terminal = openTerminal({ json: flags.json === true })
   if (!flags.out && !flags.dryRun) throw new DecantError('--out is missing: the folder that the dataset goes to')
   if (flags.maxKl !== undefined && flags.codec !== 'auto') throw new DecantError('--max-kl goes with --codec auto')
   const views = viewsOf(flags)
   const preprocess = flags.preprocess === undefined ? undefined : await readPreprocess(flags.preprocess)
   const names = flags.classes === undefined ? undefined : await readNames(flags.classes)
+  // the teacher's own, where it names its classes
+  const own = await readTeacherClasses(flags.teacher, flags.output === undefined ? {} : { output: flags.output })
   const source = await openSource(uris, {
     onError: flags.onError,
     ...(preprocess && { preprocess }),
@@ -149,7 +151,7 @@ async function run(uris: string[], flags: Flags): Promise<void> {
     ...(flags.id !== undefined && { id: flags.id }),
     ...(flags.attentionMask !== undefined && { attentionMask: flags.attentionMask }),
     ...(flags.labels !== undefined && { labels: flags.labels }),
-    ...(names && { classes: { names } }),
+    classes: { ...own, ...(names && { names }) },
   })
   const options: ExportOptions = {
     source,
