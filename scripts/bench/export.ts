@@ -47,7 +47,8 @@ async function exported({ source, teacher, preprocess, batch }: Run, range?: { f
 
 /** A loop with all cores, or loops of a thread each; with `bytesPerRow` of a dataset also its reading and writing. */
 async function bare({ source, teacher, preprocess, batch }: Run, loops: number, bytesPerRow?: number): Promise<number> {
-  const loaded = await loadTeacher({ teacher, source, preprocess })
+  const { output, read } = await loadTeacher({ teacher, source, preprocess })
+  const loaded = read(output.propose(output.classes))
   const workerData = {
     model: loaded.fuse({ codec: 'f16', classes: 0 }).model,
     options: { ...sessionOptions('cpu', 0), ...(loops > 1 && { intraOpNumThreads: 1 }) },

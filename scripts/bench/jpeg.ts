@@ -120,7 +120,8 @@ async function decoded(source: Source): Promise<number> {
 }
 
 async function inferred(source: Source, teacher: string): Promise<number> {
-  const loaded = await loadTeacher({ teacher, source, preprocess })
+  const { output, read } = await loadTeacher({ teacher, source, preprocess })
+  const loaded = read(output.propose(output.classes))
   const workerData = {
     model: loaded.fuse({ codec: 'f16', classes: 0 }).model,
     options: sessionOptions(provider, 0),

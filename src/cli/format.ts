@@ -1,4 +1,6 @@
-/** Numbers for people. */
+import type { Manifest } from '../cache/index.js'
+
+/** Numbers and facts for people. */
 
 export function count(value: number): string {
   return Math.round(value).toLocaleString('en-US')
@@ -25,4 +27,11 @@ export function duration(seconds: number): string {
 
 export function percent(share: number, digits = 2): string {
   return `${(share * 100).toFixed(digits)} %`
+}
+
+/** How a teacher's logits were found (FORMAT.md, `teacher.logits`), and by what rule where not by its graph. */
+export function howFound({ logits, rule, floor }: Pick<Manifest['teacher'], 'logits' | 'rule' | 'floor'>): string {
+  const by = { numbers: ', as the values of sampled rows show', told: ', as --logits-are says' }
+  const least = floor === undefined ? '' : `, of ${Number(floor.toPrecision(3))} at least`
+  return `${logits}${least}${rule ? by[rule] : ''}`
 }

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import '@tensorflow/tfjs-backend-cpu'
 import '@tensorflow/tfjs-backend-wasm'
+import { widenHalves } from '../onnx/float16.js'
 import {
   type CompileOptions,
   checkInputs,
@@ -11,7 +12,6 @@ import {
   type Step,
   zeroInputs,
 } from './engine.js'
-import { widenHalves } from './float16.js'
 import './gradients.js'
 
 /**

@@ -2,6 +2,7 @@ import type { GraphProto, NodeProto, TensorProto, ValueInfoProto } from 'onnx-bu
 import { describeValue, type ValueInfo } from './describe-model.js'
 import { nameOfElement } from './dtypes.js'
 import { type GraphBuilder, makeNode } from './graph-builder.js'
+import { elementsOf, tensorValues } from './tensor-values.js'
 import { copyWith, graphsOf, mapAttributes, subgraphsOf } from './walk-graph.js'
 
 /** Looks up what a graph says of its values; built once for a graph that does not change meanwhile. */
@@ -46,15 +47,38 @@ export class GraphIndex {
     const node = this.#producers.get(value)
     const tensor = this.#tensor(value)
     if (!tensor) return node?.opType === 'Constant' ? integersOf(node, 'value_ints') : undefined
-    const { rawData: raw } = tensor
-    const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength)
-    switch (nameOfElement(tensor.dataType)) {
-      case 'int64':
-        if (raw.length === 0) return tensor.int64Data.map(Number)
-        return Array.from({ length: raw.length >> 3 }, (_, i) => Number(view.getBigInt64(8 * i, true)))
-      case 'int32':
-        if (raw.length === 0) return [...tensor.int32Data]
-        return Array.from({ length: raw.length >> 2 }, (_, i) => view.getInt32(4 * i, true))
+    return ['int64', 'int32'].includes(nameOfElement(tensor.dataType)) ? tensorValues(tensor) : undefined
+  }
+
+  /**
+   * Values of a small constant of any number type, also of one that is cast, reshaped or quantized; undefined for what is computed,
+   * and for weights.
+   */
+  numbers(value: string | undefined, depth = 0): number[] | undefined {
+    const tensor = value ? this.#tensor(value) : undefined
+    if (tensor) return elementsOf(tensor) > MAX_CONSTANT_VALUES ? undefined : tensorValues(tensor)
+    const node = this.producer(value)
+    const of = (i: number) => this.numbers(node?.input[i], depth + 1)
+    if (!node || depth > MAX_CONSTANT_NODES) return undefined
+    switch (node.opType) {
+      case 'Constant': {
+        const [attribute] = node.attribute
+        if (attribute?.name === 'value_float') return [attribute.f]
+        return attribute?.name === 'value_floats' ? attribute.floats : undefined
+      }
+      case 'Cast':
+      case 'Identity':
+      case 'Reshape':
+      case 'Squeeze':
+      case 'Unsqueeze':
+      case 'Expand':
+        return of(0)
+      case 'DequantizeLinear': {
+        const from = this.producer(node.input[0])
+        if (from?.opType === 'QuantizeLinear') return this.numbers(from.input[0], depth + 2)
+        const [q, [scale] = [], [zero] = [0]] = [of(0), of(1), of(2)]
+        return scale === undefined ? undefined : q?.map((step) => (step - zero!) * scale)
+      }
       default:
         return undefined
     }
@@ -76,6 +100,10 @@ export class GraphIndex {
     return node?.opType === 'Constant' ? attributeOf(node, 'value')?.t : this.#initializers.get(value)
   }
 }
+
+/** Nodes between a constant and its use, at most: graphs of strangers may run in circles. */
+const MAX_CONSTANT_NODES = 8
+const MAX_CONSTANT_VALUES = 4096
 
 const attributeOf = (node: NodeProto, name: string) => node.attribute.find((attribute) => attribute.name === name)
 

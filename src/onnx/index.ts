@@ -3,7 +3,14 @@ export { describeModel, type ModelDescription, type ValueInfo } from './describe
 export { opsetOfTarget, type Target } from './emit-targets.js'
 export { type ExternalData, type SessionSource, sessionSource } from './external-data.js'
 export { type ClassLabel, findClassLabels } from './find-classes.js'
-export { findLogits, type Logits, type LogitsKind } from './find-logits.js'
+export {
+  type EditedModel,
+  type FoundOutput,
+  findLogits,
+  type LogitsKind,
+  openOutput,
+  type Reading,
+} from './find-logits.js'
 export { findPadding, type IdsInGraph } from './find-padding.js'
 export { type FusedTeacher, type FuseOptions, fuseTeacher, type ImageInput } from './fuse-teacher.js'
 export { type Dimension, encodeModel, GraphBuilder } from './graph-builder.js'

@@ -7,6 +7,7 @@ import {
   type ValueInfoProto,
 } from 'onnx-buf'
 import { nameOfElement } from './dtypes.js'
+import { tensorValues } from './tensor-values.js'
 
 /**
  * A graph as text, one line a node, in the order in which it runs; subgraphs are indented below their node.
@@ -52,7 +53,9 @@ function printValue(info: ValueInfoProto): string {
 }
 
 function printConstant(tensor: TensorProto): string {
-  const values = someValues(tensor)
+  const values = tensorValues(tensor, shownValues)?.map((v) =>
+    Number.isInteger(v) ? `${v}` : `${Number(v.toPrecision(6))}`,
+  )
   const size = tensor.dims.reduce((n, d) => n * Number(d), 1)
   const more = values && values.length < size ? ', ...' : ''
   const shown = values ? ` = [${values.join(', ')}${more}]` : ''
@@ -60,31 +63,6 @@ function printConstant(tensor: TensorProto): string {
 }
 
 const shownValues = 6
-
-/** The first few values of the common types, where they lie in `raw_data`. */
-function someValues(tensor: TensorProto): string[] | undefined {
-  const raw = tensor.rawData
-  const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength)
-  const read = (bytes: number, at: (offset: number) => number | bigint) =>
-    Array.from({ length: Math.min(shownValues, Math.floor(raw.length / bytes)) }, (_, i) => {
-      const value = at(i * bytes)
-      return typeof value === 'bigint' ? `${value}` : `${Number(value.toPrecision(6))}`
-    })
-  if (raw.length === 0) return undefined
-  switch (nameOfElement(tensor.dataType)) {
-    case 'float32':
-      return read(4, (offset) => view.getFloat32(offset, true))
-    case 'int32':
-      return read(4, (offset) => view.getInt32(offset, true))
-    case 'int64':
-      return read(8, (offset) => view.getBigInt64(offset, true))
-    case 'uint8':
-    case 'bool':
-      return read(1, (offset) => view.getUint8(offset))
-    default:
-      return undefined
-  }
-}
 
 function printAttribute(attribute: AttributeProto): string {
   switch (attribute.type) {

@@ -1,14 +1,18 @@
 import { basename } from 'node:path'
 import type { InferenceSession } from 'onnxruntime-node'
+import type { Plan } from '../cache/index.js'
 import { DecantError } from '../errors.js'
 import {
   type ClassLabel,
   describeModel,
+  type EditedModel,
+  type FoundOutput,
   findClassLabels,
-  findLogits,
   findPadding,
   fuseTeacher,
+  openOutput,
   opsetOfTarget,
+  type Reading,
   readModel,
   sessionSource,
 } from '../onnx/index.js'
@@ -28,33 +32,40 @@ export interface TeacherOptions {
   output?: string
   /** Of an export that is run again: the id that the teacher was fed at padding. Default: chosen, see choosePadding. */
   pad?: number
+  /** The user says what the output's values are. */
+  told?: boolean
+}
+
+/** A teacher whose output is found. */
+export interface LoadedTeacher {
+  /** of the model's file, as the manifest records it */
+  sha256: string
+  output: FoundOutput
+  /** What it is fed where a row of tokens has none; undefined where it takes them as they are, and other inputs. */
+  padding: Padding | undefined
+  /** As its file names the classes, in the order of the logits. */
+  classLabels: ClassLabel[] | undefined
+  /** Its graph with the source's data in front, and the output's values as they are behind. */
+  values(): FusedModel
+  /** The teacher with its logits read in one way. */
+  read(reading: Reading): ReadyTeacher
 }
 
 /** A teacher whose logits are found. */
-export interface LoadedTeacher {
+export interface ReadyTeacher {
   /** Its graph with the source's data in front and what a codec keeps behind. */
   fuse(kind: TargetOf, options?: { inGraph: boolean }): FusedModel
-  /** What it is fed where a row of tokens has none; undefined where it takes them as they are, and other inputs. */
-  padding: Padding | undefined
   /** L, where it gives logits for each of L positions of a sequence. */
   positions: number | undefined
   precision: 'float32' | 'float16'
-  /** As its file names the classes, in the order of the logits. */
-  classLabels: ClassLabel[] | undefined
   /** of the model's file and of those that its weights lie in */
   bytes: number
   /** As the manifest records it. */
-  origin: {
-    file: string
-    sha256: string
-    opset: number
-    output: string
-    logits: TeacherLogits
-    classLabels?: ClassLabel[]
-    producer: string
-  }
+  origin: Pick<
+    Plan['teacher'],
+    'file' | 'sha256' | 'opset' | 'output' | 'logits' | 'floor' | 'classLabels' | 'producer'
+  >
 }
-export type TeacherLogits = ReturnType<typeof findLogits>['kind']
 
 export interface FusedModel {
   /** What it is fed: the source's data first. */
@@ -66,28 +77,33 @@ export interface FusedModel {
 }
 
 /**
- * Reads a teacher and finds its logits. Throws FormatError (not an ONNX model), DecantError (several candidates for the logits);
+ * Reads a teacher and finds its output. Throws FormatError (not an ONNX model), DecantError (several candidates for the logits);
  * `fuse` throws DecantError where its inputs do not fit the source.
  */
 export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeacher> {
-  const { source, preprocess = { version: 1 }, output } = options
+  const { source, preprocess = { version: 1 }, output: name, told = false } = options
   const { input } = source
   const model = await readModel(options.teacher)
   const description = describeModel(model)
-  const found = findLogits(model, { tokens: input.kind === 'tokens', ...(output !== undefined && { output }) })
+  const output = openOutput(model, {
+    tokens: input.kind === 'tokens',
+    told,
+    ...(name !== undefined && { output: name }),
+  })
+  const { positions } = output
   const padding = naming(options.teacher, () => {
-    const ids = input.kind === 'tokens' ? findPadding(found.proto) : undefined
+    const ids = input.kind === 'tokens' ? findPadding(output.values().proto) : undefined
     return ids && choosePadding(ids, { text: preprocess.text, source, exported: options.pad })
   })
   const front = frontOf(input, preprocess, padding)
   const data: FeedSpec = { name: feedNames[input.kind], dtype: input.dtype, shape: input.shape }
-  const fuse = (kind: TargetOf, { inGraph: wish } = { inGraph: true }): FusedModel => {
+  const fuse = (edited: EditedModel, kind: TargetOf, { inGraph: wish } = { inGraph: true }): FusedModel => {
     const wanted = targetOf(kind)
     // an older graph gives raw logits, and the worker encodes them
     const inGraph = wish && wanted && description.opset >= opsetOfTarget(wanted)
     const target = inGraph ? wanted : 'f32'
     const { proto, inputs } = naming(options.teacher, () =>
-      fuseTeacher(found.proto, { output: found.output, positions: found.positions, target, front }),
+      fuseTeacher(edited.proto, { output: edited.output, positions, target, front }),
     )
     const feeds = feedsOf(kind)
     const session = sessionSource(model, proto)
@@ -98,26 +114,38 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
       ...(wanted !== target && { encode: kind }),
     }
   }
-  const classLabels = findClassLabels(model.proto.graph!, found.from)
+  const classLabels = findClassLabels(model.proto.graph!, output.from)
   return {
-    fuse,
+    sha256: model.sha256,
+    output,
     padding,
     classLabels,
-    // one position is an ordinary row
-    positions: found.positions && input.shape[0]! > 1 ? input.shape[0] : undefined,
-    precision: description.inputs.some(({ dtype }) => dtype === 'float16') ? 'float16' : 'float32',
-    bytes: model.bytes,
-    origin: {
-      file: basename(options.teacher),
-      sha256: model.sha256,
-      opset: description.opset,
-      output: found.from,
-      logits: found.kind,
-      ...(classLabels && !areInPlace(classLabels) && { classLabels }),
-      producer: description.producer,
+    values: () => fuse(output.values(), rawValues),
+    read: (reading) => {
+      const edited = naming(options.teacher, () => output.read(reading))
+      return {
+        fuse: (kind, options) => fuse(edited, kind, options),
+        // one position is an ordinary row
+        positions: positions && input.shape[0]! > 1 ? input.shape[0] : undefined,
+        precision: description.inputs.some(({ dtype }) => dtype === 'float16') ? 'float16' : 'float32',
+        bytes: model.bytes,
+        origin: {
+          file: basename(options.teacher),
+          sha256: model.sha256,
+          opset: description.opset,
+          output: output.from,
+          logits: reading.kind,
+          ...(reading.floor !== undefined && { floor: reading.floor }),
+          ...(classLabels && !areInPlace(classLabels) && { classLabels }),
+          producer: description.producer,
+        },
+      }
     },
   }
 }
+
+/** All that a graph gives, before it is known of how many classes it is. */
+export const rawValues: TargetOf = { codec: 'f32', classes: 0 }
 
 /** Graph edits know no files: what they refuse is said of the model's. */
 function naming<T>(path: string, edit: () => T): T {

@@ -1,10 +1,14 @@
-import type { CodecName } from '../cache/index.js'
+import type { CodecName, Plan } from '../cache/index.js'
 import type { Preprocess, Source } from '../source/index.js'
 import type { Accuracy } from './accuracy.js'
 import type { CodecTrial } from './choose-codec.js'
 import type { Padding } from './choose-padding.js'
 import type { Provider, ProviderChoice } from './provider.js'
 import type { BatchTiming } from './tune-batch.js'
+
+/** What the user says that the values of a teacher's output are. */
+export const logitsAre = ['logits', 'probabilities', 'log-probabilities'] as const
+export type LogitsAre = (typeof logitsAre)[number]
 
 export interface ExportOptions {
   /** Rows and batches are of views, where it gives them (`withViews`). */
@@ -16,6 +20,8 @@ export interface ExportOptions {
   preprocess?: Preprocess
   /** Name of the logits output, where the model has several candidates. */
   output?: string
+  /** What that output's values are, where neither its graph nor they themselves make it clear. */
+  logitsAre?: LogitsAre
   /** Default f16: float16 below each row's top logit, which is kept in float32. */
   codec?: CodecName | 'auto'
   /** With codec auto: the smallest codec is taken whose worst sampled row stays within this KL at T = 1 to 8, in nats. Default 1e-3. */
@@ -42,8 +48,11 @@ export interface ExportOptions {
   onEvent?: (event: ExportEvent) => void
 }
 
+/** Which output of a teacher was taken, and how its logits were found. */
+export type HowFound = Pick<Plan['teacher'], 'file' | 'output' | 'logits' | 'rule' | 'floor'>
+
 export type ExportEvent =
-  | { type: 'teacher'; file: string; output: string; logits: string; classes: number; positions?: number }
+  | ({ type: 'teacher'; classes: number; positions?: number } & HowFound)
   | { type: 'attention-mask'; column: string }
   | ({ type: 'padding' } & Padding)
   | ({ type: 'provider' } & ProviderChoice)

@@ -16,7 +16,7 @@ import { DecantError } from '../errors.js'
 import { type Batch, BufferPool, type FileRows, type Inputs, type Source } from '../source/index.js'
 import { version } from '../version.js'
 import { checkRows } from './check-rows.js'
-import { chooseCodec, finiteTargets, rowsToSample, sampleRows } from './choose-codec.js'
+import { chooseCodec } from './choose-codec.js'
 import { recordPadding } from './choose-padding.js'
 import { chooseStretch } from './choose-stretch.js'
 import { type Device, type FusedTeacher, openDevice } from './device.js'
@@ -24,7 +24,9 @@ import { type FusedModel, loadTeacher } from './load-teacher.js'
 import { matchClasses } from './match-classes.js'
 import { type ExportEvent, type ExportOptions, rangeIn } from './options.js'
 import { chooseProvider, shareCores } from './provider.js'
-import type { Feeds, TeacherOutput } from './run-rows.js'
+import type { Feeds } from './run-rows.js'
+import { finiteTargets, sampleLogits, sampleRows } from './sample-rows.js'
+import { settleLogits } from './settle-logits.js'
 import { tuneBatch } from './tune-batch.js'
 
 export interface PreparedExport {
@@ -70,7 +72,7 @@ export async function prepareExport(
     )
   const first = await firstBatch(source, options)
   const choice = chooseProvider(options.provider ?? 'auto', options.devices)
-  const teacher = await loadTeacher(options)
+  const loaded = await loadTeacher({ ...options, told: options.logitsAre !== undefined })
   onEvent({ type: 'provider', ...choice })
 
   const devices: Device[] = []
@@ -84,18 +86,31 @@ export async function prepareExport(
     devices.push(await openDevice({ ...fused, teacher: options.teacher, provider, device, buffers, onHalved }))
   }
   try {
-    // the raw logits of a few rows: how many classes there are, and what a codec makes of them
-    const raw = teacher.fuse({ codec: 'f32', classes: 0 })
-    await open(choice.devices[0]!, raw)
+    const random = await sampleRows(source, first, rangeIn(source, undefined))
+    const { teacher, rule, raw, sampled } = await settleLogits({
+      file: options.teacher,
+      teacher: loaded,
+      told: options.logitsAre,
+      twoClasses: [source.topLabel + 1, source.classes?.length, loaded.classLabels?.length].includes(2),
+      before: await teacherBefore(options),
+      sample: async (fused) => {
+        await (devices[0] ? devices[0].load(fused) : open(choice.devices[0]!, fused))
+        return sampleLogits(devices[0]!, random, { raw: fused, spread: true })
+      },
+    })
     const { positions } = teacher
-    const sample = await sampleLogits(devices[0]!, first, raw)
-    const classes = sample.columns.logits!.length / sample.rows / (positions ?? 1)
-    const { file, output: name, logits } = teacher.origin
-    onEvent({ type: 'teacher', file, output: name, logits, classes, ...(positions && { positions }) })
+    const classes = sampled.columns.logits!.length / sampled.rowSum.length
+    const origin = { ...teacher.origin, ...(rule && { rule }) }
+    const { file, output, logits, floor } = origin
+    const how = { file, output, logits, ...(rule && { rule }), ...(floor !== undefined && { floor }) }
+    onEvent({ type: 'teacher', ...how, classes, ...(positions && { positions }) })
     const { attentionMask: column } = source.options
     if (column !== undefined) onEvent({ type: 'attention-mask', column })
-    if (teacher.padding) onEvent({ type: 'padding', ...teacher.padding })
-    const names = matchClasses({ teacher: options.teacher, labels: teacher.classLabels, classes, source })
+    if (loaded.padding) onEvent({ type: 'padding', ...loaded.padding })
+    const names = matchClasses({ teacher: options.teacher, labels: loaded.classLabels, classes, source })
+    const began = performance.now()
+    const sample = await sampleLogits(devices[0]!, first, { raw })
+    const secondsPerRow = (performance.now() - began) / 1000 / sample.rows
     checkRows(first, sample)
 
     const columns = {
@@ -105,11 +120,10 @@ export async function prepareExport(
       ...(options.storeInputs && { inputs: { kind: source.input.kind, shape: source.input.shape } }),
     }
     const asked = rangeIn(source, range)
-    const random = await sampleRows(source, first, asked)
-    const began = performance.now()
-    const sampled = await sampleLogits(devices[0]!, random, raw)
-    const secondsPerRow = (performance.now() - began) / 1000 / sampled.rows
-    const targets = finiteTargets(sampled, classes)
+    // of a part, its own rows
+    const own =
+      range && (await sampleLogits(devices[0]!, await sampleRows(source, first, asked), { raw, spread: true }))
+    const targets = finiteTargets(own ?? sampled, classes)
     const codec = await codecFor(options, { logits: targets, kind: columns })
     const kind = { ...columns, codec, ...labelsByPosition({ ...columns, codec }) }
     const fidelity = targets.length > 0 ? measureFidelity({ logits: targets, classes, codec }) : undefined
@@ -147,7 +161,7 @@ export async function prepareExport(
       names,
       rowsPerBatch: rows.rowsPerBatch,
       rowsPerShard: rowsPerShard / views,
-      teacher: teacher.origin,
+      teacher: origin,
       source: {
         uri: source.uri,
         kind: source.kind,
@@ -157,7 +171,7 @@ export async function prepareExport(
         ...(Object.keys(source.options).length > 0 && { options: source.options }),
       },
       preprocess:
-        recordPadding(options.preprocess, { source, padding: teacher.padding }) ??
+        recordPadding(options.preprocess, { source, padding: loaded.padding }) ??
         (source.input.kind === 'image' ? { version: 1 } : null),
       runtime: {
         decant: version,
@@ -188,15 +202,9 @@ async function firstBatch(source: Source, { range, onError = 'fail' }: ExportOpt
 /** A batch holds every view of its samples. */
 const wholeSamples = (rows: number, views: number) => Math.max(1, Math.round(rows / views)) * views
 
-/** Raw logits of a batch's first rows, as many as a sample has. */
-async function sampleLogits(device: Device, batch: Batch, raw: FusedModel): Promise<TeacherOutput> {
-  const width = batch.inputs.length / batch.rows
-  const run = (rows: number) =>
-    device.run(feedOf({ ...batch, rows, inputs: batch.inputs.slice(0, rows * width) }, raw), rows)
-  const one = await run(1)
-  const rows = rowsToSample(batch, one.columns.logits!.length)
-  return rows > 1 ? run(rows) : one
-}
+/** The teacher's part of the plan of an unfinished export. */
+const teacherBefore = async ({ out }: ExportOptions): Promise<Plan['teacher'] | undefined> =>
+  out === '' ? undefined : (await readPlan(out))?.teacher
 
 /** Given, else as the unfinished export in the folder has it, else the smallest that holds. */
 async function codecFor(

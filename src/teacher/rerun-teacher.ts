@@ -1,10 +1,11 @@
 import { codecOf, codecsOf, idAt, type Manifest, nextTokens, type Row, type Targets, viewsOf } from '../cache/index.js'
 import { DecantError, FormatError, MismatchError } from '../errors.js'
+import type { Reading } from '../onnx/index.js'
 import { random } from '../random.js'
 import type { Batch, Preprocess, Source } from '../source/index.js'
 import { createReplay, type ImageShape } from '../source/views/index.js'
 import { openDevice } from './device.js'
-import { loadTeacher } from './load-teacher.js'
+import { type LoadedTeacher, loadTeacher, rawValues } from './load-teacher.js'
 import { chooseProvider, type Provider } from './provider.js'
 
 export interface RerunOptions {
@@ -61,8 +62,10 @@ export async function rerunTeacher(options: RerunOptions): Promise<Rerun> {
   const output = options.output ?? manifest.teacher.output
   const exported = preprocess.text?.pad ?? 0 // a manifest that does not say it had 0
   const pad = typeof exported === 'number' ? exported : undefined
-  const teacher = await loadTeacher({ teacher: options.teacher, source, preprocess, output, pad })
-  const fused = teacher.fuse({ codec: 'f32', classes: targets.classes })
+  const told = manifest.teacher.rule === 'told'
+  const loaded = await loadTeacher({ teacher: options.teacher, source, preprocess, output, pad, told })
+  const read = (columns: number | undefined) => loaded.read(readingOf(manifest, loaded, columns)).fuse(rawValues)
+  const fused = read(loaded.output.classes)
   const device = await openDevice({
     ...fused,
     teacher: options.teacher,
@@ -73,8 +76,15 @@ export async function rerunTeacher(options: RerunOptions): Promise<Rerun> {
   const values = targets.classes * (manifest.positions ?? 1)
   try {
     for await (const samples of findSamples(targets, source, picked)) {
-      const feeds = { [fused.inputs[0]!.name]: concat(replayViews(samples, targets, source)) }
-      const logits = (await device.run(feeds, samples.length)).columns.logits as Float32Array
+      const run = async () => {
+        const feeds = { [fused.inputs[0]!.name]: concat(replayViews(samples, targets, source)) }
+        return (await device.run(feeds, samples.length)).columns.logits as Float32Array
+      }
+      let logits = await run()
+      if (targets.classes === 2 && logits.length === samples.length) {
+        await device.load(read(1)) // one column, which its declared shape did not say
+        logits = await run()
+      }
       if (logits.length !== samples.length * values)
         throw new MismatchError(`${options.teacher} is not the teacher of ${targets.dir}:`, [
           `logits of a row: ${values}, found ${logits.length / samples.length}`,
@@ -92,12 +102,22 @@ export async function rerunTeacher(options: RerunOptions): Promise<Rerun> {
     rows: picked.length,
     seed,
     provider: choice.provider,
-    sameTeacher: teacher.origin.sha256 === manifest.teacher.sha256,
+    sameTeacher: isSame(manifest, loaded),
     ...measured,
     tolerance,
     // so that NaN is outside
     within: measured.meanDifference <= tolerance.meanDifference && measured.agreement >= tolerance.agreement,
   }
+}
+
+const isSame = ({ teacher }: Manifest, { sha256 }: LoadedTeacher): boolean => sha256 === teacher.sha256
+
+/** As the logits were found when they were exported; of another file, as its graph says, unless the graph did not decide it then. */
+function readingOf(manifest: Manifest, loaded: LoadedTeacher, columns: number | undefined): Reading {
+  const { logits: kind, floor, rule } = manifest.teacher
+  if (isSame(manifest, loaded) || rule) return { kind, floor, column: columns === 1 }
+  const proposal = loaded.output.propose(columns)
+  return proposal.kind === kind ? { ...proposal, floor } : proposal
 }
 
 /**

@@ -4,10 +4,10 @@ import type { Licences } from '../../cache/index.js'
 import { DecantError } from '../../errors.js'
 import { augmentations, MAX_VIEWS } from '../../source/views/index.js'
 import type { Accuracy } from '../../teacher/accuracy.js'
-import type { ExportEvent, ExportOptions } from '../../teacher/options.js'
+import { type ExportEvent, type ExportOptions, type LogitsAre, logitsAre } from '../../teacher/options.js'
 import { providers } from '../../teacher/provider.js'
 import { askLicences } from '../ask-licences.js'
-import { bytes, count, duration, percent } from '../format.js'
+import { bytes, count, duration, howFound, percent } from '../format.js'
 import { interruptible } from '../interrupt.js'
 import { codec, collect, integer, list, number, oneOf, range, suggesting, suggestionsOf } from '../parse.js'
 import { readNames } from '../read-names.js'
@@ -24,6 +24,7 @@ interface Flags {
   attentionMask?: string
   classes?: string
   output?: string
+  logitsAre?: LogitsAre
   codec: CodecName | 'auto'
   maxKl?: number
   provider: ExportOptions['provider'] & string
@@ -88,6 +89,11 @@ export function exportCommand(): Command {
       'what stands in the labels, or as directories, for each class: names, one a line in the order of the logits',
     )
     .option('--output <name>', 'the logits output, where the model has several candidates')
+    .option(
+      '--logits-are <what>',
+      `what that output's values are, where they leave it open: ${logitsAre.join(', ')}`,
+      oneOf(logitsAre),
+    )
     .option(
       '--codec <codec>',
       `${CODECS}, or auto: the smallest that --max-kl allows (f16 is exact to 1e-6 in KL)`,
@@ -165,6 +171,7 @@ async function run(uris: string[], flags: Flags): Promise<void> {
     storeInputs: flags.storeInputs === true,
     ...(preprocess && { preprocess }),
     ...(flags.output !== undefined && { output: flags.output }),
+    ...(flags.logitsAre && { logitsAre: flags.logitsAre }),
     ...(flags.device && { devices: flags.device }),
     ...(flags.batch !== 'auto' && { batch: flags.batch }),
     ...(flags.rows && { range: flags.rows }),
@@ -249,7 +256,7 @@ function describe(event: ExportEvent): string | undefined {
       return `provider ${event.provider} (${event.why})`
     case 'teacher': {
       const by = event.positions ? ` at each of ${event.positions} positions` : ''
-      return `teacher ${event.file}: '${event.output}', ${event.classes} classes${by} (${event.logits})`
+      return `teacher ${event.file}: '${event.output}', ${event.classes} classes${by} (${howFound(event)})`
     }
     case 'attention-mask':
       return `padding of the source is where column '${event.column}' is 0`

@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import type { Manifest, Targets } from '../../cache/index.js'
 import type { TargetsDescription } from '../../report/describe-targets.js'
 import type { Tally } from '../../student/index.js'
-import { bytes, count, percent } from '../format.js'
+import { bytes, count, howFound, percent } from '../format.js'
 import { interruptible } from '../interrupt.js'
 import { openTerminal } from '../terminal.js'
 
@@ -63,7 +63,7 @@ function render(targets: Targets, description: TargetsDescription | undefined): 
   const name = (index: number) => manifest.names?.[index] ?? `class ${index}`
   const lines = [
     `${targets.dir}: logits of ${count(manifest.rows)} rows, ${manifest.classes} classes${manifest.positions ? ` at each of ${manifest.positions} positions` : ''}, codec ${manifest.codec}`,
-    `  teacher    ${teacher.file}, '${teacher.output}' (${teacher.logits}), sha256 ${teacher.sha256.slice(0, 12)}`,
+    `  teacher    ${teacher.file}, '${teacher.output}' (${howFound(teacher)}), sha256 ${teacher.sha256.slice(0, 12)}`,
     `  source     ${source.uri} (${source.kind}), ${count(source.rows)} rows${source.skipped.length > 0 ? `, ${source.skipped.length} left out` : ''}`,
     ...describeViews(manifest),
     ...(manifest.inputs ? [`  inputs     stored, ${manifest.inputs.kind} ${manifest.inputs.shape.join('×')}`] : []),

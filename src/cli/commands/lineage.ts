@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises'
 import { Command } from 'commander'
 import type { Lineage } from '../../cache/index.js'
 import { DecantError } from '../../errors.js'
-import { count } from '../format.js'
+import { count, howFound } from '../format.js'
 import { openTerminal } from '../terminal.js'
 
 /** What student.onnx says of itself besides its dataset's lineage. */
@@ -81,7 +81,7 @@ function render(lineage: Lineage, student: StudentPart | undefined): string[] {
     ['views', views === 1 ? 'none' : `${views.count} a sample, seed ${views.seed}: ${JSON.stringify(views.augment)}`],
     [
       'teacher',
-      `${teacher.file} (${short(teacher.sha256)}), '${teacher.output}', ${teacher.logits}; ONNX Runtime ${runtime.onnxruntime} on ${runtime.provider}, ${runtime.precision}`,
+      `${teacher.file} (${short(teacher.sha256)}), '${teacher.output}', ${howFound(teacher)}; ONNX Runtime ${runtime.onnxruntime} on ${runtime.provider}, ${runtime.precision}`,
     ],
     ...operations(derived),
     ['codec', `${lineage.codec}, ${count(lineage.rows)} rows of ${lineage.classes} classes`],

@@ -105,7 +105,7 @@ describe('decant export', () => {
     graph.output('logits', 'float32', ['N', 2], graph.node('Identity', [graph.input('features', 'float32', ['N', 2])]))
     await writeFile(join(dir, 'teacher.onnx'), encodeModel(graph.model({ name: 'identity' })))
     // of each two rows of a label one is of each class
-    const rows = Array.from({ length: 400 }, (_, row) => `${row % 2},${1 - (row % 2)},${(row >> 1) % 2}`)
+    const rows = Array.from({ length: 400 }, (_, row) => `${3 * (row % 2)},${3 - 3 * (row % 2)},${(row >> 1) % 2}`)
     await writeFile(join(dir, 'rows.csv'), ['p,q,label', ...rows].join('\n'))
     const given = [join(dir, 'rows.csv'), '--input', 'p', '--input', 'q', '--label', 'label']
     const command = ['export', ...given, '--teacher', join(dir, 'teacher.onnx'), ...cpu]

@@ -1,0 +1,99 @@
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { openTargets } from '../../src/cache/index.js'
+import { encodeModel, GraphBuilder } from '../../src/onnx/index.js'
+import { random } from '../../src/random.js'
+import type { SourceInput } from '../../src/source/index.js'
+import {
+  type ExportEvent,
+  type ExportOptions,
+  estimateExport,
+  exportTargets,
+  rerunTeacher,
+} from '../../src/teacher/index.js'
+import { temporaryFolder } from '../helpers/folder.js'
+import { sourceOf } from '../helpers/sources.js'
+import { rowsOf, softmax } from '../onnx/models.js'
+
+const stream = random('export-logits')
+const logits = (rows: number, width = 4) =>
+  Array.from({ length: rows }, () => Array.from({ length: width }, () => 2 * stream.normal()))
+const sigmoid = (v: number) => 1 / (1 + Math.exp(-v))
+
+/** A teacher whose output is its input, and a source of such inputs. */
+function fixture(values: number[][], labels?: number[]) {
+  const dir = temporaryFolder()
+  const width = values[0]!.length
+  const g = new GraphBuilder()
+  g.output('y', 'float32', ['N', width], g.node('Mul', [g.input('x', 'float32', ['N', width]), g.f32(1)]))
+  const teacher = join(dir, 'teacher.onnx')
+  writeFileSync(teacher, encodeModel(g.model({ name: 'said' })))
+  const input: SourceInput = { kind: 'features', dtype: 'float32', shape: [width] }
+  const source = sourceOf(input, Float32Array.from(values.flat()), labels)
+  return {
+    source,
+    teacher,
+    out: join(dir, 'targets'),
+    provider: 'cpu',
+    batch: 64,
+    codec: 'f32',
+  } satisfies ExportOptions
+}
+
+async function exported(options: ExportOptions) {
+  let event: ExportEvent | undefined
+  const onEvent = (e: ExportEvent) => {
+    if (e.type === 'teacher') event = e
+  }
+  const { teacher, classes } = await exportTargets({ ...options, onEvent })
+  const targets = await openTargets(options.out)
+  const rows = rowsOf([...(await targets.load()).logits], classes)
+  const again = await rerunTeacher({ targets, source: options.source, teacher: options.teacher, provider: 'cpu' })
+  await targets.close()
+  return { teacher, event, rows, again }
+}
+
+const apart = (a: number[][], b: number[][]) =>
+  Math.max(...a.flatMap((row, i) => row.map((v, c) => Math.abs(v - b[i]![c]!))))
+
+describe('how the logits were found is told, kept in the manifest, and what verify goes by', () => {
+  test('the numbers show probabilities', async () => {
+    const p = logits(300).map(softmax)
+    const { teacher, event, rows, again } = await exported(fixture(p))
+    const found = { logits: 'log of probabilities', rule: 'numbers', floor: 2 ** -126 }
+    expect(teacher).toMatchObject(found)
+    expect(event).toMatchObject({ ...found, classes: 4, output: 'y' })
+    expect(apart(rows.map(softmax), p)).toBeLessThan(1e-6)
+    expect(again).toMatchObject({ within: true, sameTeacher: true })
+    expect(again.maxDifference).toBeLessThan(1e-6)
+  })
+  test('one column is told to be logits', async () => {
+    const z = logits(100, 1)
+    const { teacher, rows, again } = await exported({ ...fixture(z), logitsAre: 'logits' })
+    expect(teacher).toMatchObject({ logits: 'logits', rule: 'told' })
+    expect(
+      apart(
+        rows,
+        z.map(([v]) => [0, v!]),
+      ),
+    ).toBeLessThan(1e-6)
+    expect(again).toMatchObject({ within: true })
+  })
+})
+
+test('what is refused is refused by --dry-run, and nothing is written', async () => {
+  const options = fixture(logits(300).map((row) => row.map(sigmoid)))
+  const refused = /are the values of 'y' logits\? all sampled values lie in \[0, 1\].*--logits-are/
+  await expect(estimateExport({ ...options, out: '' })).rejects.toThrow(refused)
+  await expect(exportTargets(options)).rejects.toThrow(refused)
+  expect(existsSync(options.out)).toBe(false)
+})
+
+test('rows of all of the source are looked at, though only some are exported: parts are read alike', async () => {
+  // the first 300 rows alone would be probabilities
+  const values = [...logits(300).map(softmax), ...logits(700)]
+  const { teacher, rows } = await exported({ ...fixture(values), range: { from: 0, to: 300 } })
+  expect(teacher.logits).toBe('logits')
+  expect(apart(rows, values.slice(0, 300))).toBeLessThan(1e-6)
+})
