@@ -1,20 +1,13 @@
 import { DecantError, FormatError } from '../errors.js'
 import { declaredSize, planGeometry, type Size, sizeText } from './geometry.js'
 import { show } from './labels.js'
-import {
-  type Channels,
-  decodeImage,
-  decoder,
-  grayToRgb,
-  IN_FLIGHT,
-  readHeader,
-  rgbToGray,
-  transformPixels,
-} from './pixels.js'
+import { decodeImage, decoderOf, IN_FLIGHT, readHeader, transformPixels } from './pixels.js'
 import type { Preprocess } from './preprocess.js'
 import { isList, readTokens } from './read-tokens.js'
+import { RESAMPLER } from './resample/index.js'
 import type { Inputs, SourceInput } from './source.js'
 import type { ArrayType } from './table.js'
+import { channelsOf, recolour } from './transform.js'
 
 /** How the cells of a row become its input. */
 export interface CellReader {
@@ -99,17 +92,17 @@ function readPixels(shape: number[], preprocess: Preprocess): CellReader {
     throw new DecantError(
       `arrays of ${shape.join('×')} bytes: expected images [H, W], [H, W, 1] or [H, W, 3]; save images [C, H, W] as array.transpose(0, 2, 3, 1), and what is no image as array.astype('float32')`,
     )
-  const channels: Channels = preprocess.color === undefined ? from : preprocess.color === 'rgb' ? 3 : 1
+  const channels = channelsOf(preprocess, from)
   const { result, ...moves } = planGeometry({ width, height }, preprocess)
   const moved = Object.keys(moves).length > 0
   return {
     input: { kind: 'image', dtype: 'uint8', shape: [result.height, result.width, channels] },
-    decoder: moved ? decoder : undefined,
+    decoder: moves.resize ? RESAMPLER : undefined,
     atOnce: moved ? IN_FLIGHT : 1,
     async read([cell], into) {
       const pixels = cell as Uint8Array
       if (moved) into.set(await transformPixels(pixels, { width, height, from }, preprocess, channels))
-      else into.set(from === channels ? pixels : from === 1 ? grayToRgb(pixels) : rgbToGray(pixels))
+      else into.set(recolour(pixels, from, { channels, preprocess }))
     },
   }
 }
@@ -117,11 +110,11 @@ function readPixels(shape: number[], preprocess: Preprocess): CellReader {
 /** Encoded images. Without a declared size it is that of the first. */
 async function readImages(first: unknown, preprocess: Preprocess): Promise<CellReader> {
   refuseText(preprocess)
-  const channels: Channels = preprocess.color === 'gray' ? 1 : 3
+  const channels = channelsOf(preprocess, 3)
   const size = declaredSize(preprocess) ?? planGeometry(await readHeader(encoded(first)), preprocess).result
   return {
     input: { kind: 'image', dtype: 'uint8', shape: [size.height, size.width, channels] },
-    decoder,
+    decoder: decoderOf(preprocess),
     atOnce: IN_FLIGHT,
     async read([cell], into) {
       const { data, ...found } = await decodeImage(encoded(cell), preprocess, channels)

@@ -6,6 +6,7 @@ import pLimit from 'p-limit'
 import { DecantError, FormatError } from '../errors.js'
 import { ahead, batchStarts, checkRange, checkRows } from './batching.js'
 import { BufferPool } from './buffers.js'
+import { grayToRgb } from './channels.js'
 import type { LabelClasses } from './class-finder.js'
 import type { FileRows } from './file-rows.js'
 import { planGeometry } from './geometry.js'
@@ -13,9 +14,11 @@ import { decimalIds } from './ids.js'
 import { type IdxFile, readAt, scanIdx, streamData } from './idx-file.js'
 import { LabelColumn, topOf } from './labels.js'
 import { classesOption } from './options.js'
-import { type Channels, decoder, grayToRgb, IN_FLIGHT, transformPixels } from './pixels.js'
+import { IN_FLIGHT, transformPixels } from './pixels.js'
 import type { Preprocess } from './preprocess.js'
+import { RESAMPLER } from './resample/index.js'
 import type { Batch, BatchOptions, Source } from './source.js'
+import { channelsOf } from './transform.js'
 
 /** Blocks read ahead of the consumer: one that waits while one is read keeps a disk busy. */
 const DEPTH = 2
@@ -37,13 +40,13 @@ export async function openIdx(
   const labelPath = options.labels ?? (await findLabels(uri))
   const labels = labelPath === undefined ? undefined : await readLabels(labelPath, { uri, rows, hash, classes })
 
-  const channels: Channels = preprocess.color === 'rgb' ? 3 : 1
+  const channels = channelsOf(preprocess, 1)
   const { result, ...moves } = planGeometry({ width, height }, preprocess)
-  const transform = Object.keys(moves).length > 0 ? resample : channels === 3 ? grayToRgb : undefined
+  const transform = Object.keys(moves).length > 0 ? move : channels === 3 ? grayToRgb : undefined
   const pixels = height * width
   const limit = pLimit(IN_FLIGHT)
 
-  async function resample(raw: Uint8Array): Promise<Uint8Array> {
+  async function move(raw: Uint8Array): Promise<Uint8Array> {
     const bytes = result.width * result.height * channels
     const inputs = new Uint8Array((raw.length / pixels) * bytes)
     const one = async (_: unknown, i: number) => {
@@ -76,7 +79,7 @@ export async function openIdx(
     input: { kind: 'image', dtype: 'uint8', shape: [result.height, result.width, channels] },
     classes: classes?.names && [...classes.names],
     topLabel: labels ? topOf(labels) : -1,
-    decoder: transform === resample ? decoder : undefined,
+    decoder: moves.resize ? RESAMPLER : undefined,
     fingerprint: hash.digest('hex'),
     inFile: transform ? undefined : data.inFile,
     async *batches(wanted: BatchOptions) {

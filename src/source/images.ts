@@ -10,9 +10,10 @@ import { idAt, pickIds } from './ids.js'
 import { type ImageList, listImages } from './image-list.js'
 import { topOf } from './labels.js'
 import { classesOption } from './options.js'
-import { type Channels, decodeImage, decoder, IN_FLIGHT, readHeader } from './pixels.js'
+import { decodeImage, decoderOf, IN_FLIGHT, readHeader } from './pixels.js'
 import type { Preprocess } from './preprocess.js'
 import type { Batch, Source } from './source.js'
+import { channelsOf } from './transform.js'
 
 type Run = (work: () => Promise<void>) => Promise<void>
 
@@ -27,7 +28,7 @@ export async function openImages(
 ): Promise<Source> {
   const list = await listImages(uri, classes)
   const rows = list.labels.length
-  const channels: Channels = preprocess.color === 'gray' ? 1 : 3
+  const channels = channelsOf(preprocess, 3)
   const size = declaredSize(preprocess) ?? (await commonSize(uri, list, preprocess))
   const bytes = size.height * size.width * channels
 
@@ -82,7 +83,7 @@ export async function openImages(
     input: { kind: 'image', dtype: 'uint8', shape: [size.height, size.width, channels] },
     classes: list.classes,
     topLabel: topOf(list.labels),
-    decoder,
+    decoder: decoderOf(preprocess),
     fingerprint: await fingerprint(uri, list),
     async *batches(wanted) {
       const range = checkRange(wanted, rows)

@@ -1,21 +1,27 @@
 import { access, constants } from 'node:fs/promises'
 import sharp, { type Sharp } from 'sharp'
 import { DecantError } from '../errors.js'
-import { type Geometry, MAX_PIXELS, planGeometry, type Size, sizeText } from './geometry.js'
+import { createBudget } from './budget.js'
+import type { Channels } from './channels.js'
+import { type Box, MAX_PIXELS, planGeometry, type Size, sameSize, sizeText } from './geometry.js'
 import type { Preprocess } from './preprocess.js'
+import { type Pixels, RESAMPLER } from './resample/index.js'
+import { cutOut, planTransform } from './transform.js'
 
 // Four images in flight with one thread each beat one image on four threads; libvips' operation cache would keep files that have changed.
 sharp.concurrency(1)
 sharp.cache(false)
 export const IN_FLIGHT = 4
 
-/** What determines the decoded bytes beside file and preprocessing: another version may round or resample differently. */
-export const decoder = `sharp ${sharp.versions.sharp}, libvips ${sharp.versions.vips}`
+/** Pixels that images in flight have together, unless one alone has more: 200 MB. */
+const inMemory = createBudget(2 ** 26)
+
+/** What determines the pixels of image files beside file and preprocessing: another version may round, or resample, differently. */
+export const decoderOf = ({ resize }: Preprocess): string =>
+  `sharp ${sharp.versions.sharp}, libvips ${sharp.versions.vips}${resize ? `, ${RESAMPLER}` : ''}`
 
 /** Recognised by content, never by name; SVG is left out because it is a program that can name other files. */
 const FORMATS = new Set(['jpeg', 'png', 'webp', 'tiff', 'gif', 'heif'])
-
-export type Channels = 1 | 3
 
 /** The path of an image file, or its bytes. */
 export type ImageData = string | Uint8Array
@@ -50,58 +56,45 @@ export async function decodeImage(
   channels: Channels,
 ): Promise<Size & { data: Uint8Array }> {
   const { format, ...size } = await readHeader(path)
-  const plan = planGeometry(size, preprocess)
-  const image = open(path).autoOrient().flatten({ background: '#000' })
-  return render(image, plan, channels).catch((cause) => {
-    throw new DecantError(`damaged or truncated ${format} data`, { cause })
+  const draft = draftOf(size, preprocess)
+  const { region, result, apply } = planTransform(draft ?? size, preprocess, channels)
+  let image = open(path).autoOrient().flatten({ background: '#000' })
+  if (draft) image = image.resize({ ...draft, fit: 'fill' })
+  if (!sameSize(region, draft ?? size)) image = image.extract(region)
+  return inMemory(region.width * region.height, async () => {
+    const pixels = await render(image, region).catch((cause) => {
+      throw new DecantError(`damaged or truncated ${format} data`, { cause })
+    })
+    return { ...result, data: await apply(pixels) }
   })
 }
 
 /** The same for pixels that are in memory: uint8 [height, width, from], gray where `from` is left out. */
-export async function transformPixels(
+export function transformPixels(
   data: Uint8Array,
-  size: Size & { from?: Channels },
+  { from = 1, ...size }: Size & { from?: Channels },
   preprocess: Preprocess,
   channels: Channels,
 ): Promise<Uint8Array> {
-  const { width, height, from = 1 } = size
-  const image = sharp(data, { raw: { width, height, channels: from } })
-  return (await render(image, planGeometry(size, preprocess), channels)).data
+  const { region, apply } = planTransform(size, preprocess, channels)
+  return apply(cutOut({ data, ...size, channels: from }, region))
 }
 
 // 'error' refuses truncated and damaged files but not those with harmless warnings, of which ImageNet has many.
 const open = (path: ImageData) => sharp(path, { failOn: 'error', limitInputPixels: MAX_PIXELS })
 
-async function render(image: Sharp, plan: Geometry, channels: Channels): Promise<Size & { data: Uint8Array }> {
-  // Without fastShrinkOnLoad the JPEG decoder never shrinks below twice the wanted size: Lanczos3 has the last word at every size.
-  if (plan.resize) image = image.resize({ ...plan.resize, fit: 'fill', kernel: 'lanczos3', fastShrinkOnLoad: false })
-  if (plan.crop) image = image.extract(plan.crop)
+/** The size that a decoder brings an image to with `draft`: twice the wanted one, where that is at most half of its own. */
+function draftOf({ width, height }: Size, preprocess: Preprocess): Size | undefined {
+  const { resize } = preprocess.resize?.draft ? planGeometry({ width, height }, preprocess) : {}
+  if (!resize || width < 4 * resize.width || height < 4 * resize.height) return undefined
+  return { width: 2 * resize.width, height: 2 * resize.height }
+}
+
+async function render(image: Sharp, { width, height }: Box): Promise<Pixels> {
   const { data, info } = await image.toColourspace('srgb').raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true })
-  if (info.width !== plan.result.width || info.height !== plan.result.height)
-    throw new DecantError(
-      `decoded to ${info.width}×${info.height}, expected ${plan.result.width}×${plan.result.height}`,
-    )
-  return { ...plan.result, data: toChannels(data, info.channels, channels) }
-}
-
-function toChannels(data: Uint8Array, from: number, to: Channels): Uint8Array {
-  if (from === to) return data
-  if (from === 1) return grayToRgb(data)
-  if (from === 3) return rgbToGray(data)
-  throw new DecantError(`decoded to ${from} channels, expected 1 or 3`)
-}
-
-/** ITU-R 601-2 luma in 16-bit fixed point (19595 + 38470 + 7471 = 65536), so that r = g = b is kept exactly. uint8 [n, 3] -> [n]. */
-export function rgbToGray(rgb: Uint8Array): Uint8Array {
-  const gray = new Uint8Array(rgb.length / 3)
-  for (let i = 0, at = 0; i < gray.length; i++, at += 3)
-    gray[i] = (rgb[at]! * 19595 + rgb[at + 1]! * 38470 + rgb[at + 2]! * 7471 + 0x8000) >>> 16
-  return gray
-}
-
-/** uint8 [n] -> [n, 3]. */
-export function grayToRgb(gray: Uint8Array): Uint8Array {
-  const rgb = new Uint8Array(gray.length * 3)
-  for (let i = 0, at = 0; i < gray.length; i++, at += 3) rgb[at] = rgb[at + 1] = rgb[at + 2] = gray[i]!
-  return rgb
+  if (info.width !== width || info.height !== height)
+    throw new DecantError(`decoded to ${info.width}×${info.height}, expected ${width}×${height}`)
+  if (info.channels !== 1 && info.channels !== 3)
+    throw new DecantError(`decoded to ${info.channels} channels, expected 1 or 3`)
+  return { data, width, height, channels: info.channels }
 }

@@ -3,26 +3,26 @@ import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { DecantError, FormatError } from '../errors.js'
 import { show } from './labels.js'
+import { type Crop, cropSchema, type Resize, resizeSchema } from './pixel-options.js'
 import { readTokenizerFile } from './tokenizer-file.js'
 
 /**
  * What happens to an image between its file and the teacher, declared and guessed from nothing. Order: decode (EXIF rotation, alpha onto
- * black, sRGB, 8 bits), resize, crop, colour: that is the pixel part, and gives the source's uint8 [height, width, channels]; then
- * (x·scale - mean) / std and the layout, which are fused into the teacher's graph.
+ * black, sRGB, 8 bits), gray, a crop by ratio, resize, a crop by size, the order of the channels: that is the pixel part, and gives the source's
+ * uint8 [height, width, channels]; then (x·scale - mean) / std and the layout, which are fused into the teacher's graph.
  */
 export interface Preprocess {
   version: 1
-  /** Channels of the decoded image: 3 or 1. Default: what an IDX file has (1); rgb for image folders. Gray is ITU-R 601 luma, as PIL's `convert('L')`. */
-  color?: 'rgb' | 'gray'
-  /** Pixels. `shorter` keeps the aspect ratio. The filter is always Lanczos3. */
-  resize?: { shorter: number } | { width: number; height: number }
-  /** Pixels, from the centre, after resize. */
-  crop?: { width: number; height: number }
-  /** Multiplies the bytes 0..255. Default 1/255. */
+  /** Channels of the image: 3, or 1. Default: what an IDX file has (1); rgb for image folders. Gray is ITU-R 601 luma, as PIL's `convert('L')`. */
+  color?: 'rgb' | 'bgr' | 'gray'
+  resize?: Resize
+  /** By size after resize, or by ratio before it. */
+  crop?: Crop
+  /** Multiplies the bytes 0..255; not 0. Default 1/255. */
   scale?: number
-  /** Per channel, after scale. Default 0. */
+  /** Per channel, in the order of `color`, after scale. Default 0. */
   mean?: number[]
-  /** Per channel, after scale. Default 1. */
+  /** Per channel, after scale; not 0. Default 1. */
   std?: number[]
   /** What the teacher takes. Default NCHW. */
   layout?: 'NCHW' | 'NHWC'
@@ -47,52 +47,54 @@ export interface TextPreprocess {
   padSide?: 'left' | 'right'
 }
 
-/** Sides beyond this are a mistake: neither JPEG nor WebP can hold them. */
-const MAX_SIDE = 65_535
-
 /** Of a row. The longest contexts in use have some millions. */
 const MAX_TOKENS = 2 ** 22
 
-const side = z.int().min(1).max(MAX_SIDE)
-const size = z.strictObject({ width: side, height: side })
-const schema: z.ZodType<Preprocess> = z.strictObject({
-  version: z.literal(1),
-  color: z.enum(['rgb', 'gray']).optional(),
-  resize: z.union([z.strictObject({ shorter: side }), size]).optional(),
-  crop: size.optional(),
-  scale: z.number().positive().optional(),
-  mean: z.array(z.number()).min(1).optional(),
-  std: z.array(z.number().positive()).min(1).optional(),
-  layout: z.enum(['NCHW', 'NHWC']).optional(),
-  text: z
-    .strictObject({
-      tokenizer: z.string().min(1).optional(),
-      sha256: z
-        .string()
-        .regex(/^[0-9a-f]{64}$/)
-        .optional(),
-      length: z.int().min(1).max(MAX_TOKENS),
-      truncate: z.enum(['right', 'left']).optional(),
-      special: z.boolean().optional(),
-      pad: z
-        .union([
-          z
-            .int()
-            .min(0)
-            .max(2 ** 31 - 1),
-          z.string().min(1),
-        ])
-        .optional(),
-      padSide: z.enum(['left', 'right']).optional(),
-    })
-    .optional(),
-})
-
-/** What is expected of a key that has several forms. */
-const unions: Record<string, string> = {
-  resize: 'expected {shorter} or {width, height} in pixels',
-  pad: 'expected an id or a token',
-}
+const notZero = z.number().refine((value) => value !== 0, 'expected a number that is not 0')
+const schema: z.ZodType<Preprocess> = z
+  .strictObject({
+    version: z.literal(1),
+    color: z.enum(['rgb', 'bgr', 'gray']).optional(),
+    resize: resizeSchema.optional(),
+    crop: cropSchema.optional(),
+    scale: notZero.optional(),
+    mean: z.array(z.number()).min(1).optional(),
+    std: z.array(notZero).min(1).optional(),
+    layout: z.enum(['NCHW', 'NHWC']).optional(),
+    text: z
+      .strictObject({
+        tokenizer: z.string().min(1).optional(),
+        sha256: z
+          .string()
+          .regex(/^[0-9a-f]{64}$/)
+          .optional(),
+        length: z.int().min(1).max(MAX_TOKENS),
+        truncate: z.enum(['right', 'left']).optional(),
+        special: z.boolean().optional(),
+        pad: z
+          .union(
+            [
+              z
+                .int()
+                .min(0)
+                .max(2 ** 31 - 1),
+              z.string().min(1),
+            ],
+            'expected an id or a token',
+          )
+          .optional(),
+        padSide: z.enum(['left', 'right']).optional(),
+      })
+      .optional(),
+  })
+  .refine(
+    ({ resize, crop }) => !(resize?.draft && crop && 'ratio' in crop),
+    'resize.draft does not go with crop.ratio, which is cut out of the whole image',
+  )
+  .refine(
+    ({ resize, crop }) => !(resize && 'fit' in resize && crop && 'width' in crop),
+    'a crop by size does not go with resize.fit: pad, which gives the size',
+  )
 
 /** Checks a value from outside. `where` begins the message. @throws FormatError: unknown version, unknown keys, wrong types or ranges */
 export function parsePreprocess(value: unknown, where: string): Preprocess {
@@ -102,8 +104,7 @@ export function parsePreprocess(value: unknown, where: string): Preprocess {
   const key = issue.path.length > 0 ? `${issue.path.join('.')}: ` : ''
   if (issue.code === 'unrecognized_keys')
     throw new FormatError(`${where}: ${key}unknown key ${issue.keys.map((k) => `'${k}'`).join(', ')}`)
-  const message = issue.code === 'invalid_union' ? unions[String(issue.path.at(-1))] : issue.message
-  throw new FormatError(`${where}: ${key}${message}, found ${show(issue.input)}`)
+  throw new FormatError(`${where}: ${key}${issue.message}, found ${show(issue.input)}`)
 }
 
 /** Reads a preprocessing file (JSON), and hashes the tokenizer that it names. @throws DecantError if it cannot be read; FormatError if it is not JSON or not a Preprocess of version 1 */

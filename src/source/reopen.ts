@@ -1,4 +1,4 @@
-import { compareDecoder } from './compare-decoder.js'
+import { checkResampling, compareDecoder } from './compare-decoder.js'
 import { parseSourceOptions } from './options.js'
 import { parsePreprocess } from './preprocess.js'
 import { openSource, type Source } from './source.js'
@@ -16,7 +16,7 @@ interface Recorded {
  * are no error: they are not among the targets.
  * @param options.dir the dataset's place, for errors
  * @param options.onNote hears of another library, or version, than decoded for the export
- * @throws see openSource
+ * @throws see openSource; MismatchError where images are resized otherwise than they were
  */
 export async function reopenSource(
   { source, preprocess, names, runtime }: Recorded,
@@ -33,6 +33,12 @@ export async function reopenSource(
     preprocess: declared,
     onError: 'skip',
   })
+  try {
+    checkResampling({ preprocess, runtime }, opened, { dir })
+  } catch (error) {
+    await opened.close()
+    throw error
+  }
   const other = compareDecoder(runtime.decoder, opened)
   if (other !== undefined) onNote(other)
   return opened

@@ -1,6 +1,7 @@
 import type { Chunk, Targets } from '../cache/index.js'
 import { idAt, viewsOf } from '../cache/index.js'
 import { DecantError, FormatError, MismatchError } from '../errors.js'
+import { checkResampling } from '../source/compare-decoder.js'
 import type { Batch, Inputs, Source } from '../source/index.js'
 import { faultOf, openViews } from '../source/views/index.js'
 import { allocate, allocateInputs, type InputTable, type StudentInput, widthOf } from './inputs.js'
@@ -29,7 +30,7 @@ interface Options {
  * The inputs that lie beside the targets, where no source is given; else the source's samples, joined row by row: the k-th sample of the targets
  * is the k-th of the source that the export did not skip, and its id says so. Of a dataset with views the samples are kept, and the parameters of
  * each row's own view from the dataset.
- * @throws DecantError where there is neither; MismatchError where the source isn't the one that was exported
+ * @throws DecantError where there is neither; MismatchError where the source isn't the one that was exported, or its images are resized otherwise
  */
 export function openInputs(options: Options & { source?: Source | undefined }): RowInputs {
   const { targets, source } = options
@@ -41,6 +42,7 @@ export function openInputs(options: Options & { source?: Source | undefined }): 
       `rows: ${exported.rows}, found ${source.rows}`,
     ])
   }
+  checkResampling(targets.manifest, source, targets)
   return sourceInputs({ ...options, source })
 }
 

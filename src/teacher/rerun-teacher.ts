@@ -2,6 +2,7 @@ import { codecOf, codecsOf, idAt, type Manifest, nextTokens, type Row, type Targ
 import { DecantError, FormatError, MismatchError } from '../errors.js'
 import type { Reading } from '../onnx/index.js'
 import { random } from '../random.js'
+import { checkResampling } from '../source/compare-decoder.js'
 import type { Batch, Preprocess, Source } from '../source/index.js'
 import { createReplay, type ImageShape } from '../source/views/index.js'
 import { openDevice } from './device.js'
@@ -173,6 +174,7 @@ function checkSource({ dir, manifest }: Targets, source: Source): void {
       `fingerprint: ${manifest.source.fingerprint} (${manifest.source.uri}), found ${source.fingerprint}`,
       `rows: ${manifest.source.rows}, found ${source.rows}`,
     ])
+  checkResampling(manifest, source, { dir })
 }
 
 /** `count` of `rows` row numbers, ascending, each at most once (Floyd's algorithm, Bentley 1987). */

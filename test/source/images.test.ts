@@ -3,8 +3,11 @@ import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import sharp from 'sharp'
 import { describe, expect, test } from 'vitest'
+import { rgbToGray } from '../../src/source/channels.js'
 import { idAt } from '../../src/source/ids.js'
-import { type Batch, openSource, type Preprocess } from '../../src/source/index.js'
+import { type Batch, openSource, type Preprocess, reopenSource } from '../../src/source/index.js'
+import { planResampling, resample } from '../../src/source/resample/index.js'
+import { cutOut } from '../../src/source/transform.js'
 import { collect, pattern, plain, temporaryFolder } from './fixtures.js'
 
 async function folderOf(files: Record<string, Uint8Array | string>): Promise<string> {
@@ -172,6 +175,121 @@ describe('decoding', () => {
     expect(small.length).toBe(256)
     for (const x of small.filter((_, i) => i % 16 > 0 && i % 16 < 15 && i > 15 && i < 240))
       expect(Math.abs(x - 100)).toBeLessThanOrEqual(3)
+  })
+})
+
+describe('resize, crop and colours', () => {
+  const ramp = (width: number, height: number) =>
+    Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * 5 + (i % 3) * 50) & 255)
+  const png = (width: number, height: number) =>
+    sharp(ramp(width, height), { raw: { width, height, channels: 3 } })
+      .png()
+      .toBuffer()
+
+  test('resize and crop: of the decoded pixels, by the filter that is declared', async () => {
+    const [width, height] = [37, 23]
+    const whole = { data: ramp(width, height), width, height, channels: 3 as const }
+    // floor(32·37/23) = 51; (51 - 20)/2 = 15.5, to even 16
+    const options = { to: { width: 51, height: 32 }, window: { left: 16, top: 9, width: 20, height: 14 } }
+    for (const filter of ['lanczos3', 'box'] as const) {
+      const plan = planResampling(whole, { ...options, filter })
+      const expected = await resample(cutOut(whole, plan.region), plan, 3)
+      const preprocess = p({ resize: { shorter: 32, filter }, crop: { width: 20, height: 14 } })
+      expect(await decoded(await png(width, height), preprocess)).toEqual([...expected.data])
+    }
+  })
+
+  test('bgr: red and blue change places, gray stays', async () => {
+    const image = await sharp(Uint8Array.of(1, 2, 3, 4, 5, 6), { raw: { width: 2, height: 1, channels: 3 } })
+      .png()
+      .toBuffer()
+    expect(await decoded(image, p({ color: 'bgr' }))).toEqual([3, 2, 1, 6, 5, 4])
+    const stretched = await decoded(image, p({ color: 'bgr', resize: { width: 4, height: 1, filter: 'nearest' } }))
+    expect(stretched).toEqual([3, 2, 1, 3, 2, 1, 6, 5, 4, 6, 5, 4])
+  })
+
+  test('pad: the picture in the middle, or at the left and the top, and the fill in the order of color', async () => {
+    const image = await sharp(Uint8Array.of(1, 2, 3, 4, 5, 6), { raw: { width: 2, height: 1, channels: 3 } })
+      .png()
+      .toBuffer()
+    const pad = (rest: object) => p({ resize: { width: 2, height: 3, fit: 'pad', ...rest } })
+    expect(await decoded(image, pad({ fill: 9 }))).toEqual([9, 9, 9, 9, 9, 9, 1, 2, 3, 4, 5, 6, 9, 9, 9, 9, 9, 9])
+    expect(await decoded(image, { ...pad({ fill: [7, 8, 9], align: 'start' }), color: 'bgr' })).toEqual([
+      3, 2, 1, 6, 5, 4, 7, 8, 9, 7, 8, 9, 7, 8, 9, 7, 8, 9,
+    ])
+    const root = await folderOf({ 'x.png': image })
+    await expect(openSource(root, { preprocess: { ...pad({ fill: [7, 8, 9] }), color: 'gray' } })).rejects.toThrow(
+      'preprocess: resize.fill has 3 entries, the images have 1 channels',
+    )
+  })
+
+  test('crop by ratio is cut out first: nothing behind its edge is in the resized picture', async () => {
+    const [width, height] = [40, 24]
+    const inner = cutOut(
+      { data: ramp(width, height), width, height, channels: 3 },
+      { left: 10, top: 6, width: 20, height: 12 },
+    )
+    const alone = await sharp(inner.data, { raw: { width: 20, height: 12, channels: 3 } })
+      .png()
+      .toBuffer()
+    const resize = { width: 31, height: 17 }
+    expect(await decoded(await png(width, height), p({ crop: { ratio: 0.5 }, resize }))).toEqual(
+      await decoded(alone, p({ resize })),
+    )
+    expect(await decoded(await png(width, height), p({ crop: { ratio: 0.5 } }))).toEqual([...inner.data])
+  })
+
+  test('gray is made before the resize, as by convert("L")', async () => {
+    const [width, height] = [30, 20]
+    const gray = rgbToGray(ramp(width, height))
+    const alone = await sharp(gray, { raw: { width, height, channels: 1 } })
+      .png()
+      .toBuffer()
+    const preprocess = p({ color: 'gray', resize: { width: 41, height: 11 } })
+    expect(await decoded(await png(width, height), preprocess)).toEqual(await decoded(alone, preprocess))
+  })
+
+  test('draft: what is four times as large, or more, is reduced by the decoder first, turned ones too; near to the whole', async () => {
+    const [width, height] = [400, 320]
+    const smooth = Uint8Array.from(
+      { length: width * height },
+      (_, i) => 128 + 60 * Math.sin((i % width) / 40) * Math.cos(i / width / 30),
+    )
+    for (const orientation of [1, 6]) {
+      const jpeg = await sharp(smooth, { raw: { width, height, channels: 1 } })
+        .jpeg({ quality: 95 })
+        .withMetadata({ orientation })
+        .toBuffer()
+      const made = (draft: boolean, side: number) =>
+        decoded(
+          jpeg,
+          p({ color: 'gray', resize: { shorter: side, ...(draft && { draft }) }, crop: { width: side, height: side } }),
+        )
+      const [whole, draft] = [await made(false, 40), await made(true, 40)]
+      expect(draft).not.toEqual(whole)
+      expect(Math.max(...draft.map((x, i) => Math.abs(x - whole[i]!)))).toBeLessThanOrEqual(3)
+      expect(await made(true, 90)).toEqual(await made(false, 90))
+    }
+  })
+
+  test('the decoder says what resized the images; another resize is refused where they are read again', async () => {
+    const root = await folderOf({ 'x.png': await png(8, 8) })
+    const resized = p({ resize: { width: 4, height: 4 } })
+    const source = await openSource(root, { preprocess: resized })
+    expect(source.decoder).toMatch(/^sharp \d.*, libvips \d.*, decant resampling 1$/)
+    expect((await openSource(root)).decoder).toMatch(/^sharp [\d.]+, libvips [\d.]+$/)
+    const recorded = (preprocess: Preprocess, decoder: string) => ({
+      source: { uri: root },
+      preprocess,
+      names: null,
+      runtime: { decoder },
+    })
+    const before = 'sharp 0.35.5, libvips 8.18.3'
+    await expect(reopenSource(recorded(resized, before), { dir: 'targets' })).rejects.toThrow(
+      /its images were resized otherwise when targets was exported, .*\n {2}resized by: sharp 0.35.5, libvips 8.18.3, found decant resampling 1$/,
+    )
+    await reopenSource(recorded(resized, source.decoder!), { dir: 'targets' })
+    await reopenSource(recorded(p({ crop: { width: 4, height: 4 } }), before), { dir: 'targets' })
   })
 })
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { Targets } from '../../cache/index.js'
-import { DecantError } from '../../errors.js'
+import { DecantError, MismatchError } from '../../errors.js'
 import type { Source } from '../../source/index.js'
 import type { OptimizerConfig } from '../../student/optimizer.js'
 import type { Schedule } from '../../student/schedule.js'
@@ -198,7 +198,7 @@ async function withSource(targets: Targets, uri?: string, flag = '--source'): Pr
       )
     const { note: onNote } = openTerminal({ json: false }) // on stderr: stdout is left to the command
     const source = await reopenSource(manifest, { dir, uri, onNote }).catch((error: unknown) => {
-      if (uri !== undefined || !(error instanceof DecantError)) throw error
+      if (uri !== undefined || !(error instanceof DecantError) || error instanceof MismatchError) throw error
       throw new DecantError(`${error.message}; say with ${flag} where the samples of ${dir} are`)
     })
     return {
