@@ -9,6 +9,7 @@ import { hasPackage, python } from '../helpers/python.js'
 
 // The files of docs/preprocess against what the libraries that they are named after make of the same images: see library-inputs.py.
 const files = readdirSync('docs/preprocess').map((file) => file.replace(/\.json$/, ''))
+process.env.KERAS_BACKEND = 'torch' // without it Keras wants TensorFlow
 const ready = ['PIL', 'cv2', 'torch', 'keras'].every(hasPackage)
 const folder = mkdtempSync(join(tmpdir(), 'decant-inputs-'))
 
