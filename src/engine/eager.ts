@@ -12,7 +12,7 @@ import {
   type Step,
   zeroInputs,
 } from './engine.js'
-import './gradients.js'
+import './tfjs/index.js'
 
 /**
  * tfjs's own backends, one kernel at a time: the reference that the other engines are compared with. Each program is

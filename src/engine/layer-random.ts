@@ -1,5 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
+import { RNN } from '@tensorflow/tfjs-layers'
 import type { RandomSource } from './random.js'
+import { cellsOf, type Recurrent } from './tfjs/masks.js'
 
 interface LayerClass {
   prototype: { call(inputs: tf.Tensor | tf.Tensor[], options: { training?: boolean }): tf.Tensor | tf.Tensor[] }
@@ -17,8 +19,7 @@ type Draw = (layer: NoisyLayer, x: tf.Tensor, source: RandomSource) => tf.Tensor
 /** What tfjs's random layers do in training, drawn from a source. */
 const draws: Record<string, Draw> = {
   Dropout(layer, x, source) {
-    const kept = tf.greaterEqual(source.uniform(layer.getNoiseShape?.(x) ?? x.shape), layer.rate)
-    return tf.mul(x, tf.div(tf.cast(kept, 'float32'), 1 - layer.rate))
+    return tf.mul(x, drawMask(layer.getNoiseShape?.(x) ?? x.shape, layer.rate, source))
   },
   GaussianDropout(layer, x, source) {
     const deviation = Math.sqrt(layer.rate / (1 - layer.rate))
@@ -37,7 +38,12 @@ const draws: Record<string, Draw> = {
   },
 }
 
-/** Runs `body` with tfjs's dropout and noise layers drawing from `source`, whichever backend they run on. */
+/** 0 for the share `rate` of the elements, and for the others what keeps the mean. */
+function drawMask(shape: number[], rate: number, source: RandomSource): tf.Tensor {
+  return tf.div(tf.cast(tf.greaterEqual(source.uniform(shape), rate), 'float32'), 1 - rate)
+}
+
+/** Runs `body` with tfjs's dropout and noise layers and its recurrent cells drawing from `source`, whichever backend they run on. */
 export function withLayerRandom<T>(source: RandomSource, body: () => T): T {
   const classes = tf.serialization.SerializationMap.getMap().classNameMap
   const replaced = Object.entries(draws).map(([name, draw]) => {
@@ -50,9 +56,21 @@ export function withLayerRandom<T>(source: RandomSource, body: () => T): T {
     }
     return { prototype, call }
   })
+  const recurrent = RNN.prototype as unknown as Recurrent
+  const { call } = recurrent
+  recurrent.call = function (this: Recurrent, inputs, options) {
+    const cells = cellsOf(this)
+    for (const cell of cells) cell.dropoutFunc = ({ shape }, rate) => drawMask(shape, rate, source)
+    try {
+      return call.call(this, inputs, options)
+    } finally {
+      for (const cell of cells) cell.dropoutFunc = null
+    }
+  }
   try {
     return body()
   } finally {
+    recurrent.call = call
     for (const { prototype, call } of replaced) prototype.call = call
   }
 }

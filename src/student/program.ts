@@ -11,6 +11,7 @@ import { createForward, type Taps } from './forward.js'
 import { type Domain, inputNames, inputSpec, prepareInput } from './inputs.js'
 import type { Attachment, Method } from './method.js'
 import { type Average, clipGradients, type Optimizer } from './optimizer.js'
+import { constrain, penaltiesOf } from './regularize.js'
 import { type TeacherTargets, targetInputs } from './targets.js'
 
 /** The tf.Variables of a model's weights, in the model's order. */
@@ -59,6 +60,7 @@ export function trainStep(options: {
   seed: number
 }): Step {
   const { model, method, attached = { branches: [], memory: [] }, taps, optimizer, average, dataset, config } = options
+  const models = [model, ...attached.branches]
   const variables = trainedVariables(model, attached)
   const forward = createForward(model, taps)
   const name = inputNames[dataset.input.kind]
@@ -99,8 +101,11 @@ export function trainStep(options: {
         attached,
       })
     }
-    const { value, grads } = tf.variableGrads(() => withLayerRandom(draw, loss), variables)
+    const regularized = () =>
+      models.flatMap(penaltiesOf).reduce<tf.Scalar>((sum, penalty) => tf.add(sum, penalty), loss())
+    const { value, grads } = tf.variableGrads(() => withLayerRandom(draw, regularized), variables)
     optimizer.apply(config.clip === null ? grads : clipGradients(grads, config.clip), learningRate as tf.Scalar)
+    for (const { trainableWeights } of models) constrain(trainableWeights)
     average?.update()
     const outputs: Record<string, tf.Tensor> = { loss: value }
     if (said) {

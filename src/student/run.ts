@@ -8,8 +8,9 @@ import { type Dataset, holdOut } from './dataset.js'
 import { createEvaluator } from './evaluate.js'
 import { findTaps, shapesOf } from './forward.js'
 import { type Attachment, findMethod } from './method.js'
-import { createAverage, createOptimizer } from './optimizer.js'
+import { type Average, createAverage, createOptimizer } from './optimizer.js'
 import { trainedVariables, trainInputs, trainStep, variablesOf } from './program.js'
+import { constrain } from './regularize.js'
 import type { NamedTensor } from './safetensors.js'
 import { buildStudent } from './student.js'
 import { assignVariables, readVariables, takeTensor } from './tensors.js'
@@ -42,6 +43,7 @@ async function prepareRun(options: RunOptions & { model: LayersModel; made: { di
   const { positions } = dataset
   const weights = variablesOf(model.weights)
   const trainable = variablesOf(model.trainableWeights)
+  constrain(model.nonTrainableWeights) // once, as tfjs does when it loads them
   const method = await findMethod(config.method)
   const taps = findTaps(model, { student: config.student, method })
   const { parameters } = config
@@ -79,12 +81,17 @@ async function prepareRun(options: RunOptions & { model: LayersModel; made: { di
   made.push(program)
   const evaluator = await createEvaluator({ model, engine, dataset })
   const patience = config.earlyStop?.patience
+  /** Makes the averages the model's weights. Of weights of length 1 the average is shorter: it is projected, too. */
+  const takeAverage = async ({ state }: Average) => {
+    assignVariables(trainable, 'average', await readVariables(state, 'average'))
+    constrain(model.trainableWeights)
+  }
   /** Does `work` while the model's weights are their averages, where there are any. */
   const averaged = async <T>(work: () => Promise<T>): Promise<T> => {
     if (!average) return work()
     await engine.sync()
     const own = await readVariables(trainable, 'own')
-    assignVariables(trainable, 'average', await readVariables(average.state, 'average'))
+    await takeAverage(average)
     const result = await work()
     assignVariables(trainable, 'own', own)
     return result
@@ -135,7 +142,7 @@ async function prepareRun(options: RunOptions & { model: LayersModel; made: { di
     async settle() {
       await engine.sync()
       if (best.length > 0) assignVariables(weights, 'best', best)
-      else if (average) assignVariables(trainable, 'average', await readVariables(average.state, 'average'))
+      else if (average) await takeAverage(average)
     },
     async dispose() {
       await program.dispose()

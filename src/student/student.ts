@@ -1,5 +1,6 @@
 import type { LayersModel } from '@tensorflow/tfjs-layers'
 import { DecantError } from '../errors.js'
+import { checkLayers } from './check-layers.js'
 import { findModule, isPath } from './module.js'
 import { type MakeStudent, type StudentOptions, tfjsSeed, zooStudent } from './zoo.js'
 
@@ -24,6 +25,7 @@ export async function buildStudent(
   const { input, positions, classes } = options
   checkShape(specification, 'input', model?.inputs?.[0]?.shape, input.shape)
   checkShape(specification, 'output', model.outputs[0]?.shape, positions === 1 ? [classes] : [positions, classes])
+  checkLayers(specification, model)
   return model
 }
 

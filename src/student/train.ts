@@ -6,6 +6,7 @@ import { poorFidelity, type Targets } from '../cache/index.js'
 import type { Engine } from '../engine/engine.js'
 import { DecantError, InterruptedError } from '../errors.js'
 import type { Source } from '../source/index.js'
+import { checkSavable } from './check-saved.js'
 import { checkTargets } from './check-targets.js'
 import { type EpochRecord, readCheckpoint, writeCheckpoint } from './checkpoint.js'
 import { completeConfig, type StudentConfig } from './config.js'
@@ -17,7 +18,8 @@ import type { Metrics } from './metrics.js'
 import { hashModule } from './module.js'
 import { openTrainingFile } from './progress.js'
 import { openRun } from './run.js'
-import { loadStudent, saveStudent } from './save.js'
+import { restoreWeights, saveStudent } from './save.js'
+import { buildStudent } from './student.js'
 import { readSummary } from './summary.js'
 
 export type TrainEvent =
@@ -100,7 +102,10 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
     const summary = await readSummary(out)
     checkProvenance(out, summary.provenance, provenance)
     onEvent({ type: 'finished', out })
-    return { ...summary, provenance, model: await loadStudent(out) }
+    // Made by its module, whose layers nobody else may know.
+    const model = await buildStudent(config.student, { ...dataset, seed: config.seed })
+    await restoreWeights(model, out)
+    return { ...summary, provenance, model }
   }
   const path = out === undefined ? undefined : join(out, CHECKPOINT)
   const checkpoint = path && found === 'checkpoint' ? await readCheckpoint(path, provenance) : undefined
@@ -122,6 +127,9 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
   }
   if (checkpoint) onEvent({ type: 'resume', step: progress.step, steps })
   try {
+    const unread = path && (await checkSavable(model, dataset, provenance))
+    if (unread)
+      onEvent({ type: 'warning', message: `student ${config.student}: tfjs will not load model.json again: ${unread}` })
     const every = checkpointEvery ?? batches.perEpoch
     let [told, toldStep, atOnce] = [performance.now(), progress.step, 1]
     while (progress.step < steps && !run.stopped()) {

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { DecantError } from '../../errors.js'
-import '../gradients.js'
+import '../tfjs/index.js'
 import { hostKernels } from './host/index.js'
 import type { Attributes, Computation, Inputs, Result } from './host/kernel.js'
 import { moveElements, movers } from './host/move.js'

@@ -62,7 +62,7 @@ function splitAttributes(builder: GraphBuilder, node: Node): { moved: string[]; 
     // Else a size of 0 stands for the input's.
     return { moved: [builder.i64(sizes)], kept: sizes.includes(0) ? { allowzero: 1 } : {} }
   }
-  if (node.op === 'Expand') return { moved: [builder.i64(shape)], kept: {} }
+  if (node.op === 'Expand') return { moved: node.inputs.length > 1 ? [] : [builder.i64(shape)], kept: {} }
   if (node.op === 'Cast') return { moved: [], kept: { to: elementTypes[dtype] } }
   const names = inputAttributes[node.op] ?? []
   const moved = names.map((name) => {

@@ -1,39 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core'
+import { type Axis, linear, nearest, type Taps } from '../../tfjs/resize-taps.js'
 import type { Graph, Value } from '../ir.js'
 import { cast, constant, float, type Kernels, kernel, reshape, transpose } from './kernel.js'
-
-interface Sampling {
-  alignCorners: boolean
-  halfPixelCenters?: boolean
-}
-
-/** Elements of one axis that an element of the resized axis is made of, with their weights. */
-type Taps = { index: number; weight: number }[]
-
-function ratio(from: number, to: number, { alignCorners }: Sampling): number {
-  return alignCorners && to > 1 ? (from - 1) / (to - 1) : from / to
-}
-
-function linear(from: number, to: number, sampling: Sampling): Taps[] {
-  const scale = ratio(from, to, sampling)
-  return Array.from({ length: to }, (_, i) => {
-    const at = sampling.halfPixelCenters ? scale * (i + 0.5) - 0.5 : scale * i
-    const low = Math.max(0, Math.floor(at))
-    const part = at - low
-    return [
-      { index: low, weight: 1 - part },
-      { index: Math.min(from - 1, Math.max(0, Math.ceil(at))), weight: part },
-    ]
-  })
-}
-
-function nearest(from: number, to: number, sampling: Sampling): number[] {
-  const scale = ratio(from, to, sampling)
-  const round = sampling.alignCorners ? Math.round : Math.floor
-  return Array.from({ length: to }, (_, i) =>
-    Math.max(0, Math.min(from - 1, round(scale * (sampling.halfPixelCenters ? i + 0.5 : i)))),
-  )
-}
 
 /** The weights as a matrix [to, from]; its transpose is the gradient. */
 function matrix(graph: Graph, taps: readonly Taps[], from: number): Value {
@@ -51,10 +19,6 @@ function multiplySpace(graph: Graph, x: Value, [rows, columns]: readonly [Value,
   const wide = graph.emit('MatMul', [columns, flat], float([n * height, width, c]))
   return reshape(graph, wide, [n, height, width, c])
 }
-
-type Axis = (from: number, to: number, sampling: Sampling) => Taps[]
-
-const nearestTaps: Axis = (from, to, sampling) => nearest(from, to, sampling).map((index) => [{ index, weight: 1 }])
 
 function backprop(axis: Axis) {
   return kernel<tf.ResizeBilinearGradInputs, tf.ResizeBilinearGradAttrs>(({ images, dy }, sampling, graph) => {
@@ -80,10 +44,11 @@ export const resizes: Kernels = {
     ({ images }, attributes, graph) =>
       [1, 2].reduce((x, axis) => {
         const to = attributes.size[axis - 1]!
-        const places = constant(graph, nearest(x.shape[axis]!, to, attributes), { dtype: 'int32', shape: [to] })
+        const taps = nearest(x.shape[axis]!, to, attributes).map(([tap]) => tap!.index)
+        const places = constant(graph, taps, { dtype: 'int32', shape: [to] })
         const shape = x.shape.map((d, i) => (i === axis ? to : d))
         return graph.emit('Gather', [x, places], { dtype: x.dtype, shape }, { axis })
       }, images),
   ),
-  ResizeNearestNeighborGrad: backprop(nearestTaps),
+  ResizeNearestNeighborGrad: backprop(nearest),
 }

@@ -59,10 +59,11 @@ function mirror(graph: Graph, x: Value, paddings: readonly [number, number][], m
   if (mode === 'reflect') return pad(graph, x, paddings, { mode: 'reflect' })
   return paddings.reduce((padded, [before, after], axis) => {
     const d = padded.shape[axis]!
+    // From an element back to before another; what ends before the first ends at -1 - d, since -1 is the last.
     const flipped = (from: number, to: number) =>
-      slice(graph, padded, { starts: [from], ends: [to], axes: [axis], steps: [-1] })
+      slice(graph, padded, { starts: [from], ends: [to < 0 ? -1 - d : to], axes: [axis], steps: [-1] })
     const parts = [padded]
-    if (before > 0) parts.unshift(flipped(before - 1, -1 - d))
+    if (before > 0) parts.unshift(flipped(before - 1, -1))
     if (after > 0) parts.push(flipped(d - 1, d - 1 - after))
     return concat(graph, parts, axis)
   }, x)

@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { layers, sequential } from '@tensorflow/tfjs-layers'
 import { beforeAll, expect, it } from 'vitest'
-import { useBackend } from '../../src/engine/eager.js'
-import { openEngine } from '../../src/engine/engine.js'
+import { useBackend } from '../../../src/engine/eager.js'
+import { openEngine } from '../../../src/engine/engine.js'
 
 beforeAll(() => useBackend('wasm'))
 
