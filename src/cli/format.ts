@@ -29,9 +29,11 @@ export function percent(share: number, digits = 2): string {
   return `${(share * 100).toFixed(digits)} %`
 }
 
+type HowFound = Pick<Manifest['teacher'], 'logits' | 'rule' | 'floor' | 'swapped'>
+
 /** How a teacher's logits were found (FORMAT.md, `teacher.logits`), and by what rule where not by its graph. */
-export function howFound({ logits, rule, floor }: Pick<Manifest['teacher'], 'logits' | 'rule' | 'floor'>): string {
+export function howFound({ logits, rule, floor, swapped }: HowFound): string {
   const by = { numbers: ', as the values of sampled rows show', told: ', as --logits-are says' }
   const least = floor === undefined ? '' : `, of ${Number(floor.toPrecision(3))} at least`
-  return `${logits}${least}${rule ? by[rule] : ''}`
+  return `${logits}${least}${rule ? by[rule] : ''}${swapped ? ', its two columns swapped' : ''}`
 }

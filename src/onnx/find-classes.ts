@@ -12,7 +12,7 @@ export interface LabelOutput {
   dtype: string
   /** What it gives for each class, in the order of the scores that it is chosen by; undefined: their places, 0 to C - 1. */
   labels: ClassLabel[] | undefined
-  /** It may give places although it has labels. */
+  /** It may give places although it has labels, as two classes of ONNX Runtime's trees do. */
   orPlaces: boolean
 }
 
@@ -63,9 +63,9 @@ function decide(index: GraphIndex, value: string, step = 0): Decision | undefine
   const [first = '', second = ''] = node.input
   const before = (name: string) => decide(index, name, step + 1)
   if (isClassifier(node)) {
-    // ONNX Runtime 1.30 gives 0 and 1 for two classes of any numbers, where all leaves are of one class
-    const orPlaces = node.opType === 'TreeEnsembleClassifier'
     const labels = node.output[0] === value ? classLabelsOf(node) : undefined
+    // ONNX Runtime 1.30 gives 0 and 1 for two classes of any numbers, where all leaves are of one class
+    const orPlaces = node.opType === 'TreeEnsembleClassifier' && labels?.length === 2
     return labels && { labels, orPlaces, by: node.output[1] || first }
   }
   switch (operatorOf(node)) {

@@ -2,7 +2,7 @@
 export { describeModel, type ModelDescription, type ValueInfo } from './describe-model.js'
 export { opsetOfTarget, type Target } from './emit-targets.js'
 export { type ExternalData, type SessionSource, sessionSource } from './external-data.js'
-export { type ClassLabel, findClassLabels } from './find-classes.js'
+export { type ClassLabel, findClassLabels, findLabelOutputs, type LabelOutput } from './find-classes.js'
 export {
   type EditedModel,
   type FoundOutput,
@@ -16,4 +16,5 @@ export { type FusedTeacher, type FuseOptions, fuseTeacher, type ImageInput } fro
 export { type Dimension, encodeModel, GraphBuilder } from './graph-builder.js'
 export { type CountedModel, countedModel } from './multiply-adds.js'
 export { printGraph } from './print-graph.js'
+export { readLabels } from './read-labels.js'
 export { type Model, readModel, readProto } from './read-model.js'

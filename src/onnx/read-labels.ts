@@ -5,6 +5,7 @@ import { builtNodes, pruneGraph } from './edit-graph.js'
 import { emitCast, requireOpset } from './emit-ops.js'
 import type { LabelOutput } from './find-classes.js'
 import { GraphBuilder, makeValueInfo } from './graph-builder.js'
+import type { EditedModel } from './read-output.js'
 import { copyWith, valueNames } from './walk-graph.js'
 
 const ML = 'ai.onnx.ml'
@@ -13,10 +14,7 @@ const ML = 'ai.onnx.ml'
  * A copy of a model whose only output is one that gives classes, as float32 [N, 1]: an integer as it is, a text as its place among the output's labels, or
  * -1 where it is none of them.
  */
-export function readLabels(
-  proto: ModelProto,
-  { name, dtype, labels }: LabelOutput,
-): { proto: ModelProto; output: string } {
+export function readLabels(proto: ModelProto, { name, dtype, labels }: LabelOutput): EditedModel {
   const graph = proto.graph!
   const builder = new GraphBuilder({ prefix: 'decant/', taken: valueNames(graph) })
   const emit = { builder, opset: requireOpset(proto, 'the teacher') }
@@ -38,5 +36,6 @@ export function readLabels(
   return {
     proto: copyWith(proto, { graph: pruneGraph(edited), opsetImport: [...proto.opsetImport, ...added] }),
     output: column,
+    classes: 1,
   }
 }

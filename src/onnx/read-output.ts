@@ -26,6 +26,8 @@ export interface Reading {
   floor?: number | undefined
   /** The output is one column, [N] or [N, 1]: the second of two classes. */
   column: boolean
+  /** Of two classes, the two columns are exchanged. */
+  swapped?: boolean | undefined
 }
 
 export interface EditedModel {
@@ -43,7 +45,8 @@ export function readOutput(proto: ModelProto, output: Output, reading?: Reading)
   const { head, positions } = output
   const builder = new GraphBuilder({ prefix: 'decant/', taken: valueNames(graph) })
   const reader = new Reader({ builder, opset: requireOpset(proto, 'the teacher') }, new GraphIndex(graph), output)
-  const value = reading ? reader.logits(reading) : reader.values()
+  const read = reading ? reader.logits(reading) : reader.values()
+  const value = reading?.swapped ? builder.node('Gather', [read, builder.i64([1, 0])], { axis: 1 }) : read
   const replaced = reader.tookLogarithm ? head?.replace : undefined
   const { shape } = output.info
   // what a file declares of its values is for these to show

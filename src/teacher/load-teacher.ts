@@ -8,11 +8,14 @@ import {
   type EditedModel,
   type FoundOutput,
   findClassLabels,
+  findLabelOutputs,
   findPadding,
   fuseTeacher,
+  type LabelOutput,
   openOutput,
   opsetOfTarget,
   type Reading,
+  readLabels,
   readModel,
   sessionSource,
 } from '../onnx/index.js'
@@ -45,6 +48,8 @@ export interface LoadedTeacher {
   padding: Padding | undefined
   /** As its file names the classes, in the order of the logits. */
   classLabels: ClassLabel[] | undefined
+  /** An output that gives each row's class, and the graph that gives it; undefined where the model has none. */
+  label(): { label: LabelOutput; fused: FusedModel } | undefined
   /** Its graph with the source's data in front, and the output's values as they are behind. */
   values(): FusedModel
   /** The teacher with its logits read in one way. */
@@ -53,6 +58,8 @@ export interface LoadedTeacher {
 
 /** A teacher whose logits are found. */
 export interface ReadyTeacher {
+  /** The same with its two columns exchanged. */
+  swap(): ReadyTeacher
   /** Its graph with the source's data in front and what a codec keeps behind. */
   fuse(kind: TargetOf, options?: { inGraph: boolean }): FusedModel
   /** L, where it gives logits for each of L positions of a sequence. */
@@ -63,7 +70,7 @@ export interface ReadyTeacher {
   /** As the manifest records it. */
   origin: Pick<
     Plan['teacher'],
-    'file' | 'sha256' | 'opset' | 'output' | 'logits' | 'floor' | 'classLabels' | 'producer'
+    'file' | 'sha256' | 'opset' | 'output' | 'logits' | 'floor' | 'classLabels' | 'swapped' | 'producer'
   >
 }
 
@@ -114,33 +121,45 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
       ...(wanted !== target && { encode: kind }),
     }
   }
-  const classLabels = findClassLabels(model.proto.graph!, output.from)
+  const graph = model.proto.graph!
+  const classLabels = findClassLabels(graph, output.from)
+  const label = () => {
+    // the class of each position is not looked at; a batch that is fixed is opened for the logits alone
+    const isOpen = description.inputs.every(({ shape }) => typeof shape?.[0] !== 'number')
+    const [found] = positions || !isOpen ? [] : findLabelOutputs(graph, output.from)
+    return found && { label: found, fused: fuse(readLabels(model.proto, found), rawValues) }
+  }
   return {
     sha256: model.sha256,
     output,
     padding,
     classLabels,
+    label,
     values: () => fuse(output.values(), rawValues),
-    read: (reading) => {
-      const edited = naming(options.teacher, () => output.read(reading))
-      return {
-        fuse: (kind, options) => fuse(edited, kind, options),
-        // one position is an ordinary row
-        positions: positions && input.shape[0]! > 1 ? input.shape[0] : undefined,
-        precision: description.inputs.some(({ dtype }) => dtype === 'float16') ? 'float16' : 'float32',
-        bytes: model.bytes,
-        origin: {
-          file: basename(options.teacher),
-          sha256: model.sha256,
-          opset: description.opset,
-          output: output.from,
-          logits: reading.kind,
-          ...(reading.floor !== undefined && { floor: reading.floor }),
-          ...(classLabels && !areInPlace(classLabels) && { classLabels }),
-          producer: description.producer,
-        },
-      }
-    },
+    read,
+  }
+
+  function read(reading: Reading): ReadyTeacher {
+    const edited = naming(options.teacher, () => output.read(reading))
+    return {
+      swap: () => read({ ...reading, swapped: true }),
+      fuse: (kind, options) => fuse(edited, kind, options),
+      // one position is an ordinary row
+      positions: positions && input.shape[0]! > 1 ? input.shape[0] : undefined,
+      precision: description.inputs.some(({ dtype }) => dtype === 'float16') ? 'float16' : 'float32',
+      bytes: model.bytes,
+      origin: {
+        file: basename(options.teacher),
+        sha256: model.sha256,
+        opset: description.opset,
+        output: output.from,
+        logits: reading.kind,
+        ...(reading.floor !== undefined && { floor: reading.floor }),
+        ...(classLabels && !areInPlace(classLabels) && { classLabels }),
+        ...(reading.swapped && { swapped: true }),
+        producer: description.producer,
+      },
+    }
   }
 }
 

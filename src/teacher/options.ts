@@ -3,6 +3,7 @@ import type { Preprocess, Source } from '../source/index.js'
 import type { Accuracy } from './accuracy.js'
 import type { CodecTrial } from './choose-codec.js'
 import type { Padding } from './choose-padding.js'
+import type { LabelVerdict } from './judge-labels.js'
 import type { Provider, ProviderChoice } from './provider.js'
 import type { BatchTiming } from './tune-batch.js'
 
@@ -56,6 +57,8 @@ export type ExportEvent =
   | { type: 'attention-mask'; column: string }
   | ({ type: 'padding' } & Padding)
   | ({ type: 'provider' } & ProviderChoice)
+  /** The model's own label output against the largest of `of`, on sampled rows: see judgeLabels. */
+  | ({ type: 'label-output'; output: string; of: string } & LabelVerdict)
   | { type: 'codec'; codec: CodecName; trials: CodecTrial[] }
   | { type: 'batch'; batch: number; why: 'given' | 'measured' | 'as before'; timings?: BatchTiming[] }
   | { type: 'resume'; rows: number; shards: number }

@@ -23,6 +23,7 @@ import { type Device, type FusedTeacher, openDevice } from './device.js'
 import { type FusedModel, loadTeacher } from './load-teacher.js'
 import { matchClasses } from './match-classes.js'
 import { type ExportEvent, type ExportOptions, rangeIn } from './options.js'
+import { orderColumns } from './order-columns.js'
 import { chooseProvider, shareCores } from './provider.js'
 import type { Feeds } from './run-rows.js'
 import { finiteTargets, sampleLogits, sampleRows } from './sample-rows.js'
@@ -87,27 +88,37 @@ export async function prepareExport(
   }
   try {
     const random = await sampleRows(source, first, rangeIn(source, undefined))
-    const { teacher, rule, raw, sampled } = await settleLogits({
+    let current: FusedModel | undefined
+    const use = async (fused: FusedModel) => {
+      if (fused !== current) await (devices[0] ? devices[0].load(fused) : open(choice.devices[0]!, fused))
+      current = fused
+      return devices[0]!
+    }
+    const run = async (fused: FusedModel) => sampleLogits(await use(fused), random, { raw: fused, spread: true })
+    const settled = await settleLogits({
       file: options.teacher,
       teacher: loaded,
       told: options.logitsAre,
       twoClasses: [source.topLabel + 1, source.classes?.length, loaded.classLabels?.length].includes(2),
       before: await teacherBefore(options),
-      sample: async (fused) => {
-        await (devices[0] ? devices[0].load(fused) : open(choice.devices[0]!, fused))
-        return sampleLogits(devices[0]!, random, { raw: fused, spread: true })
-      },
+      sample: run,
     })
-    const { positions } = teacher
-    const classes = sampled.columns.logits!.length / sampled.rowSum.length
-    const origin = { ...teacher.origin, ...(rule && { rule }) }
-    const { file, output, logits, floor } = origin
+    const { rule } = settled
+    const { positions } = settled.teacher
+    const classes = settled.sampled.columns.logits!.length / settled.sampled.rowSum.length
+    const { file, output, logits, floor } = settled.teacher.origin
     const how = { file, output, logits, ...(rule && { rule }), ...(floor !== undefined && { floor }) }
     onEvent({ type: 'teacher', ...how, classes, ...(positions && { positions }) })
     const { attentionMask: column } = source.options
     if (column !== undefined) onEvent({ type: 'attention-mask', column })
     if (loaded.padding) onEvent({ type: 'padding', ...loaded.padding })
     const names = matchClasses({ teacher: options.teacher, labels: loaded.classLabels, classes, source })
+    const { teacher, raw, sampled } = await orderColumns({
+      ...{ file: options.teacher, provider: choice.provider },
+      ...{ loaded, settled, run, onEvent },
+    })
+    const origin = { ...teacher.origin, ...(rule && { rule }) }
+    await use(raw)
     const began = performance.now()
     const sample = await sampleLogits(devices[0]!, first, { raw })
     const secondsPerRow = (performance.now() - began) / 1000 / sample.rows

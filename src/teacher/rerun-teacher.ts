@@ -115,9 +115,9 @@ const isSame = ({ teacher }: Manifest, { sha256 }: LoadedTeacher): boolean => sh
 
 /** As the logits were found when they were exported; of another file, as its graph says, unless the graph did not decide it then. */
 function readingOf(manifest: Manifest, loaded: LoadedTeacher, columns: number | undefined): Reading {
-  const { logits: kind, floor, rule } = manifest.teacher
-  if (isSame(manifest, loaded) || rule) return { kind, floor, column: columns === 1 }
-  const proposal = loaded.output.propose(columns)
+  const { logits: kind, floor, rule, swapped } = manifest.teacher
+  if (isSame(manifest, loaded) || rule) return { kind, floor, column: columns === 1, swapped }
+  const proposal = { ...loaded.output.propose(columns), swapped }
   return proposal.kind === kind ? { ...proposal, floor } : proposal
 }
 

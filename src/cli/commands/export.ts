@@ -262,6 +262,13 @@ function describe(event: ExportEvent): string | undefined {
       return `padding of the source is where column '${event.column}' is 0`
     case 'padding':
       return `padding of the teacher is id ${event.id} on the ${event.side} (${event.why})`
+    case 'label-output': {
+      const { output, of, rows, agreement, swapped } = event
+      const share = `${percent(agreement)} of ${count(rows)} sampled rows`
+      return swapped
+        ? `the two columns of '${of}' stand the other way round, as the label output '${output}' says in ${share}: they are swapped`
+        : undefined
+    }
     case 'codec':
       return [
         `codec ${event.codec}`,
