@@ -3,10 +3,10 @@ import { declaredSize, planGeometry, type Size, sizeText } from './geometry.js'
 import { show } from './labels.js'
 import { decodeImage, decoderOf, IN_FLIGHT, readHeader, transformPixels } from './pixels.js'
 import type { Preprocess } from './preprocess.js'
-import { isList, readTokens } from './read-tokens.js'
+import { readTokens } from './read-tokens.js'
 import { RESAMPLER } from './resample/index.js'
 import type { Inputs, SourceInput } from './source.js'
-import type { ArrayType } from './table.js'
+import { type ArrayType, isList } from './table.js'
 import { channelsOf, recolour } from './transform.js'
 
 /** How the cells of a row become its input. */

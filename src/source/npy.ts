@@ -172,7 +172,7 @@ function decodeNumbers(raw: Uint8Array, { kind, size }: Pick<ArrayType, 'kind' |
 }
 
 /** IEEE 754 binary16 → binary32, exact. */
-function floatOfHalf(halves: Uint16Array): Float32Array {
+export function floatOfHalf(halves: Uint16Array): Float32Array {
   const floats = new Float32Array(halves.length)
   for (let i = 0; i < halves.length; i++) {
     const half = halves[i]!

@@ -17,6 +17,9 @@ const MAX_PAGE_BYTES = 2 ** 29
 const [DATA, DICTIONARY, DATA_V2] = [0, 2, 3]
 const Encodings = { PLAIN_DICTIONARY: 2, RLE: 3, DELTA_BYTE_ARRAY: 7, RLE_DICTIONARY: 8 } as const
 
+/** In place of an encoding, of a dictionary's own page. */
+const OF_DICTIONARY = -1
+
 /** As an offset index has it. */
 export type PageLocation = ReturnType<typeof readOffsetIndex>['page_locations'][number]
 
@@ -70,8 +73,12 @@ export function placeChunks(path: string, { row_groups }: FileMetaData, schema: 
   return places.sort((a, b) => a.from - b.from)
 }
 
-/** Checks the pages of one reading. */
-export function checkPages(chunks: ChunkPlace[], compressors: Compressors): PageCheck {
+/** Checks the pages of one reading. `onDictionary` is given dictionaries as they are decompressed. */
+export function checkPages(
+  chunks: ChunkPlace[],
+  compressors: Compressors,
+  onDictionary?: (page: Uint8Array) => void,
+): PageCheck {
   /** Pages by their bytes: the library hands on copies. Two that are alike are checked as both. */
   const pages = new Map<string, Page[]>()
   const know = (bytes: Uint8Array, page: Page) => {
@@ -87,6 +94,7 @@ export function checkPages(chunks: ChunkPlace[], compressors: Compressors): Page
       if (!known) throw new Error('a page that is not where the column says')
       const page = decompress(input, length)
       for (const one of known) checkValues(page, one)
+      if (known[0]!.encoding === OF_DICTIONARY) onDictionary?.(page)
       return page
     }
   return {
@@ -185,7 +193,7 @@ function walk(bytes: Uint8Array, chunk: ChunkPlace, know: (bytes: Uint8Array, pa
     checkUnpacked(chunk.where, { unpacked, packed: chunk.to - chunk.from })
     if (type === DICTIONARY) {
       if (values > 8 * size) throw refuse(`a dictionary of ${values} values in ${size} bytes`)
-      know(page, { chunk, values, encoding: -1, levels: false })
+      know(page, { chunk, values, encoding: OF_DICTIONARY, levels: false })
     } else {
       if (!(values <= chunk.values)) throw refuse(`a page of ${values} values in a column of ${chunk.values}`)
       seen += values

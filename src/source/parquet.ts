@@ -1,9 +1,11 @@
 import type { AsyncBuffer, FileMetaData, RowGroup } from 'hyparquet'
 import { FormatError } from '../errors.js'
+import { arrayIn, columnFacts } from './arrow-facts.js'
 import { checkUnpacked, VALUE_BYTES } from './bounds.js'
 import { type Bytes, understand } from './bytes.js'
 import { classNamesOf } from './class-names.js'
 import { decodeLz4Block } from './lz4-frame.js'
+import { arrowSchemaIn, packArray, readCategories } from './parquet-arrow.js'
 import { type ChunkPlace, checkPages, locatePages, type PageLocation, placeChunks } from './parquet-pages.js'
 import { BLOCK_BYTES, type Block, type Table } from './table.js'
 
@@ -47,8 +49,10 @@ export async function openParquet(bytes: Bytes): Promise<Table> {
   })
   const metadataOf = (key: string) => metadata.key_value_metadata?.find((entry) => entry.key === key)?.value
   const names = classNamesOf(metadataOf('huggingface'))
-  const readRange = async ({ from, to, wanted }: { from: number; to: number; wanted: string[] }): Promise<Block> => {
-    const check = checkPages(chunks, { ...compressors, LZ4_RAW: decodeLz4Block })
+  const arrow = arrowSchemaIn(metadataOf('ARROW:schema'))
+  const facts = columnFacts(arrow, metadataOf('pandas'))
+  const readRange = async ({ from, to, wanted }: Range, onDictionary?: (page: Uint8Array) => void): Promise<Block> => {
+    const check = checkPages(chunks, { ...compressors, LZ4_RAW: decodeLz4Block }, onDictionary)
     const scan = await parquetScan({
       file: fileOf(check.look),
       metadata,
@@ -65,7 +69,13 @@ export async function openParquet(bytes: Bytes): Promise<Table> {
         throw new FormatError(
           `${path}: column '${wanted[i]}': ${length} values for rows ${from} to ${to - 1}, expected ${to - from}`,
         )
-    return { columns: cells }
+    const arrays = wanted.map((column) => facts.get(column)?.array)
+    return {
+      columns: cells.map((column, i) => {
+        const array = arrays[i]
+        return array ? Array.from(column, (cell) => packArray(cell, array)) : column
+      }),
+    }
   }
   return {
     path,
@@ -75,6 +85,19 @@ export async function openParquet(bytes: Bytes): Promise<Table> {
     size: bytes.size,
     blockBytes: (index) => sizes[index]!,
     classNames: (column) => names.get(column),
+    arrayOf: (column) => arrayIn(facts, column, path),
+    categories: (column) =>
+      understand(unreadable, async () => {
+        const said = facts.get(column)?.categories
+        const isText = metadata.schema.some(({ name, type }) => name === column && type === 'BYTE_ARRAY')
+        if (!isText || (!said && (arrow || !metadataOf('ARROW:schema')))) return undefined
+        const where = `${path}: column '${column}'`
+        const names = said && (await readCategories(metadata, { column, where, read: readRange }))
+        if (said && names && (said.count ?? names.length) === names.length) return { names, ordered: said.ordered }
+        throw new FormatError(
+          `${where}: the order of its categories is not in the file: say with --classes the name of each class, in the order of the logits`,
+        )
+      }),
     block: (index, wanted) =>
       understand(unreadable, () => readRange({ from: starts[index]!, to: starts[index + 1]!, wanted })),
     ...(small && {
@@ -86,6 +109,12 @@ export async function openParquet(bytes: Bytes): Promise<Table> {
     }),
     close: () => bytes.close(),
   }
+}
+
+interface Range {
+  from: number
+  to: number
+  wanted: string[]
 }
 
 /** The pages of the large column chunks that have no offset index, by row group and column, as the library takes them. */

@@ -2,6 +2,7 @@ import { DecantError, FormatError } from '../errors.js'
 import type { CellReader } from './cells.js'
 import { show } from './labels.js'
 import type { TextPreprocess } from './preprocess.js'
+import { isList } from './table.js'
 import { openTokenizer } from './tokenize.js'
 
 /** Texts read at once: what one message to the tokenizer's process carries. */
@@ -95,6 +96,3 @@ function numbersOf(cell: unknown, what: string): number[] {
     return value
   })
 }
-
-export const isList = (cell: unknown): cell is ArrayLike<unknown> =>
-  Array.isArray(cell) || (ArrayBuffer.isView(cell) && !(cell instanceof DataView))

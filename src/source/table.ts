@@ -1,3 +1,5 @@
+import type { Categories } from './categories.js'
+
 /**
  * One file of rows with named columns, read block by block. A block is what the format reads at once: a row group, a record batch, a megabyte of lines;
  * it bounds the memory that reading takes.
@@ -12,7 +14,7 @@ export interface Table {
   size: number
   /** About what those columns of a block take in memory. */
   blockBytes(index: number, columns: string[]): number
-  /** What each row of a column of arrays is, where the format says it. Its cells are typed arrays of all their numbers, row-major; of rank 0 numbers. */
+  /** What each row of a column of arrays is, where the format says it. Its cells are lists of all their numbers, row-major, Uint8Arrays where those are bytes; of rank 0 numbers. */
   arrayOf?(column: string): ArrayType | undefined
   /** No column holds objects: a dot in a name leads into none. */
   noKeys?: true
@@ -20,8 +22,10 @@ export interface Table {
   find?(name: string): string | undefined
   /** What is taken where nobody says it. */
   usual?: { input: string | undefined; label: string | undefined }
-  /** Names by label, where the format says them (the ClassLabel of Hugging Face's schema metadata). */
+  /** Names of integer labels, where the format says them (the ClassLabel of Hugging Face's schema metadata). */
   classNames?(column: string): string[] | undefined
+  /** The categories of a column of text, where the file says that they have an order. @throws FormatError where it does not say which */
+  categories?(column: string): Promise<Categories | undefined>
   /** The columns asked for, in the order asked for, of one block. @throws FormatError */
   block(index: number, columns: string[]): Promise<Block>
   /** The same of single rows of a block, ascending, where the format reads them without the rest. */
@@ -43,6 +47,10 @@ export interface Block {
   /** 1-based line of row i in the file, where it has lines. */
   line?(i: number): number
 }
+
+/** Whether a cell is a list, or an array, of values. */
+export const isList = (cell: unknown): cell is ArrayLike<unknown> =>
+  Array.isArray(cell) || (ArrayBuffer.isView(cell) && !(cell instanceof DataView))
 
 /** Bytes of decoded cells that a block may hold, where the format leaves it to us. */
 export const BLOCK_BYTES = 8 * 2 ** 20

@@ -4,8 +4,9 @@ import pLimit from 'p-limit'
 import { DecantError, FormatError } from '../errors.js'
 import { ahead, batchStarts, checkRange, checkRows } from './batching.js'
 import { BlockCache, type Place, type Row } from './block-cache.js'
+import { joinCategories } from './categories.js'
 import { type CellReader, chooseReader } from './cells.js'
-import type { LabelClasses } from './class-finder.js'
+import { type LabelClasses, listed } from './class-finder.js'
 import type { TableKind } from './files.js'
 import { joinIds } from './ids.js'
 import { LabelColumn, show, topOf } from './labels.js'
@@ -379,7 +380,11 @@ async function readLabels(
   if (label === undefined) return { labels: undefined, classes: classes?.names && [...classes.names], unread }
   const [path] = columnsIn(tables, [label])
   const rows = tables.reduce((sum, { starts }) => sum + starts.at(-1)!, 0)
-  const column = new LabelColumn(rows, { classes, schema: tables[0]!.classNames?.(label) })
+  const categories = classes || path!.keys.length > 0 ? undefined : await joinCategories(tables, path!.column)
+  const column = new LabelColumn(rows, {
+    classes: classes ?? (categories && { names: categories }),
+    schema: sameClassNames(tables, label),
+  })
   let row = 0
   for (const table of tables)
     for (let index = 0; index + 1 < table.starts.length; index++) {
@@ -396,6 +401,17 @@ async function readLabels(
       }
     }
   return { ...column.finish(), unread }
+}
+
+/** Names of integer labels. @throws FormatError: files that differ */
+function sameClassNames(tables: Table[], label: string): string[] | undefined {
+  const found = tables.map((table) => table.classNames?.(label))
+  const other = found.findIndex((names) => JSON.stringify(names) !== JSON.stringify(found[0]))
+  if (other < 0) return found[0]
+  const [one, first] = [found[other], found[0]].map((names) => (names ? listed(names) : 'not said'))
+  throw new FormatError(
+    `${tables[other]!.path}: the class names of '${label}' are ${one}, in ${tables[0]!.path} ${first}: integer labels would mean different classes`,
+  )
 }
 
 /** SHA-256 over one line of JSON a file, `[name, size, sha256]`, and one of the columns that make the rows. */

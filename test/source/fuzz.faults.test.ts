@@ -1,5 +1,18 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import {
+  Dictionary,
+  Field,
+  FixedSizeList,
+  Float32,
+  Int8,
+  makeData,
+  makeVector,
+  Table,
+  tableToIPC,
+  Utf8,
+  vectorFromArray,
+} from 'apache-arrow'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { DecantError } from '../../src/errors.js'
@@ -79,6 +92,18 @@ describe('a damaged file gives values or an error that names it', () => {
   test('Parquet', () => {
     const page = Buffer.from([2, 0, 0, 0, 6, 1, 7, 0, 0, 0, 8, 0, 0, 0, 9, 0, 0, 0]) // a run of three levels; 7, 8, 9
     return survives('a.parquet', parquet([{ data: page, values: 3 }]), { options: { input: 'x' }, runs: 80 })
+  })
+  // lists that say they are longer than the file kept the library busy for minutes, until no memory was left
+  test.each(['file', 'stream'] as const)('Arrow (%s)', (form) => {
+    const type = new Dictionary(new Utf8(), new Int8(), 1, true)
+    const dictionary = vectorFromArray(['b', 'a'], new Utf8())
+    const y = makeVector(makeData({ type, data: Int8Array.of(0, 1), dictionary, length: 2 }))
+    const x = vectorFromArray(
+      [[[1, 2]], [[3, 4]]],
+      new FixedSizeList(1, new Field('', new FixedSizeList(2, new Field('', new Float32())))),
+    )
+    const bytes = Buffer.from(tableToIPC(new Table({ x, y }), form))
+    return survives('a.arrow', bytes, { options: { input: 'x', label: 'y' }, runs: 400 })
   })
   test('CSV', () =>
     survives('a.csv', Buffer.from('x,y,t\n1,2,"a ""b"", c"\n3,4,"d\ne"\n5,6,f\n'), {

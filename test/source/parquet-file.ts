@@ -41,7 +41,15 @@ export interface HostilePage {
 
 export function parquet(
   pages: HostilePage[],
-  claims: { rows?: bigint; values?: bigint; unpacked?: bigint; codec?: number; type?: number; optional?: boolean } = {},
+  claims: {
+    rows?: bigint
+    values?: bigint
+    unpacked?: bigint
+    codec?: number
+    type?: number
+    optional?: boolean
+    metadata?: Record<string, string>
+  } = {},
 ): Buffer {
   const made = pages.flatMap(({ data, values, encoding = 0, unpacked = data.length, dictionary }) => [
     Buffer.from(
@@ -56,8 +64,18 @@ export function parquet(
   ])
   const body = Buffer.concat(made)
   const total = BigInt(pages.reduce((sum, { values, dictionary }) => sum + (dictionary ? 0 : values), 0))
-  const { rows = total, values = rows, unpacked = BigInt(body.length), codec = 0, type = 1, optional = true } = claims
+  const {
+    rows = total,
+    values = rows,
+    unpacked = BigInt(body.length),
+    codec = 0,
+    type = 1,
+    optional = true,
+    metadata = {},
+  } = claims
   const column = { 1: type, 2: [0], 3: ['x'], 4: codec, 5: values, 6: unpacked, 7: BigInt(body.length), 9: 4n }
+  const entries = Object.entries(metadata).map(([key, value]) => ({ 1: key, 2: value }))
+  const own: { [field: number]: Value } = entries.length > 0 ? { 5: entries } : {}
   const footer = Buffer.from(
     thrift({
       1: 1,
@@ -67,6 +85,7 @@ export function parquet(
       ],
       3: rows,
       4: [{ 1: [{ 2: 4n, 3: column }], 2: unpacked, 3: rows }],
+      ...own,
     }),
   )
   const length = Buffer.alloc(4)
