@@ -133,6 +133,11 @@ export function operatorOf({ domain, opType }: NodeProto): string {
   return domain === '' || domain === 'ai.onnx' ? opType : `${domain}.${opType}`
 }
 
+/** A node for a message: its first output, since many have no name, and its operator. */
+export function printNode(node: NodeProto): string {
+  return `node '${node.output[0]}' (${operatorOf(node)})`
+}
+
 /** Gives values other names, everywhere they are mentioned; SSA form makes one name one value in subgraphs as well. */
 export function renameValues(graph: GraphProto, names: ReadonlyMap<string, string>): GraphProto {
   if (names.size === 0) return graph

@@ -5,6 +5,7 @@ import type { ElementName } from './dtypes.js'
 import { type Emit, emitCast } from './emit-ops.js'
 import { fits, floats, integers } from './emit-pixels.js'
 import { type Dimension, makeValueInfo } from './graph-builder.js'
+import { layouts } from './layouts.js'
 
 export interface FeaturesInput {
   kind: 'features'
@@ -18,7 +19,7 @@ export interface FeaturesInput {
  */
 export function emitFeatures(
   emit: Emit,
-  options: { features: FeaturesInput; batch: string; input: ValueInfo },
+  options: { features: FeaturesInput; batch: string | number; input: ValueInfo },
 ): ValueInfoProto {
   const { features, batch, input } = options
   const { builder } = emit
@@ -35,7 +36,7 @@ export function emitFeatures(
 
 interface Arrange {
   features: FeaturesInput
-  batch: string
+  batch: string | number
   input: ValueInfo
 }
 
@@ -48,7 +49,7 @@ function arrange({ features: { shape }, batch, input }: Arrange): number[] {
   const found = [[...shape], flat, spelled].find((sizes) => fits([batch, ...sizes], input.shape!))
   if (found) return found
   throw new DecantError(
-    `the teacher's input ${printValueInfo(input)} does not fit the features: they give ${printShape([batch, ...shape])}`,
+    `the teacher's input ${printValueInfo(input)} does not fit the features: they give ${printShape([batch, ...shape])}. Taken are ${layouts.features}`,
   )
 }
 

@@ -4,6 +4,7 @@ import { printShape, printValueInfo, type ValueInfo } from './describe-model.js'
 import type { ElementName } from './dtypes.js'
 import { type Emit, emitCast } from './emit-ops.js'
 import { type Dimension, makeValueInfo } from './graph-builder.js'
+import { layouts } from './layouts.js'
 
 export interface ImageInput {
   kind: 'image'
@@ -26,7 +27,7 @@ export const integers = ['uint8', 'int8', 'uint16', 'int16', 'uint32', 'int32', 
  */
 export function emitPixels(
   emit: Emit,
-  options: { image: ImageInput; batch: string; input: ValueInfo },
+  options: { image: ImageInput; batch: string | number; input: ValueInfo },
 ): ValueInfoProto {
   const { image, batch, input } = options
   const { height, width, channels } = image
@@ -76,7 +77,7 @@ function perChannel({ builder }: Emit, image: ImageInput, values: Float32Array):
 }
 
 /** The shape in which the teacher gets the image: 4-D, 3-D without a channel axis, or flat; a batch in front. */
-function arrange(image: ImageInput, batch: string, input: ValueInfo): Dimension[] {
+function arrange(image: ImageInput, batch: string | number, input: ValueInfo): Dimension[] {
   const { height, width, channels, layout } = image
   const full = layout === 'NCHW' ? [batch, channels, height, width] : [batch, height, width, channels]
   if (![...floats, ...integers].includes(input.dtype)) {
@@ -89,7 +90,7 @@ function arrange(image: ImageInput, batch: string, input: ValueInfo): Dimension[
   const other = layout === 'NCHW' ? [batch, height, width, channels] : [batch, channels, height, width]
   const hint = fits(other, input.shape) ? `; is its layout ${layout === 'NCHW' ? 'NHWC' : 'NCHW'}?` : ''
   throw new DecantError(
-    `the teacher's input ${printValueInfo(input)} does not fit the images: they give ${printShape(full)} (${layout})${hint}`,
+    `the teacher's input ${printValueInfo(input)} does not fit the images: they give ${printShape(full)} (${layout})${hint || `. Taken are ${layouts.image}`}`,
   )
 }
 

@@ -5,6 +5,7 @@ import type { ElementName } from './dtypes.js'
 import { type Emit, emitCast, emitRowReduce } from './emit-ops.js'
 import { fits, floats, integers } from './emit-pixels.js'
 import { makeValueInfo } from './graph-builder.js'
+import { layouts } from './layouts.js'
 
 export interface TokensInput {
   kind: 'tokens'
@@ -37,7 +38,7 @@ export interface EmittedTokens {
  */
 export function emitTokens(
   emit: Emit,
-  options: { tokens: TokensInput; batch: string; inputs: readonly ValueInfo[] },
+  options: { tokens: TokensInput; batch: string | number; inputs: readonly ValueInfo[] },
 ): EmittedTokens {
   const { tokens, batch, inputs } = options
   const { builder } = emit
@@ -74,7 +75,7 @@ export function emitTokens(
     }
     if (input.shape && !fits(shape, input.shape)) {
       throw new DecantError(
-        `the teacher's input ${printValueInfo(input)} does not fit the tokens: they give ${printShape(shape)}`,
+        `the teacher's input ${printValueInfo(input)} does not fit the tokens: they give ${printShape(shape)}. Taken are ${layouts.tokens}`,
       )
     }
     const value = emitCast(emit, values[role](), input.dtype as ElementName)

@@ -1,8 +1,7 @@
 import type { GraphProto, NodeProto } from 'onnx-buf'
-import { DecantError } from '../errors.js'
 import { describeValue } from './describe-model.js'
 import type { ElementName } from './dtypes.js'
-import { builtNodes, GraphIndex, integerOf, integersOf, operatorOf, readBy } from './edit-graph.js'
+import { builtNodes, GraphIndex, integerOf, integersOf, operatorOf, printNode, readBy } from './edit-graph.js'
 import { GraphBuilder, makeValueInfo } from './graph-builder.js'
 import { copyWith, valueNames } from './walk-graph.js'
 
@@ -15,27 +14,30 @@ interface Rows {
 /**
  * Makes the batch axis of a graph dynamic that was exported with a fixed one. Follows the axis from the input on: every
  * operator that it meets must treat rows alike and keep them in front, and a Reshape to constant sizes gets its first
- * one left open. Throws DecantError at what is not known to be safe, since rows would be mixed silently.
+ * one left open. What is not known to be safe would mix rows silently: there, returns in words which node that is.
  */
-export function freeBatch(graph: GraphProto, options: { inputs: readonly string[]; batch: string }): GraphProto {
+export function freeBatch(
+  graph: GraphProto,
+  options: { inputs: readonly string[]; batch: string },
+): GraphProto | string {
   const { inputs, batch } = options
   const index = new GraphIndex(graph)
   const builder = new GraphBuilder({ prefix: 'decant/', taken: valueNames(graph) })
   const shapes = inputs.map((input) => index.info(input)?.shape ?? [])
   const fixed = Number(shapes[0]?.[0])
   const rows = new Map<string, Rows>(inputs.map((input, i) => [input, { rank: shapes[i]!.length, exact: true }]))
-  const node = graph.node.map((current) => {
-    if (!readBy(current).some((name) => rows.has(name))) return current
-    const followed = follow({ index, rows, fixed }, current)
-    if (typeof followed === 'string') {
-      throw new DecantError(
-        `the teacher's input '${inputs[0]}' has a fixed batch of ${fixed} that cannot be made dynamic: node '${current.output[0]}' (${operatorOf(current)}) ${followed}; export the teacher with a dynamic batch axis`,
-      )
+  const node: NodeProto[] = []
+  for (const current of graph.node) {
+    if (!readBy(current).some((name) => rows.has(name))) {
+      node.push(current)
+      continue
     }
+    const followed = follow({ index, rows, fixed }, current)
+    if (typeof followed === 'string') return `${printNode(current)} ${followed}`
     const { sizes, ...carried } = followed
     for (const name of current.output) if (name) rows.set(name, carried)
-    return sizes ? reshapeTo(current, builder.i64(sizes)) : current
-  })
+    node.push(sizes ? reshapeTo(current, builder.i64(sizes)) : current)
+  }
   const free = (info: GraphProto['input'][number]) => {
     const { name, dtype, shape } = describeValue(info)
     return rows.has(name) && shape ? makeValueInfo(name, dtype as ElementName, [batch, ...shape.slice(1)]) : info

@@ -1,5 +1,6 @@
 import type { GraphProto, ModelProto, ValueInfoProto } from 'onnx-buf'
 import { DecantError } from '../errors.js'
+import { checkAxes } from './check-axes.js'
 import { describeValue, fedInputs, printValueInfo, type ValueInfo } from './describe-model.js'
 import { builtNodes, GraphIndex, pruneGraph, renameValues } from './edit-graph.js'
 import { emitFeatures, type FeaturesInput } from './emit-features.js'
@@ -37,18 +38,28 @@ export interface FusedTeacher {
    * With `positions` and L > 1 'length' int32 [N]: tokens of the row; at padding z counts as 0.
    */
   outputs: ValueInfo[]
+  /** Where N can be one number only: that number, and in words why. */
+  fixedBatch?: FixedBatch | undefined
+}
+
+export interface FixedBatch {
+  rows: number
+  why: string
 }
 
 /**
  * Puts what surrounds the teacher into its graph: in front the way from the source's pixels, features or tokens to what it
  * takes, behind it what is kept of its logits. Written in the model's own operator set; its IR version and other operator sets
- * stay. Throws DecantError where the source does not fit its inputs, with both shapes, or where its batch is fixed for good.
+ * stay. Throws DecantError where the source does not fit its inputs, with both shapes.
  */
 export function fuseTeacher(proto: ModelProto, options: FuseOptions): FusedTeacher {
   const { front, positions = false, target } = options
   const opset = requireOpset(proto, 'the teacher')
   const names = ['pixels', 'features', 'tokens', 'label', 'uniforms', 'row_sum', 'length', ...columnsOf(target)]
-  const { graph, inputs, output, batch } = makeRoom(isolate(proto.graph!, options), front ? names : names.slice(3))
+  const { graph, inputs, output, batch, fixedBatch } = makeRoom(
+    isolate(proto.graph!, options),
+    front ? names : names.slice(3),
+  )
 
   const taken = valueNames(graph)
   const before: Emit = { builder: new GraphBuilder({ prefix: 'decant/in/', taken }), opset }
@@ -74,6 +85,7 @@ export function fuseTeacher(proto: ModelProto, options: FuseOptions): FusedTeach
     proto: copyWith(proto, { graph: fused }),
     inputs: [...feeds, ...extra].map(describeValue),
     outputs: behind.builder.outputs.map(describeValue),
+    fixedBatch,
   }
 }
 
@@ -89,11 +101,12 @@ interface Isolated {
   graph: GraphProto
   inputs: ValueInfo[]
   output: ValueInfo
-  /** Name of the batch axis. */
-  batch: string
+  /** Name of the batch axis, or its size where that cannot be made dynamic. */
+  batch: string | number
+  fixedBatch?: FixedBatch | undefined
 }
 
-/** The part of the graph between the inputs and the one output, its batch axis dynamic. */
+/** The part of the graph between the inputs and the one output, its batch axis dynamic where that is safe. */
 function isolate(graph: GraphProto, { output: name, front, positions }: FuseOptions): Isolated {
   const index = new GraphIndex(graph)
   const output = index.info(name) ?? { name, dtype: 'unknown', shape: undefined }
@@ -107,17 +120,30 @@ function isolate(graph: GraphProto, { output: name, front, positions }: FuseOpti
   if (inputs.length === 0) throw new DecantError(`the teacher's '${name}' depends on no input`)
   if (inputs.length > 1 && front?.kind !== 'tokens') {
     const list = inputs.map(printValueInfo).join(', ')
-    throw new DecantError(`expected a teacher with one input, found ${list}`)
+    throw new DecantError(
+      `expected a teacher with one input, found ${list}: a row of a source is one array; export the model with the others as constants inside, or with one input that it takes apart`,
+    )
   }
-  const sizes = inputs.map(({ shape }) => shape?.[0])
-  const batch = sizes.find((size) => typeof size === 'string') ?? 'batch'
-  const fixed = inputs.filter((_, i) => typeof sizes[i] === 'number').map(({ name }) => name)
+  checkAxes(inputs, output)
+  const { batch, ...opened } = openBatch(pruned, inputs)
   return {
-    graph: fixed.length > 0 ? freeBatch(pruned, { inputs: fixed, batch }) : pruned,
+    ...opened,
     inputs: inputs.map((input) => ({ ...input, shape: input.shape && [batch, ...input.shape.slice(1)] })),
     output,
     batch,
   }
+}
+
+/** A fixed batch is made dynamic; where that is not safe, it stays. */
+function openBatch(graph: GraphProto, inputs: readonly ValueInfo[]): Pick<Isolated, 'graph' | 'batch' | 'fixedBatch'> {
+  const sizes = inputs.map(({ shape }) => shape?.[0])
+  const batch = sizes.find((size) => typeof size === 'string') ?? 'batch'
+  const fixed = inputs.filter((_, i) => typeof sizes[i] === 'number')
+  if (fixed.length === 0) return { graph, batch }
+  const opened = freeBatch(graph, { inputs: fixed.map(({ name }) => name), batch })
+  if (typeof opened !== 'string') return { graph: opened, batch }
+  const rows = Number(fixed[0]!.shape![0])
+  return { graph, batch: rows, fixedBatch: { rows, why: `the batch of '${fixed[0]!.name}' is fixed, and ${opened}` } }
 }
 
 function fitsPositions({ shape }: ValueInfo, front: FuseOptions['front']): boolean {
@@ -126,21 +152,21 @@ function fitsPositions({ shape }: ValueInfo, front: FuseOptions['front']): boole
 }
 
 /** Gives the graph's own values other names where they have one of `names`. */
-function makeRoom({ graph, inputs, output, batch }: Isolated, names: string[]): Isolated {
+function makeRoom({ graph, inputs, output, ...others }: Isolated, names: string[]): Isolated {
   const builder = new GraphBuilder({ taken: [...valueNames(graph), ...names] })
   const taken = valueNames(graph)
   const renamed = new Map(
     names.filter((name) => taken.has(name)).map((name) => [name, builder.fresh(`teacher/${name}`)]),
   )
   const rename = (info: ValueInfo): ValueInfo => ({ ...info, name: renamed.get(info.name) ?? info.name })
-  return { graph: renameValues(graph, renamed), inputs: inputs.map(rename), output: rename(output), batch }
+  return { ...others, graph: renameValues(graph, renamed), inputs: inputs.map(rename), output: rename(output) }
 }
 
 interface Front {
   front: FuseOptions['front']
   graph: GraphProto
   inputs: ValueInfo[]
-  batch: string
+  batch: string | number
 }
 
 function emitFront(

@@ -1,5 +1,5 @@
 /** ONNX models as data: read, describe, edit, write. */
-export { describeModel, type ModelDescription, type ValueInfo } from './describe-model.js'
+export { describeModel, type ModelDescription, printValueInfo, type ValueInfo } from './describe-model.js'
 export { opsetOfTarget, type Target } from './emit-targets.js'
 export { type ExternalData, type SessionSource, sessionSource } from './external-data.js'
 export { type ClassLabel, findClassLabels, findLabelOutputs, type LabelOutput } from './find-classes.js'
@@ -11,9 +11,11 @@ export {
   openOutput,
   type Reading,
 } from './find-logits.js'
+export { findMixing, type Mixing } from './find-mixing.js'
 export { findPadding, type IdsInGraph } from './find-padding.js'
-export { type FusedTeacher, type FuseOptions, fuseTeacher, type ImageInput } from './fuse-teacher.js'
+export { type FixedBatch, type FusedTeacher, type FuseOptions, fuseTeacher, type ImageInput } from './fuse-teacher.js'
 export { type Dimension, encodeModel, GraphBuilder } from './graph-builder.js'
+export { layouts } from './layouts.js'
 export { type CountedModel, countedModel } from './multiply-adds.js'
 export { printGraph } from './print-graph.js'
 export { readLabels } from './read-labels.js'

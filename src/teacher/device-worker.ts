@@ -12,10 +12,13 @@ import { arrays, openSession } from './open-session.js'
 import { OutputMemory, toOutput } from './output-memory.js'
 import {
   buffersOf,
+  copyOutput,
   createRowRunner,
   type FeedSpec,
   type Feeds,
   isArray,
+  repeatRows,
+  sliceOutput,
   type TeacherOutput,
   type Words,
   words,
@@ -39,7 +42,7 @@ interface Loaded {
 }
 
 async function load(model: DeviceModel): Promise<Loaded> {
-  const { inputs, encode } = model
+  const { inputs, encode, fixedBatch } = model
   const session = await openSession(model)
   const read = createFileReader()
   const arrayOf = (feeds: Feeds, rows: number, { name, dtype, shape: [positions, width] }: FeedSpec) => {
@@ -50,33 +53,34 @@ async function load(model: DeviceModel): Promise<Loaded> {
       ? given
       : new arrays[dtype](read(given, rows), 0, (rows * given.bytes) / arrays[dtype].BYTES_PER_ELEMENT)
   }
-  const feed = (feeds: Feeds, rows: number) =>
+  const feed = (feeds: Feeds, rows: number, call: number) =>
     Object.fromEntries(
-      inputs.map((input) => [
-        input.name,
-        new Tensor(input.dtype, arrayOf(feeds, rows, input), [rows, ...input.shape]) as Tensor,
-      ]),
+      inputs.map((input) => {
+        const array = repeatRows(arrayOf(feeds, rows, input), rows, call)
+        return [input.name, new Tensor(input.dtype, array, [call, ...input.shape]) as Tensor]
+      }),
     )
   const memory = new OutputMemory()
   const runner = createRowRunner(
     async (feeds, rows, into): Promise<TeacherOutput> => {
-      if (into) {
-        await session.run(feed(feeds, rows), memory.tensors(into), quiet)
+      const call = fixedBatch ?? rows
+      const fed = feed(feeds, rows, call)
+      if (into && call === rows) {
+        await session.run(fed, memory.tensors(into), quiet)
         return into
       }
-      const fed = feed(feeds, rows)
       const tensors = await session.run(fed, quiet)
-      if (!encode) memory.learn(tensors, rows)
+      if (!encode) memory.learn(tensors, call)
       const outputs = Object.entries(tensors).map(([name, tensor]) => [name, words(tensor)])
-      const output = toOutput(Object.fromEntries(outputs), rows)
-      return encode
-        ? {
-            ...output,
-            columns: encodeColumns(output.columns, { ...feeds, tokens: fed.tokens?.data as Int32Array }, encode),
-          }
-        : output
+      const all = toOutput(Object.fromEntries(outputs), call)
+      const output = call === rows ? all : sliceOutput(all, { at: 0, size: rows })
+      if (into) return copyOutput(output, into)
+      if (!encode) return output
+      const tokens = (fed.tokens?.data as Int32Array | undefined)?.subarray(0, (fed.tokens!.size / call) * rows)
+      return { ...output, columns: encodeColumns(output.columns, { ...feeds, ...(tokens && { tokens }) }, encode) }
     },
     (limit) => reply({ kind: 'halved', limit }),
+    fixedBatch,
   )
   return {
     session,

@@ -17,6 +17,8 @@ export interface DeviceModel {
   inputs: readonly FeedSpec[]
   /** The graph gives float32 logits, and the worker makes the columns of a codec of them. */
   encode: TargetOf | undefined
+  /** Rows of each call; fewer are filled up by repeating them. undefined: any number. */
+  fixedBatch: number | undefined
 }
 export interface RunRequest {
   kind: 'run'
@@ -43,6 +45,7 @@ export interface FusedTeacher {
   sessionOptions?: InferenceSession.SessionOptions
   inputs: readonly FeedSpec[]
   encode?: TargetOf | undefined
+  fixedBatch?: { rows: number } | undefined
 }
 
 export interface DeviceOptions extends FusedTeacher {
@@ -72,9 +75,10 @@ export interface Device {
 /** Loads the teacher on a device. Throws DecantError where the model is at fault, UnavailableError with the runtime's own words where the provider refuses. */
 export async function openDevice(options: DeviceOptions): Promise<Device> {
   const { provider, device } = options
-  const modelOf = ({ model, inputs, encode, sessionOptions: own }: FusedTeacher): DeviceModel => {
+  const modelOf = ({ model, inputs, encode, fixedBatch, sessionOptions: own }: FusedTeacher): DeviceModel => {
     const base = sessionOptions(provider, device)
-    return { provider, model, inputs, encode, options: { ...base, ...own, extra: { ...base.extra, ...own?.extra } } }
+    const options = { ...base, ...own, extra: { ...base.extra, ...own?.extra } }
+    return { provider, model, inputs, encode, fixedBatch: fixedBatch?.rows, options }
   }
   const worker = startThread('./device-worker', import.meta.url, modelOf(options))
   const waiting = new Map<number, { resolve(output: TeacherOutput): void; reject(error: Error): void }>()

@@ -6,14 +6,18 @@ import {
   type ClassLabel,
   describeModel,
   type EditedModel,
+  type FixedBatch,
   type FoundOutput,
   findClassLabels,
   findLabelOutputs,
+  findMixing,
   findPadding,
   fuseTeacher,
   type LabelOutput,
+  type Mixing,
   openOutput,
   opsetOfTarget,
+  printValueInfo,
   type Reading,
   readLabels,
   readModel,
@@ -50,7 +54,13 @@ export interface LoadedTeacher {
   classLabels: ClassLabel[] | undefined
   /** An output that gives each row's class, and the graph that gives it; undefined where the model has none. */
   label(): { label: LabelOutput; fused: FusedModel } | undefined
-  /** Its graph with the source's data in front, and the output's values as they are behind. */
+  /** Its inputs as it declares them. */
+  takes: string
+  /** L, where it gives values for each of L positions of a sequence. */
+  positions: number | undefined
+  /** Where its graph shows that a row's values may depend on more than the row. */
+  mixing(): Mixing
+  /** Its graph with the source's data in front, and the output's values as they are behind; the same each time. */
   values(): FusedModel
   /** The teacher with its logits read in one way. */
   read(reading: Reading): ReadyTeacher
@@ -79,6 +89,8 @@ export interface FusedModel {
   inputs: readonly FeedSpec[]
   model: Uint8Array | string
   sessionOptions: InferenceSession.SessionOptions
+  /** Rows of each call, where it takes no other number. */
+  fixedBatch?: FixedBatch | undefined
   /** What the device's worker makes of raw logits, where the graph does not. */
   encode?: TargetOf
 }
@@ -97,7 +109,9 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
     told,
     ...(name !== undefined && { output: name }),
   })
-  const { positions } = output
+  const { positions: byPosition } = output
+  // one position is an ordinary row
+  const positions = byPosition && input.shape[0]! > 1 ? input.shape[0] : undefined
   const padding = naming(options.teacher, () => {
     const ids = input.kind === 'tokens' ? findPadding(output.values().proto) : undefined
     return ids && choosePadding(ids, { text: preprocess.text, source, exported: options.pad })
@@ -109,15 +123,16 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
     // an older graph gives raw logits, and the worker encodes them
     const inGraph = wish && wanted && description.opset >= opsetOfTarget(wanted)
     const target = inGraph ? wanted : 'f32'
-    const { proto, inputs } = naming(options.teacher, () =>
-      fuseTeacher(edited.proto, { output: edited.output, positions, target, front }),
+    const fused = naming(options.teacher, () =>
+      fuseTeacher(edited.proto, { output: edited.output, positions: byPosition, target, front }),
     )
     const feeds = feedsOf(kind)
-    const session = sessionSource(model, proto)
+    const session = sessionSource(model, fused.proto)
     return {
-      inputs: [data, ...inputs.slice(1).map(({ name }) => feeds[name]!)],
+      inputs: [data, ...fused.inputs.slice(1).map(({ name }) => feeds[name]!)],
       model: session.model,
       sessionOptions: session.options,
+      fixedBatch: fused.fixedBatch,
       ...(wanted !== target && { encode: kind }),
     }
   }
@@ -126,16 +141,23 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
   const label = () => {
     // the class of each position is not looked at; a batch that is fixed is opened for the logits alone
     const isOpen = description.inputs.every(({ shape }) => typeof shape?.[0] !== 'number')
-    const [found] = positions || !isOpen ? [] : findLabelOutputs(graph, output.from)
+    const [found] = byPosition || !isOpen ? [] : findLabelOutputs(graph, output.from)
     return found && { label: found, fused: fuse(readLabels(model.proto, found), rawValues) }
   }
+  let values: FusedModel | undefined
   return {
     sha256: model.sha256,
     output,
     padding,
     classLabels,
     label,
-    values: () => fuse(output.values(), rawValues),
+    takes: description.inputs.map(printValueInfo).join(', '),
+    positions,
+    mixing: () => findMixing(output.values().proto),
+    values: () => {
+      values ??= fuse(output.values(), rawValues)
+      return values
+    },
     read,
   }
 
@@ -144,8 +166,7 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
     return {
       swap: () => read({ ...reading, swapped: true }),
       fuse: (kind, options) => fuse(edited, kind, options),
-      // one position is an ordinary row
-      positions: positions && input.shape[0]! > 1 ? input.shape[0] : undefined,
+      positions,
       precision: description.inputs.some(({ dtype }) => dtype === 'float16') ? 'float16' : 'float32',
       bytes: model.bytes,
       origin: {

@@ -14,6 +14,8 @@ export interface OpenSession {
   model: Model
   options: Options
   inputs: readonly FeedSpec[]
+  /** Rows of each call, where the graph takes no other number. */
+  fixedBatch?: number | undefined
 }
 
 /**
@@ -21,7 +23,8 @@ export interface OpenSession {
  * kernel for to the processor and say nothing; here only arithmetic on shapes and integers may run there.
  * @throws Error that names the others
  */
-export async function openSession({ provider, model, options, inputs }: OpenSession): Promise<InferenceSession> {
+export async function openSession({ provider, ...session }: OpenSession): Promise<InferenceSession> {
+  const { model, options } = session
   if (provider === 'cpu') return create(model, options)
   try {
     return await create(model, withoutFallback(options))
@@ -29,7 +32,7 @@ export async function openSession({ provider, model, options, inputs }: OpenSess
     const { message } = error as Error
     if (!isFallback(message)) throw provider === 'webgpu' ? new Error(explainWebgpu(message)) : error
   }
-  const elsewhere = await findOnProcessor(model, options, inputs)
+  const elsewhere = await findOnProcessor(session)
   if (elsewhere.length === 0) return create(model, options)
   throw new Error(`it has no kernel for the teacher's ${elsewhere.join(', ')}; use --provider cpu`)
 }
@@ -44,13 +47,18 @@ interface ProfiledNode {
   args: { provider?: string; op_name?: string; output_type_shape?: Record<string, number[]>[] }
 }
 
-/** The operators of floating point that ran on the processor for one row, `Op (node)`. */
-async function findOnProcessor(model: Model, options: Options, inputs: readonly FeedSpec[]): Promise<string[]> {
+/** The operators of floating point that ran on the processor for one call, `Op (node)`. */
+async function findOnProcessor({
+  model,
+  options,
+  inputs,
+  fixedBatch = 1,
+}: Omit<OpenSession, 'provider'>): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), 'decant-profile-'))
   try {
     const profileFilePrefix = join(folder, 'profile')
     const session = await create(model, { ...options, enableProfiling: true, profileFilePrefix })
-    await session.run(Object.fromEntries(inputs.map((input) => [input.name, emptyRow(input)])))
+    await session.run(Object.fromEntries(inputs.map((input) => [input.name, emptyRows(input, fixedBatch)])))
     session.endProfiling()
     await session.release()
     const nodes = JSON.parse(readFileSync(join(folder, readdirSync(folder)[0]!), 'utf8')) as ProfiledNode[]
@@ -68,7 +76,7 @@ async function findOnProcessor(model: Model, options: Options, inputs: readonly 
 
 export const arrays = { uint8: Uint8Array, float32: Float32Array, int32: Int32Array }
 
-function emptyRow({ dtype, shape }: FeedSpec): Tensor {
-  const size = shape.reduce((product, n) => product * n, 1)
-  return new Tensor(dtype, new arrays[dtype](size), [1, ...shape]) as Tensor
+function emptyRows({ dtype, shape }: FeedSpec, rows: number): Tensor {
+  const size = shape.reduce((product, n) => product * n, rows)
+  return new Tensor(dtype, new arrays[dtype](size), [rows, ...shape]) as Tensor
 }

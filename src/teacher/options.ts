@@ -60,7 +60,9 @@ export type ExportEvent =
   /** The model's own label output against the largest of `of`, on sampled rows: see judgeLabels. */
   | ({ type: 'label-output'; output: string; of: string } & LabelVerdict)
   | { type: 'codec'; codec: CodecName; trials: CodecTrial[] }
-  | { type: 'batch'; batch: number; why: 'given' | 'measured' | 'as before'; timings?: BatchTiming[] }
+  /** Rows cannot be run many at once: each by itself (`alone`), in calls of one size (`fixedBatch`), or both. The rate is of one session. */
+  | { type: 'calls'; alone: boolean; fixedBatch?: number; rowsPerSecond: number; why: string }
+  | { type: 'batch'; batch: number; why: 'given' | 'measured' | 'as before' | 'the only one'; timings?: BatchTiming[] }
   | { type: 'resume'; rows: number; shards: number }
   /** `accuracy`: the share of rows with a label, so far, whose label is the teacher's top class; absent where no row has had one, and for sequences. */
   | { type: 'progress'; rows: number; total: number; rowsPerSecond: number; secondsLeft: number; accuracy?: number }

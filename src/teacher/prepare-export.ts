@@ -13,9 +13,10 @@ import {
   rowKeys,
 } from '../cache/index.js'
 import { DecantError } from '../errors.js'
-import { type Batch, BufferPool, type FileRows, type Inputs, type Source } from '../source/index.js'
+import { type Batch, BufferPool, type FileRows, type Source } from '../source/index.js'
 import { version } from '../version.js'
 import { checkRows } from './check-rows.js'
+import { chooseBatch, wholeSamples } from './choose-batch.js'
 import { chooseCodec } from './choose-codec.js'
 import { recordPadding } from './choose-padding.js'
 import { chooseStretch } from './choose-stretch.js'
@@ -27,8 +28,7 @@ import { orderColumns } from './order-columns.js'
 import { chooseProvider, shareCores } from './provider.js'
 import type { Feeds } from './run-rows.js'
 import { finiteTargets, sampleLogits, sampleRows } from './sample-rows.js'
-import { settleLogits } from './settle-logits.js'
-import { tuneBatch } from './tune-batch.js'
+import { tryTeacher } from './try-teacher.js'
 
 export interface PreparedExport {
   plan: Plan
@@ -54,8 +54,6 @@ const BUFFERS = 4
 
 /** Rows looked at before anything is written; the batch search repeats them for larger batches. */
 const FIRST_ROWS = 256
-/** Largest batch that is tried, in bytes of its inputs or of its logits. */
-const MAX_BATCH_BYTES = 256 * 2 ** 20
 
 /**
  * Everything that can be refused before a byte is written: the teacher fits the source, the provider runs, the first rows come out
@@ -84,25 +82,22 @@ export async function prepareExport(
   const open = async (device: number, fused: FusedTeacher) => {
     const onHalved = (batch: number) => onEvent({ type: 'out-of-memory', device, batch })
     const { provider } = choice
-    devices.push(await openDevice({ ...fused, teacher: options.teacher, provider, device, buffers, onHalved }))
+    const opened = await openDevice({ ...fused, teacher: options.teacher, provider, device, buffers, onHalved })
+    devices.push(opened)
+    return opened
   }
   try {
-    const random = await sampleRows(source, first, rangeIn(source, undefined))
-    let current: FusedModel | undefined
-    const use = async (fused: FusedModel) => {
-      if (fused !== current) await (devices[0] ? devices[0].load(fused) : open(choice.devices[0]!, fused))
-      current = fused
-      return devices[0]!
-    }
-    const run = async (fused: FusedModel) => sampleLogits(await use(fused), random, { raw: fused, spread: true })
-    const settled = await settleLogits({
-      file: options.teacher,
-      teacher: loaded,
+    const before = options.out === '' ? undefined : await readPlan(options.out)
+    const { settled, calls, run, load } = await tryTeacher({
+      path: options.teacher,
+      ...{ loaded, source, before },
+      sample: await sampleRows(source, first, rangeIn(source, undefined)),
       told: options.logitsAre,
       twoClasses: [source.topLabel + 1, source.classes?.length, loaded.classLabels?.length].includes(2),
-      before: await teacherBefore(options),
-      sample: run,
+      provider: choice.provider,
+      open: (fused) => open(choice.devices[0]!, fused),
     })
+    const { alone, fixedBatch } = calls
     const { rule } = settled
     const { positions } = settled.teacher
     const classes = settled.sampled.columns.logits!.length / settled.sampled.rowSum.length
@@ -112,15 +107,16 @@ export async function prepareExport(
     const { attentionMask: column } = source.options
     if (column !== undefined) onEvent({ type: 'attention-mask', column })
     if (loaded.padding) onEvent({ type: 'padding', ...loaded.padding })
+    if (calls.event) onEvent(calls.event)
     const names = matchClasses({ teacher: options.teacher, labels: loaded.classLabels, classes, source })
     const { teacher, raw, sampled } = await orderColumns({
       ...{ file: options.teacher, provider: choice.provider },
       ...{ loaded, settled, run, onEvent },
     })
     const origin = { ...teacher.origin, ...(rule && { rule }) }
-    await use(raw)
+    await load(raw)
     const began = performance.now()
-    const sample = await sampleLogits(devices[0]!, first, { raw })
+    const sample = await sampleLogits(devices[0]!, first, { raw, alone })
     const secondsPerRow = (performance.now() - began) / 1000 / sample.rows
     checkRows(first, sample)
 
@@ -133,14 +129,14 @@ export async function prepareExport(
     const asked = rangeIn(source, range)
     // of a part, its own rows
     const own =
-      range && (await sampleLogits(devices[0]!, await sampleRows(source, first, asked), { raw, spread: true }))
+      range && (await sampleLogits(devices[0]!, await sampleRows(source, first, asked), { raw, spread: true, alone }))
     const targets = finiteTargets(own ?? sampled, classes)
-    const codec = await codecFor(options, { logits: targets, kind: columns })
+    const codec = codecFor(options, { logits: targets, kind: columns, before })
     const kind = { ...columns, codec, ...labelsByPosition({ ...columns, codec }) }
     const fidelity = targets.length > 0 ? measureFidelity({ logits: targets, classes, codec }) : undefined
 
     // Not every WebGPU device has the operators and types that a codec takes in the graph: there the worker encodes.
-    const fused = teacher.fuse(kind, { inGraph: choice.provider !== 'webgpu' })
+    const fused = { ...teacher.fuse(kind, { inGraph: choice.provider !== 'webgpu' }), fixedBatch }
     const inFile = options.storeInputs ? undefined : source.inFile
     const feed = (batch: Batch) => feedOf(batch, fused, { kind, inFile })
     const { sessions, threads } = shareCores(choice.provider, {
@@ -155,11 +151,12 @@ export async function prepareExport(
     const others = [...choice.devices.slice(1), ...Array<number>(sessions - 1).fill(choice.devices[0]!)]
     await Promise.all(others.map((device) => open(device, each)))
 
-    const batch = await chooseBatch({ options, kind, device: devices[0]!, first, feed, onEvent })
+    const device = devices[0]!
+    const { batch, together } = await chooseBatch({ options, calls, before, kind, device, first, feed, onEvent })
     const rows = chooseRows({ ...kind, shardBytes: (options.shardMb ?? 128) * 2 ** 20 })
     const rowBytes = first.inputs.byteLength / first.rows + bytesPerRow(kind)
     const { stretch, rowsPerShard } = chooseStretch({
-      batch,
+      batch: together,
       rowsPerShard: rows.rowsPerShard,
       // left out rows close up within a stretch: what a batch then holds must be the same wherever it runs
       bytes: options.onError === 'skip' ? Number.POSITIVE_INFINITY : rowBytes,
@@ -190,9 +187,11 @@ export async function prepareExport(
         provider: choice.provider,
         precision: teacher.precision,
         batch,
+        ...(alone && { rows: 'alone' as const }),
+        ...(fixedBatch && { fixedBatch: fixedBatch.rows }),
         ...(source.decoder !== undefined && { decoder: source.decoder }),
       },
-      ...(await licencesOf(options)),
+      ...licencesOf(options, before),
     }
     return { plan, fidelity, classes, devices, feed, buffers, inFile, rowBytes, stretch, close }
   } catch (error) {
@@ -210,37 +209,19 @@ async function firstBatch(source: Source, { range, onError = 'fail' }: ExportOpt
   throw new DecantError(`${source.uri}: no readable sample in it`)
 }
 
-/** A batch holds every view of its samples. */
-const wholeSamples = (rows: number, views: number) => Math.max(1, Math.round(rows / views)) * views
-
-/** The teacher's part of the plan of an unfinished export. */
-const teacherBefore = async ({ out }: ExportOptions): Promise<Plan['teacher'] | undefined> =>
-  out === '' ? undefined : (await readPlan(out))?.teacher
-
 /** Given, else as the unfinished export in the folder has it, else the smallest that holds. */
-async function codecFor(
-  { codec = 'f16', maxKl = 1e-3, out, onEvent }: ExportOptions,
-  sample: { logits: Float32Array; kind: Omit<RowKind, 'codec'> },
-): Promise<CodecName> {
+function codecFor(
+  { codec = 'f16', maxKl = 1e-3, onEvent }: ExportOptions,
+  { before, ...sample }: { logits: Float32Array; kind: Omit<RowKind, 'codec'>; before: Plan | undefined },
+): CodecName {
   if (codec !== 'auto') return codec
-  const before = out === '' ? undefined : await readPlan(out)
   const { codec: chosen, trials } = before ? { codec: before.codec, trials: [] } : chooseCodec({ ...sample, maxKl })
   onEvent?.({ type: 'codec', codec: chosen, trials })
   return chosen
 }
 
-interface ChooseBatch {
-  options: ExportOptions
-  device: Device
-  first: Batch
-  feed: (batch: Batch) => Feeds
-  kind: RowKind
-  onEvent: (event: ExportEvent) => void
-}
-
 /** Given, else as the export in the folder has it: the same command goes on, whoever was asked the first time. */
-async function licencesOf({ license, teacherLicense, out }: ExportOptions): Promise<Licences> {
-  const before = out === '' ? undefined : await readPlan(out)
+function licencesOf({ license, teacherLicense }: ExportOptions, before: Plan | undefined): Licences {
   const teacher = teacherLicense ?? before?.teacherLicense
   return {
     license: license ?? before?.license ?? null,
@@ -249,41 +230,6 @@ async function licencesOf({ license, teacherLicense, out }: ExportOptions): Prom
 }
 
 type Licences = Pick<Plan, 'license' | 'teacherLicense'>
-
-/** Given, else as the unfinished export in the folder has it (its shards must come out the same), else measured. */
-async function chooseBatch({ options, device, first, feed, kind, onEvent }: ChooseBatch): Promise<number> {
-  const views = options.source.views?.count ?? 1
-  if (options.batch !== undefined) {
-    const batch = wholeSamples(options.batch, views)
-    onEvent({ type: 'batch', batch, why: 'given' })
-    return batch
-  }
-  const before = await readPlan(options.out)
-  if (before) {
-    onEvent({ type: 'batch', batch: before.runtime.batch, why: 'as before' })
-    return before.runtime.batch
-  }
-  const width = (first.inputs.length / first.rows) * first.inputs.BYTES_PER_ELEMENT
-  const logits = 4 * kind.classes * (kind.positions ?? 1)
-  const { batch: best, timings } = await tuneBatch({
-    signal: options.signal,
-    most: Math.min(options.source.rows, Math.max(1, Math.floor(MAX_BATCH_BYTES / Math.max(width, logits)))),
-    run: (rows) => device.run(feed(repeat(first, rows)), rows),
-  })
-  const batch = wholeSamples(best, views)
-  onEvent({ type: 'batch', batch, why: 'measured', timings })
-  return batch
-}
-
-/** The first rows again and again. */
-function repeat(first: Batch, rows: number): Batch {
-  const fill = <T extends Inputs>(values: T): T => {
-    const out = new (values.constructor as new (length: number) => T)((values.length / first.rows) * rows)
-    for (let at = 0; at < out.length; at += values.length) out.set(values.subarray(0, out.length - at), at)
-    return out
-  }
-  return { ...first, rows, inputs: fill(first.inputs), labels: fill(first.labels) }
-}
 
 /** What a fused teacher is fed of a batch. The batch's inputs are moved to it, or named where they lie in a file; its labels are copied. */
 function feedOf(

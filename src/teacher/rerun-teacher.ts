@@ -65,7 +65,11 @@ export async function rerunTeacher(options: RerunOptions): Promise<Rerun> {
   const pad = typeof exported === 'number' ? exported : undefined
   const told = manifest.teacher.rule === 'told'
   const loaded = await loadTeacher({ teacher: options.teacher, source, preprocess, output, pad, told })
-  const read = (columns: number | undefined) => loaded.read(readingOf(manifest, loaded, columns)).fuse(rawValues)
+  const { rows: apart, fixedBatch } = manifest.runtime
+  const read = (columns: number | undefined) => ({
+    ...loaded.read(readingOf(manifest, loaded, columns)).fuse(rawValues),
+    ...(fixedBatch && { fixedBatch: { rows: fixedBatch } }),
+  })
   const fused = read(loaded.output.classes)
   const device = await openDevice({
     ...fused,
@@ -79,7 +83,7 @@ export async function rerunTeacher(options: RerunOptions): Promise<Rerun> {
     for await (const samples of findSamples(targets, source, picked)) {
       const run = async () => {
         const feeds = { [fused.inputs[0]!.name]: concat(replayViews(samples, targets, source)) }
-        return (await device.run(feeds, samples.length)).columns.logits as Float32Array
+        return (await device.run(feeds, samples.length, apart && 1)).columns.logits as Float32Array
       }
       let logits = await run()
       if (targets.classes === 2 && logits.length === samples.length) {

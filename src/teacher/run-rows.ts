@@ -55,15 +55,18 @@ export interface RowRunner {
 const outOfMemory =
   /out of memory|failed to allocate memory|bad_alloc|bad allocation|CUDA_ERROR_OUT_OF_MEMORY|OutOfMemory/i
 
-/** Runs rows, and where the device's memory runs out halves the rows of one call until they fit; a single row that does not fit fails. */
-export function createRowRunner(runOnce: RunOnce, onHalved: (limit: number) => void): RowRunner {
-  let limit = Number.POSITIVE_INFINITY
+/**
+ * Runs rows, and where the device's memory runs out halves the rows of one call until they fit; a single row that does not fit fails, and a call that is
+ * always of `fixedBatch` rows.
+ */
+export function createRowRunner(runOnce: RunOnce, onHalved: (limit: number) => void, fixedBatch?: number): RowRunner {
+  let limit = fixedBatch ?? Number.POSITIVE_INFINITY
   const run: RowRunner['run'] = async (feeds, rows, { batch = rows, into } = {}) => {
     if (rows <= Math.min(limit, batch)) {
       try {
         return await runOnce(feeds, rows, into)
       } catch (error) {
-        if (rows === 1 || !outOfMemory.test(String(error))) throw error
+        if (rows === 1 || fixedBatch || !outOfMemory.test(String(error))) throw error
         limit = Math.ceil(rows / 2)
         onHalved(limit)
       }
@@ -95,7 +98,8 @@ function slice(feeds: Feeds, rows: number, { at, size }: { at: number; size: num
   )
 }
 
-function sliceOutput(
+/** Some rows of an output, in the same memory. */
+export function sliceOutput(
   { rows, columns, rowSum }: TeacherOutput,
   { at, size }: { at: number; size: number },
 ): TeacherOutput {
@@ -105,6 +109,21 @@ function sliceOutput(
   }
   const parts = Object.entries(columns).map(([name, values]) => [name, part(values)])
   return { rows: size, columns: Object.fromEntries(parts), rowSum: part(rowSum) }
+}
+
+/** Copies an output to where it is wanted. */
+export function copyOutput({ columns, rowSum }: TeacherOutput, into: TeacherOutput): TeacherOutput {
+  into.rowSum.set(rowSum)
+  for (const [name, values] of Object.entries(columns)) into.columns[name]!.set(values)
+  return into
+}
+
+/** The rows again and again, until there are `wanted`. */
+export function repeatRows<T extends FedArray>(values: T, rows: number, wanted: number): T {
+  if (rows === wanted) return values
+  const filled = new (values.constructor as new (length: number) => T)((values.length / rows) * wanted)
+  for (let at = 0; at < filled.length; at += values.length) filled.set(values.subarray(0, filled.length - at) as T, at)
+  return filled
 }
 
 function join(parts: TeacherOutput[], rows: number): TeacherOutput {

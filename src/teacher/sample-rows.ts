@@ -7,6 +7,7 @@ import type { TeacherOutput } from './run-rows.js'
 /** Rows that are looked at before anything is written, at most, and values of their logits: about a second for each codec. */
 const SAMPLE_ROWS = 256
 const SAMPLE_VALUES = 2 ** 20
+
 /** Random rows of a part of the source; those that cannot be read are left out, and `first` stands in where none can. */
 export async function sampleRows(source: Source, first: Batch, range: { from: number; to: number }): Promise<Batch> {
   const { below } = random('fidelity', source.fingerprint)
@@ -29,23 +30,44 @@ export async function sampleRows(source: Source, first: Batch, range: { from: nu
 export async function sampleLogits(
   device: Device,
   batch: Batch,
-  { raw, spread = false }: { raw: FusedModel; spread?: boolean },
+  { raw, spread = false, alone = false }: { raw: FusedModel; spread?: boolean; alone?: boolean },
 ): Promise<TeacherOutput> {
-  const run = (rows: number) =>
-    device.run({ [raw.inputs[0]!.name]: someInputs(batch, rows, spread ? batch.rows / rows : 1) }, rows)
+  const run = (rows: number) => {
+    const picked = Array.from({ length: rows }, (_, i) => (spread ? Math.floor((i * batch.rows) / rows) : i))
+    return device.run({ [raw.inputs[0]!.name]: takeRows(batch, picked) }, rows, alone ? 1 : rows)
+  }
   const one = await run(1)
   const rows = rowsToSample(batch, one.columns.logits!.length)
   return rows > 1 ? run(rows) : one
 }
 
-/** Inputs of every `step`-th row of a batch, in a buffer of their own. */
-function someInputs({ inputs, rows: all }: Batch, rows: number, step: number): Inputs {
-  const width = inputs.length / all
-  const some = inputs.slice(0, rows * width)
-  for (let i = 0; i < rows && step > 1; i++) {
-    const at = Math.floor(i * step) * width
-    some.set(inputs.subarray(at, at + width), i * width)
+/** Runs different rows of a sample, by their numbers, in one call. */
+export type RunSampled = (rows: readonly number[]) => Promise<TeacherOutput>
+
+/** A runner of the rows of a batch whose inputs are unlike those of the rows before them, and how many they are. */
+export function differentRows(device: Device, batch: Batch, raw: FusedModel): { run: RunSampled; rows: number } {
+  const bytes = Buffer.from(batch.inputs.buffer, batch.inputs.byteOffset, batch.inputs.byteLength)
+  const width = bytes.length / batch.rows
+  const row = (i: number) => bytes.subarray(i * width, (i + 1) * width)
+  const rows: number[] = []
+  for (let i = 0; i < batch.rows; i++) if (!rows.some((before) => row(before).equals(row(i)))) rows.push(i)
+  const run: RunSampled = (picked) => {
+    const inputs = takeRows(
+      batch,
+      picked.map((i) => rows[i]!),
+    )
+    return device.run({ [raw.inputs[0]!.name]: inputs }, picked.length)
   }
+  return { run, rows: rows.length }
+}
+
+/** Inputs of some rows of a batch, in a buffer of their own, as it is moved to the device. */
+export function takeRows({ inputs, rows }: Batch, picked: readonly number[]): Inputs {
+  const width = inputs.length / rows
+  const some = new (inputs.constructor as new (length: number) => Inputs)(picked.length * width)
+  picked.forEach((row, i) => {
+    some.set(inputs.subarray(row * width, (row + 1) * width), i * width)
+  })
   return some
 }
 

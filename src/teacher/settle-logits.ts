@@ -41,9 +41,8 @@ export async function settleLogits(options: SettleOptions): Promise<SettledLogit
   const columns = own.columns.logits!.length / own.rowSum.length
   const reader: Reader = { ...options, own, columns, values: valuesOf(own, finiteRows(own), columns) }
   const { reading, rule, seen } = await (told ? follow(reader, told) : decide(reader))
-  const asItIs = !reading.column && (reading.kind === 'logits' || reading.kind === 'log-probabilities')
   const ready = teacher.read(reading)
-  if (asItIs) return { teacher: ready, rule, raw: fused, sampled: own }
+  if (areAsTheyAre(reading)) return { teacher: ready, rule, raw: fused, sampled: own }
   const raw = ready.fuse(rawValues)
   return { teacher: ready, rule, raw, sampled: seen ?? (await sample(raw)) }
 }
@@ -110,6 +109,10 @@ async function follow(reader: Reader, told: LogitsAre): Promise<Decision> {
     throw impossible(reader, told, 'above 0')
   return { reading: { kind: told, column }, rule: 'told' }
 }
+
+/** Are the output's values the logits? */
+export const areAsTheyAre = ({ kind, column }: Reading): boolean =>
+  !column && (kind === 'logits' || kind === 'log-probabilities')
 
 /** Would the logits be read from inside the graph? */
 const isCut = ({ teacher: { output } }: Reader, { kind }: Reading): boolean =>

@@ -93,7 +93,7 @@ def export(folder, pixels, cases, body, *, head, dynamo, fixed, half=False, exte
         + ["external data"] * external
         + ([f"opset {opset}"] if opset else [])
     )
-    cases.append({"title": title, "file": name, "head": head, "half": half, "refused": fixed and body is Transformer, "expected": expected.flatten().tolist()})
+    cases.append({"title": title, "file": name, "head": head, "half": half, "kept": fixed and body is Transformer, "expected": expected.flatten().tolist()})
 
 
 def main(folder):

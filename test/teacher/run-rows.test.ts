@@ -65,6 +65,18 @@ describe('running rows on a device whose memory may run out', () => {
     await expect(createRowRunner(teacher(0).run, () => {}).run({ pixels }, 13)).rejects.toThrow('Failed to allocate')
   })
 
+  it('does not halve a call that is always of so many rows', async () => {
+    const device = teacher(3)
+    const runner = createRowRunner(device.run, () => {}, 4)
+    await expect(runner.run({ pixels }, 13)).rejects.toThrow('Failed to allocate')
+    expect(device.calls).toEqual([4])
+    const enough = teacher(4)
+    expect(await createRowRunner(enough.run, () => {}, 4).run({ pixels }, 13)).toEqual(
+      await teacher(13).run({ pixels }, 13),
+    )
+    expect(enough.calls).toEqual([4, 4, 4, 1])
+  })
+
   it('passes other errors on at once', async () => {
     const calls: number[] = []
     const runner = createRowRunner(

@@ -274,6 +274,11 @@ function describe(event: ExportEvent): string | undefined {
         `codec ${event.codec}`,
         ...event.trials.map((t) => `${t.codec} ${t.bytesPerRow} bytes, KL ${t.kl.toPrecision(2)}`),
       ].join('; ')
+    case 'calls': {
+      const how = event.alone ? 'each row is run alone' : `rows are run ${event.fixedBatch} a call`
+      const filled = (event.fixedBatch ?? 1) > 1 ? ', filled up with copies' : ''
+      return `${how}${filled}, about ${count(event.rowsPerSecond)} rows/s: ${event.why}`
+    }
     case 'batch':
       return `batch ${event.batch} (${event.why})`
     case 'resume':
