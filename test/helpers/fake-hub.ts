@@ -193,7 +193,7 @@ export async function startFakeHub({ partBytes = 2 ** 40 } = {}): Promise<FakeHu
   })
 
   const signed = (path: string) =>
-    `http://127.0.0.1:${portOf(large)}${path}?X-Amz-Signature=signed&X-Amz-Credential=secret`
+    `http://localhost:${portOf(large)}${path}?X-Amz-Signature=signed&X-Amz-Credential=secret`
 
   /** Git LFS, and the hub's own `multipart` for what is large. */
   async function batch(request: IncomingMessage, response: ServerResponse) {

@@ -49,7 +49,7 @@ describe.skipIf(cases.length === 0)('classifiers of transformers that find paddi
     for (const padSide of ['right', 'left'] as const) {
       const out = join(folder, `${file}-${padSide}`)
       const text = { length, ...(padSide === 'left' && { padSide }) } // its id is found in the graph
-      const manifest = await exportTargets({ ...common, out, preprocess: { version: 1, text } })
+      const manifest = await exportTargets({ ...common, logitsAre: 'logits', out, preprocess: { version: 1, text } })
       expect(manifest.preprocess).toMatchObject({ text: { pad } })
       const targets = await openTargets(out)
       const found = [...(await targets.load()).logits]
