@@ -3,7 +3,7 @@ import { elementTypes, nameOfElement } from './dtypes.js'
 import { integerOf } from './edit-graph.js'
 import { findOutput, isOneColumn, type Output, type OutputOptions } from './find-output.js'
 import { complement } from './logarithm.js'
-import { type EditedModel, type LogitsKind, type Reading, readOutput, tinyOf } from './read-output.js'
+import { type EditedModel, type LogitsKind, type Reading, readOutput, takesLogarithm, tinyOf } from './read-output.js'
 
 export type { EditedModel, LogitsKind, Reading }
 
@@ -20,6 +20,8 @@ export interface FoundOutput {
    * of two classes.
    */
   propose(classes: number | undefined): Reading
+  /** The logits come from inside the graph, and not of the output's values. */
+  cuts(reading: Reading): boolean
   /** The structure says that its values are probabilities. */
   probable: boolean
   /** The graph ends in sigmoids. */
@@ -48,6 +50,7 @@ export function openOutput(
     positions,
     classes: typeof declared === 'number' ? declared : undefined,
     propose: (classes) => propose(output, classes),
+    cuts: (reading) => takesLogarithm(output, reading),
     probable,
     sigmoids: head?.sigmoids === true,
     logarithm: head?.holds === 'log-probabilities',

@@ -47,7 +47,8 @@ export function readOutput(proto: ModelProto, output: Output, reading?: Reading)
   const reader = new Reader({ builder, opset: requireOpset(proto, 'the teacher') }, new GraphIndex(graph), output)
   const read = reading ? reader.logits(reading) : reader.values()
   const value = reading?.swapped ? builder.node('Gather', [read, builder.i64([1, 0])], { axis: 1 }) : read
-  const replaced = reader.tookLogarithm ? head?.replace : undefined
+  // classifiers of ai.onnx.ml that give their scores then
+  const replaced = reading && takesLogarithm(output, reading) ? head?.replace : undefined
   const { shape } = output.info
   // what a file declares of its values is for these to show
   const classes: Dimension = !reading ? null : reading.column ? 2 : (shape?.[positions ? 2 : 1] ?? null)
@@ -66,9 +67,13 @@ export function readOutput(proto: ModelProto, output: Output, reading?: Reading)
 /** What a probability of 0 may have been, by the output's type: the least normal float32 (its logarithm is -87.3), half of the least float16. */
 export const tinyOf = ({ info }: Output): number => (info.dtype === 'float16' ? 2 ** -25 : 2 ** -126)
 
+/** Is it the logarithm that the graph's end shows that is read, and not the output's values? */
+export function takesLogarithm({ head }: Output, { kind, floor, column }: Reading): boolean {
+  if (kind === 'logits' || kind === 'log-probabilities') return false
+  return kind !== 'log of probabilities' || (floor === undefined && !column && head?.sigmoids === true)
+}
+
 class Reader {
-  /** The logarithm that the head shows was written: its classifiers give their scores. */
-  tookLogarithm = false
   readonly #emit: Emit
   readonly #index: GraphIndex
   readonly #output: Output
@@ -88,7 +93,8 @@ class Reader {
     return this.#rows(emitLogarithm(this.#emit, this.#index, { kind: 'value', name: value, exact: true }))
   }
 
-  logits({ kind, floor, column }: Reading): string {
+  logits(reading: Reading): string {
+    const { kind, floor, column } = reading
     const { builder } = this.#emit
     const { head } = this.#output
     switch (kind) {
@@ -101,12 +107,12 @@ class Reader {
         return builder.node('Sub', [x, builder.node('Gather', [x, builder.i64([0])], { axis: this.#axis })])
       }
       case 'log of probabilities': {
-        if (floor !== undefined || column || !head?.sigmoids) {
+        if (!takesLogarithm(this.#output, reading)) {
           const p = this.values()
           return this.#logOf(column ? this.#pair(p) : p, floor)
         }
-        const x = this.#logarithm(head.logarithm)
-        return head.logarithm.exact ? x : builder.node('LogSoftmax', [x], { axis: this.#axis })
+        const x = this.#logarithm(head?.logarithm)
+        return head?.logarithm.exact ? x : builder.node('LogSoftmax', [x], { axis: this.#axis })
       }
       case 'log-probabilities': {
         const x = this.values()
@@ -121,7 +127,6 @@ class Reader {
 
   #logarithm(log: Logarithm | undefined): string {
     if (!log) throw new DecantError(`'${this.#output.name}' ends in no Softmax or Sigmoid that its graph shows`)
-    this.tookLogarithm = true
     return this.#rows(emitLogarithm(this.#emit, this.#index, log))
   }
 

@@ -69,23 +69,28 @@ export function floorOf(values: Float32Array, options: { classes: number; coarse
   return Math.max(2 ** -126, 2 ** Math.floor(Math.log2(Math.min(least / 2, most))))
 }
 
-/** The most that a probability of the logits is from the output's own: whether a proposal of the graph's structure holds. Both [n, C], `columns` of the output 1 or C. */
+/**
+ * How far the probabilities of logits are from the output's own in the worst row: whether a proposal of the graph's structure holds. Both are [n, C], `columns` of
+ * the output 1 or C. The distance is half of the sum over the classes (total variation); of `coarse` values, each of which may be half a step off, the
+ * largest of a class.
+ */
 export function largestDifference(
   { logits, values }: { logits: Float32Array; values: Float32Array },
-  options: { classes: number; columns: number; logarithm: boolean; normalised: boolean },
+  options: { classes: number; columns: number; logarithm: boolean; normalised: boolean; coarse: boolean },
 ): number {
-  const { classes, columns, logarithm, normalised } = options
+  const { classes, columns, logarithm, normalised, coarse } = options
   let worst = 0
   for (let row = 0; row * classes < logits.length; row++) {
     const z = logits.subarray(row * classes, (row + 1) * classes)
     const top = normalised ? maxOf(z) : 0
     const sum = normalised ? sumOf(z, (value) => Math.exp(value - top)) : 1
-    for (let c = 0; c < columns; c++) {
+    const apart = Array.from({ length: columns }, (_, c) => {
       const said = values[row * columns + c]!
       // one column is of the second class
       const p = Math.exp(z[columns === 1 ? 1 : c]! - top) / sum
-      worst = Math.max(worst, Math.abs(p - (logarithm ? Math.exp(said) : said)))
-    }
+      return Math.abs(p - (logarithm ? Math.exp(said) : said))
+    })
+    worst = Math.max(worst, coarse || columns === 1 ? maxOf(apart) : apart.reduce((a, b) => a + b) / 2)
   }
   return worst
 }

@@ -1,6 +1,6 @@
 import { codecOf, codecsOf, idAt, type Manifest, nextTokens, type Row, type Targets, viewsOf } from '../cache/index.js'
 import { DecantError, FormatError, MismatchError } from '../errors.js'
-import type { Reading } from '../onnx/index.js'
+import type { LogitsKind, Reading } from '../onnx/index.js'
 import { random } from '../random.js'
 import { checkResampling } from '../source/compare-decoder.js'
 import type { Batch, Preprocess, Source } from '../source/index.js'
@@ -38,6 +38,8 @@ export interface Rerun {
   tolerance: Tolerance
   /** Both are within the tolerance. */
   within: boolean
+  /** How the graph's end would be read, where the dataset took its output for logits as it is: it has something else. */
+  misread?: LogitsKind
 }
 
 export interface Tolerance {
@@ -110,12 +112,21 @@ export async function rerunTeacher(options: RerunOptions): Promise<Rerun> {
     sameTeacher: isSame(manifest, loaded),
     ...measured,
     tolerance,
+    ...misreadOf(manifest, loaded),
     // so that NaN is outside
     within: measured.meanDifference <= tolerance.meanDifference && measured.agreement >= tolerance.agreement,
   }
 }
 
 const isSame = ({ teacher }: Manifest, { sha256 }: LoadedTeacher): boolean => sha256 === teacher.sha256
+
+/** An export by decant 0.1 of before the numbers were looked at did not see probabilities behind everything that is seen through now. */
+function misreadOf(manifest: Manifest, loaded: LoadedTeacher): Pick<Rerun, 'misread'> {
+  const { teacher, classes } = manifest
+  if (!isSame(manifest, loaded) || teacher.logits !== 'logits' || teacher.rule) return {}
+  const { kind } = loaded.output.propose(loaded.output.classes ?? classes)
+  return kind === 'logits' ? {} : { misread: kind }
+}
 
 /** As the logits were found when they were exported; of another file, as its graph says, unless the graph did not decide it then. */
 function readingOf(manifest: Manifest, loaded: LoadedTeacher, columns: number | undefined): Reading {

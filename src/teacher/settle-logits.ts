@@ -43,8 +43,15 @@ export async function settleLogits(options: SettleOptions): Promise<SettledLogit
   const { reading, rule, seen } = await (told ? follow(reader, told) : decide(reader))
   const ready = teacher.read(reading)
   if (areAsTheyAre(reading)) return { teacher: ready, rule, raw: fused, sampled: own }
-  const raw = ready.fuse(rawValues)
-  return { teacher: ready, rule, raw, sampled: seen ?? (await sample(raw)) }
+  return { teacher: ready, rule, ...(seen ?? (await look(ready, sample))) }
+}
+
+/** The raw logits of the sample, and the graph that gives them. */
+type Seen = Pick<SettledLogits, 'raw' | 'sampled'>
+
+async function look(teacher: ReadyTeacher, sample: SettleOptions['sample']): Promise<Seen> {
+  const raw = teacher.fuse(rawValues)
+  return { raw, sampled: await sample(raw) }
 }
 
 interface Reader extends SettleOptions {
@@ -58,8 +65,7 @@ interface Reader extends SettleOptions {
 interface Decision {
   reading: Reading
   rule: SettledLogits['rule']
-  /** The sample's logits, where they were looked at. */
-  seen?: TeacherOutput
+  seen?: Seen
 }
 
 async function decide(reader: Reader): Promise<Decision> {
@@ -68,12 +74,14 @@ async function decide(reader: Reader): Promise<Decision> {
   const proposal = output.propose(columns)
   const { column } = proposal
   if (values.length === 0) return { reading: withFloor(reader, proposal), rule: undefined } // the first such row ends the export
-  const seen = isCut(reader, proposal) ? await confirm(reader, proposal, { normalised: true }) : undefined
+  const seen = output.cuts(proposal) ? await confirm(reader, proposal, { normalised: true }) : undefined
   if (seen) return { reading: proposal, rule: undefined, seen }
 
-  const logOf: Reading = { kind: 'log of probabilities', floor: floorFor(reader), column }
+  /** The graph proposed the same, or something that the numbers do not confirm. */
+  const by = (reading: Reading): Decision => ({ reading, rule: reading.kind === proposal.kind ? undefined : 'numbers' })
+  const logOf = (): Decision => by({ kind: 'log of probabilities', floor: floorFor(reader), column })
   if (column) {
-    if (output.probable && inUnit(values)) return { reading: logOf, rule: undefined }
+    if (output.probable && inUnit(values)) return logOf()
     if (twoClasses && !inUnit(values)) return { reading: { kind: 'logits', column }, rule: 'numbers' }
     throw unclear(
       reader,
@@ -84,24 +92,22 @@ async function decide(reader: Reader): Promise<Decision> {
   }
   const { probable } = output
   const verdict = judgeValues({ values, classes: columns, tolerance: SUM_TOLERANCE[output.grain], probable })
-  if (verdict === 'probabilities') return { reading: logOf, rule: probable ? undefined : 'numbers' }
+  if (verdict === 'probabilities') return logOf()
   if (output.sigmoids) throw multiLabel(reader)
   if (typeof verdict !== 'string') throw unclear(reader, verdict.unclear)
-  return {
-    reading: { kind: verdict, column },
-    rule: verdict === 'log-probabilities' || probable ? 'numbers' : undefined,
-  }
+  return by({ kind: verdict, column })
 }
 
 /** What the user says holds, unless the numbers show that it cannot be. */
 async function follow(reader: Reader, told: LogitsAre): Promise<Decision> {
   const { columns, values, teacher } = reader
-  const proposal = teacher.output.propose(columns)
+  const { output } = teacher
+  const proposal = output.propose(columns)
   const { column } = proposal
   if (told === 'probabilities') {
     if (values.some((value) => value < -SUM_TOLERANCE.float32)) throw impossible(reader, told, 'below 0')
     const normalised = proposal.kind !== 'log of probabilities'
-    const seen = isCut(reader, proposal) ? await confirm(reader, proposal, { normalised }) : undefined
+    const seen = output.cuts(proposal) ? await confirm(reader, proposal, { normalised }) : undefined
     if (seen) return { reading: proposal, rule: 'told', seen }
     return { reading: { kind: 'log of probabilities', floor: floorFor(reader), column }, rule: 'told' }
   }
@@ -114,11 +120,7 @@ async function follow(reader: Reader, told: LogitsAre): Promise<Decision> {
 export const areAsTheyAre = ({ kind, column }: Reading): boolean =>
   !column && (kind === 'logits' || kind === 'log-probabilities')
 
-/** Would the logits be read from inside the graph? */
-const isCut = ({ teacher: { output } }: Reader, { kind }: Reading): boolean =>
-  kind.endsWith('removed') || (kind === 'log of probabilities' && output.sigmoids)
-
-/** Of the same values in the output and behind a softmax, in other precision or order of sums. */
+/** How far apart the output and the softmax of its logits may be, in other precision or order of sums. */
 const SAME = { float32: 1e-3, float16: 5e-3, coarse: 2e-2 } as const
 
 /** The sample's logits by a proposal, where the output's own values come of them. */
@@ -126,14 +128,15 @@ async function confirm(
   { own, columns, sample, teacher }: Reader,
   proposal: Reading,
   { normalised }: { normalised: boolean },
-): Promise<TeacherOutput | undefined> {
+): Promise<Seen | undefined> {
   const { logarithm, grain } = teacher.output
-  const seen = await sample(teacher.read(proposal).fuse(rawValues))
-  const classes = seen.columns.logits!.length / seen.rowSum.length
-  const both = finiteRows(seen).filter((row) => Number.isFinite(own.rowSum[row]))
-  const sides = { logits: valuesOf(seen, both, classes), values: valuesOf(own, both, columns) }
-  const difference = largestDifference(sides, { classes, columns, logarithm, normalised })
-  return difference <= SAME[grain] ? seen : undefined
+  const seen = await look(teacher.read(proposal), sample)
+  const { sampled } = seen
+  const classes = sampled.columns.logits!.length / sampled.rowSum.length
+  const both = finiteRows(sampled).filter((row) => Number.isFinite(own.rowSum[row]))
+  const sides = { logits: valuesOf(sampled, both, classes), values: valuesOf(own, both, columns) }
+  const options = { classes, columns, logarithm, normalised, coarse: grain === 'coarse' }
+  return both.length > 0 && largestDifference(sides, options) <= SAME[grain] ? seen : undefined
 }
 
 function floorFor({ columns, values, before, teacher: { output } }: Reader): number {
@@ -144,7 +147,9 @@ function floorFor({ columns, values, before, teacher: { output } }: Reader): num
 }
 
 const withFloor = (reader: Reader, reading: Reading): Reading =>
-  reading.kind === 'log of probabilities' && !isCut(reader, reading) ? { ...reading, floor: floorFor(reader) } : reading
+  reading.kind === 'log of probabilities' && !reader.teacher.output.cuts(reading)
+    ? { ...reading, floor: floorFor(reader) }
+    : reading
 
 function valuesOf({ columns }: TeacherOutput, rows: readonly number[], width: number): Float32Array {
   const all = columns.logits as Float32Array

@@ -1,7 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { openTargets } from '../../src/cache/index.js'
+import { openTargets, type Targets } from '../../src/cache/index.js'
 import { encodeModel, GraphBuilder } from '../../src/onnx/index.js'
 import { random } from '../../src/random.js'
 import type { SourceInput } from '../../src/source/index.js'
@@ -21,16 +21,17 @@ const logits = (rows: number, width = 4) =>
   Array.from({ length: rows }, () => Array.from({ length: width }, () => 2 * stream.normal()))
 const sigmoid = (v: number) => 1 / (1 + Math.exp(-v))
 
-/** A teacher whose output is its input, and a source of such inputs. */
-function fixture(values: number[][], labels?: number[]) {
+/** A teacher whose output is its input, or a head's of it, and a source of such inputs. */
+function fixture(values: number[][], { head = (_: GraphBuilder, x: string) => x } = {}) {
   const dir = temporaryFolder()
   const width = values[0]!.length
   const g = new GraphBuilder()
-  g.output('y', 'float32', ['N', width], g.node('Mul', [g.input('x', 'float32', ['N', width]), g.f32(1)]))
+  const x = g.node('Mul', [g.input('x', 'float32', ['N', width]), g.f32(1)])
+  g.output('y', 'float32', ['N', width], head(g, x))
   const teacher = join(dir, 'teacher.onnx')
   writeFileSync(teacher, encodeModel(g.model({ name: 'said' })))
   const input: SourceInput = { kind: 'features', dtype: 'float32', shape: [width] }
-  const source = sourceOf(input, Float32Array.from(values.flat()), labels)
+  const source = sourceOf(input, Float32Array.from(values.flat()))
   return {
     source,
     teacher,
@@ -68,6 +69,16 @@ describe('how the logits were found is told, kept in the manifest, and what veri
     expect(again).toMatchObject({ within: true, sameTeacher: true })
     expect(again.maxDifference).toBeLessThan(1e-6)
   })
+  test('a proposal of the graph that the numbers do not confirm is not what runs', async () => {
+    const z = logits(300)
+    // logarithms of what sums to 1/2: a shift of the softmax's logits, but no logarithm of probabilities
+    const head = (g: GraphBuilder, x: string) => g.node('Log', [g.node('Mul', [g.node('Softmax', [x]), g.f32(0.5)])])
+    const { teacher, rows, again } = await exported(fixture(z, { head }))
+    expect(teacher).toMatchObject({ logits: 'logits', rule: 'numbers' })
+    const own = z.map((row) => softmax(row).map((p) => Math.log(p / 2)))
+    expect(apart(rows, own)).toBeLessThan(1e-5)
+    expect(again).toMatchObject({ within: true })
+  })
   test('one column is told to be logits', async () => {
     const z = logits(100, 1)
     const { teacher, rows, again } = await exported({ ...fixture(z), logitsAre: 'logits' })
@@ -80,6 +91,20 @@ describe('how the logits were found is told, kept in the manifest, and what veri
     ).toBeLessThan(1e-6)
     expect(again).toMatchObject({ within: true })
   })
+})
+
+test('a dataset of before the numbers were looked at, whose logits are probabilities, is found out by verify', async () => {
+  const options = fixture(logits(100), { head: (g, x) => g.node('Softmax', [x]) })
+  await exportTargets({ ...options, logitsAre: 'logits' })
+  const targets = await openTargets(options.out)
+  const { source, teacher } = options
+  const rerun = (of: Targets) => rerunTeacher({ targets: of, source, teacher, provider: 'cpu' })
+  expect(await rerun(targets)).not.toHaveProperty('misread') // it was told
+  const { rule: _, ...before } = targets.manifest.teacher
+  const manifest = { ...targets.manifest, teacher: before }
+  const old = Object.assign(Object.create(targets) as Targets, { manifest })
+  expect(await rerun(old)).toMatchObject({ within: true, misread: 'softmax removed' })
+  await targets.close()
 })
 
 test('what is refused is refused by --dry-run, and nothing is written', async () => {

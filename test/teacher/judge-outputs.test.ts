@@ -1,6 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { random } from '../../src/random.js'
-import { floorOf, judgeValues, type SampledValues, SUM_TOLERANCE } from '../../src/teacher/judge-outputs.js'
+import {
+  floorOf,
+  judgeValues,
+  largestDifference,
+  type SampledValues,
+  SUM_TOLERANCE,
+} from '../../src/teacher/judge-outputs.js'
 import { softmax } from '../onnx/models.js'
 
 const stream = random('judge')
@@ -94,6 +100,37 @@ describe('the numbers alone', () => {
     expect(judge(off(1.5e-3))).toHaveProperty('unclear')
     expect(judge(off(1.9e-2), { tolerance: SUM_TOLERANCE.coarse })).toBe('probabilities')
     expect(judge(off(2.5e-2), { tolerance: SUM_TOLERANCE.coarse })).toHaveProperty('unclear')
+  })
+})
+
+describe('how far the softmax of logits is from what an output says', () => {
+  const options = { classes: 3, columns: 3, logarithm: false, normalised: true, coarse: false }
+  const z = Float32Array.of(1, 2, 3, 0, 0, 0)
+  const p = Float32Array.from([...softmax([1, 2, 3]), ...softmax([0, 0, 0])])
+
+  test('nothing, whatever constant a row of logits has', () => {
+    expect(largestDifference({ logits: z.map((v, i) => v + (i < 3 ? 7 : -9)), values: p }, options)).toBeLessThan(1e-6)
+    expect(largestDifference({ logits: z, values: p.map(Math.log) }, { ...options, logarithm: true })).toBeLessThan(
+      1e-6,
+    )
+  })
+  test('half of the sum over the classes of the worst row; of coarse values the largest of a class', () => {
+    const values = p.map((v, i) => v + [0.01, -0.02, 0.02, 0.003, 0.003, -0.006][i]!)
+    expect(largestDifference({ logits: z, values }, options)).toBeCloseTo(0.025, 6)
+    expect(largestDifference({ logits: z, values }, { ...options, coarse: true })).toBeCloseTo(0.02, 6)
+  })
+  test('many classes, each of them little apart, are far apart together', () => {
+    const classes = 1000
+    // a thousand sigmoids of which none is likely: a softmax of them is flat
+    const logits = new Float32Array(classes).fill(-8)
+    const values = logits.map((v) => 1 / (1 + Math.exp(-v)))
+    expect(largestDifference({ logits, values }, { ...options, classes, columns: classes })).toBeGreaterThan(0.3)
+  })
+  test('one column is of the second class', () => {
+    const values = Float32Array.of(1 / (1 + Math.exp(-2)))
+    const two = { ...options, classes: 2, columns: 1 }
+    expect(largestDifference({ logits: Float32Array.of(0, 2), values }, two)).toBeLessThan(1e-6)
+    expect(largestDifference({ logits: Float32Array.of(0, -2), values }, two)).toBeGreaterThan(0.5)
   })
 })
 

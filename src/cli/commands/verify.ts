@@ -101,7 +101,7 @@ async function rerun(dir: string, flags: Flags, terminal: Terminal): Promise<voi
     const result = await rerunTeacher({ ...data, teacher: flags.teacher!, rows, seed, provider })
     terminal.event({ type: 'rerun', ...result } as { type: string })
     terminal.print(renderRerun(flags.teacher!, result))
-    if (!result.within) process.exitCode = 1
+    if (!result.within || result.misread) process.exitCode = 1
   } finally {
     await data.close()
   }
@@ -113,6 +113,11 @@ function renderRerun(teacher: string, rerun: Rerun): string {
     `${teacher}, run again on ${count(rows)} rows (seed ${seed}, ${provider}): ${rerun.within ? 'the same' : 'NOT THE SAME'}`,
     `  mean |Δz|   ${meanDifference.toExponential(2)}, at most ${tolerance.meanDifference.toExponential(2)}; largest ${maxDifference.toExponential(2)}`,
     `  top class   agrees on ${percent(agreement)}, at least ${percent(tolerance.agreement)}`,
+    ...(rerun.misread
+      ? [
+          `  NO LOGITS   the dataset took the output for logits, but its graph ends otherwise (${rerun.misread}): export it again`,
+        ]
+      : []),
     ...(rerun.sameTeacher ? [] : ["  the file is not the manifest's: its sha256 is another"]),
   ].join('\n')
 }
