@@ -64,7 +64,7 @@ function decide(index: GraphIndex, value: string, step = 0): Decision | undefine
   const before = (name: string) => decide(index, name, step + 1)
   if (isClassifier(node)) {
     const labels = node.output[0] === value ? classLabelsOf(node) : undefined
-    // ONNX Runtime 1.30 gives 0 and 1 for two classes of any numbers, where all leaves are of one class
+    // of trees with leaves of both classes, as CatBoost writes them, ONNX Runtime 1.30 says 0 and 1, whatever numbers they have
     const orPlaces = node.opType === 'TreeEnsembleClassifier' && labels?.length === 2
     return labels && { labels, orPlaces, by: node.output[1] || first }
   }

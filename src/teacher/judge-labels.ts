@@ -2,6 +2,7 @@ import { DecantError } from '../errors.js'
 import type { LabelOutput } from '../onnx/index.js'
 import type { TeacherOutput } from './run-rows.js'
 import { finiteRows } from './sample-rows.js'
+import { isTie } from './ties.js'
 
 /** What a teacher says of some rows, drawn from all of the source. */
 export interface SaidLabels {
@@ -26,8 +27,6 @@ export interface LabelVerdict {
 
 /** A label output that agrees in fewer rows is of other scores. */
 const LEAST = 0.99
-/** Two logits nearer than this share of the larger one, or of 1, are equal but for rounding, and the label may be either. */
-const NEAR = 1e-4
 
 /**
  * Holds a model's label output against the largest of what will be cached; undefined where it does not give one class a row. Two columns that agree once they are swapped are the other way round, as
@@ -62,8 +61,7 @@ function clearRows({ said, sampled }: SaidLabels, classes: number): ClearRow[] {
       second = Math.max(second, Math.min(z[c]!, z[top]!))
       if (z[c]! > z[top]!) top = c
     }
-    const isClear = z[top]! - second > NEAR * Math.max(1, Math.abs(z[top]!))
-    return isClear ? [{ said: labels[Math.floor((row * said.rows) / sampled.rows)]!, top }] : []
+    return isTie(z[top]!, second) ? [] : [{ said: labels[Math.floor((row * said.rows) / sampled.rows)]!, top }]
   })
 }
 

@@ -8,6 +8,7 @@ import { createReplay, type ImageShape } from '../source/views/index.js'
 import { openDevice } from './device.js'
 import { type LoadedTeacher, loadTeacher, rawValues } from './load-teacher.js'
 import { chooseProvider, type Provider } from './provider.js'
+import { isTie } from './ties.js'
 
 export interface RerunOptions {
   targets: Targets
@@ -33,7 +34,7 @@ export interface Rerun {
   /** mean and largest |Δz| */
   meanDifference: number
   maxDifference: number
-  /** share of rows with the same top class */
+  /** share of rows whose top class is the same, or one of those that are now the largest but for rounding */
   agreement: number
   tolerance: Tolerance
   /** Both are within the tolerance. */
@@ -162,8 +163,10 @@ function addRow(sums: Sums, sample: Sample, { now, manifest }: { now: Float32Arr
   const labels = dense || positions === 1 ? [row.label ?? -1] : nextTokens(input, { positions, classes })
   for (let at = 0; at < length; at++) {
     const said = now.subarray(at * classes, (at + 1) * classes)
-    if (dense) sums.add(row.logits.subarray(at * classes, (at + 1) * classes), said)
-    else {
+    if (dense) {
+      const stored = row.logits.subarray(at * classes, (at + 1) * classes)
+      sums.add(stored, said, { top: topOf(stored), said })
+    } else {
       const { index, logits, labelLogit, k } = row.buckets
       const kept = [...index.subarray(at * k, (at + 1) * k)]
       const stored = [...logits.subarray(at * k, (at + 1) * k)]
@@ -174,7 +177,7 @@ function addRow(sums: Sums, sample: Sample, { now, manifest }: { now: Float32Arr
       sums.add(
         Float32Array.from(stored),
         Float32Array.from(kept, (c) => said[c]!),
-        kept[0] === topOf(said),
+        { top: kept[0]!, said },
       )
     }
   }
@@ -288,8 +291,9 @@ function concat(parts: Inputs[]): Inputs {
 function createSums() {
   let [rows, values, sum, max, gaps, agreed] = [0, 0, 0, 0, 0, 0]
   return {
-    add(stored: Float32Array, now: Float32Array, same?: boolean) {
-      const [a, b] = [topOf(stored), topOf(now)]
+    /** `top`: the class that was the largest, of all that is said now. */
+    add(stored: Float32Array, now: Float32Array, { top, said }: { top: number; said: Float32Array }) {
+      const b = topOf(now)
       for (let c = 0; c < now.length; c++) {
         const difference = Math.abs(now[c]! - stored[c]!)
         sum += difference
@@ -298,7 +302,7 @@ function createSums() {
       }
       rows++
       values += now.length
-      if (same ?? a === b) agreed++
+      if (isTie(said[topOf(said)]!, said[top]!)) agreed++
     },
     result: () => ({
       meanDifference: sum / values,

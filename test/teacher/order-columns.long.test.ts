@@ -1,10 +1,18 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
 import { type CodecName, openTargets } from '../../src/cache/index.js'
 import { encodeModel, GraphBuilder } from '../../src/onnx/index.js'
 import { random } from '../../src/random.js'
-import { type ExportEvent, estimateExport, exportTargets, rerunTeacher } from '../../src/teacher/index.js'
+import { openSource } from '../../src/source/index.js'
+import {
+  type ExportEvent,
+  estimateExport,
+  exportTargets,
+  readTeacherClasses,
+  rerunTeacher,
+} from '../../src/teacher/index.js'
 import { temporaryFolder } from '../helpers/folder.js'
 import { sourceOf } from '../helpers/sources.js'
 
@@ -99,4 +107,60 @@ describe('columns that belong to no order of the label output', () => {
     expect(existsSync(options.out)).toBe(false)
     await expect(estimateExport({ ...options, out: '' })).rejects.toThrow(message)
   })
+})
+
+it('two classes of trees as CatBoost writes them: ONNX Runtime says 0 and 1 of -1 and 1, which are their places', async () => {
+  const dir = temporaryFolder()
+  const graph = new GraphBuilder()
+  // one split: x0 > 0 is class 1
+  const leaves = { class_ids: [0, 1, 0, 1], class_nodeids: [1, 1, 2, 2], class_treeids: [0, 0, 0, 0] }
+  const [label] = graph.nodeOf(
+    'TreeEnsembleClassifier',
+    [graph.input('features', 'float32', ['N', 2])],
+    {
+      ...leaves,
+      class_weights: { floats: [-2, 2, 2, -2] },
+      classlabels_int64s: [-1, 1],
+      nodes_falsenodeids: [2, 0, 0],
+      nodes_truenodeids: [1, 0, 0],
+      nodes_nodeids: [0, 1, 2],
+      nodes_treeids: [0, 0, 0],
+      nodes_featureids: [0, 0, 0],
+      nodes_values: { floats: [0, 0, 0] },
+      nodes_modes: { strings: ['BRANCH_GT', 'LEAF', 'LEAF'] },
+      post_transform: 'LOGISTIC',
+    },
+    { domain: 'ai.onnx.ml', outputs: ['label', 'probabilities'] },
+  )
+  graph.output(label!, 'int64', ['N'])
+  graph.output('probabilities', 'float32', ['N', 2])
+  const model = graph.model({ name: 'CatBoost', domains: { 'ai.onnx.ml': 2 } })
+  model.irVersion = 3n
+  model.opsetImport = model.opsetImport.filter(({ domain }) => domain === 'ai.onnx.ml')
+  const bytes = encodeModel(model)
+  const x = new Tensor('float32', Float32Array.of(-1, 0, 1, 0), [2, 2])
+  const session = await InferenceSession.create(bytes, { logSeverityLevel: 3 })
+  expect([...((await session.run({ features: x })).label!.data as BigInt64Array)]).toEqual([0n, 1n]) // mended there, `orPlaces` may go
+  await session.release()
+
+  const teacher = join(dir, 'teacher.onnx')
+  writeFileSync(teacher, bytes)
+  const stream = random('trees')
+  const rowsOf = Array.from({ length: 60 }, () => [stream.normal(), stream.normal()])
+  const lines = rowsOf.map(([a, b]) => `${a},${b},${a! > 0 ? 1 : -1}`)
+  writeFileSync(join(dir, 'rows.csv'), ['a,b,label', ...lines].join('\n'))
+  const classes = await readTeacherClasses(teacher)
+  expect(classes).toEqual({ numbers: [-1, 1] })
+  const source = await openSource(join(dir, 'rows.csv'), { input: ['a', 'b'], label: 'label', classes: classes! })
+  const { told, accuracy, manifest } = await run({
+    source,
+    teacher,
+    provider: 'cpu',
+    batch: 16,
+    out: join(dir, 'targets'),
+  })
+  await source.close()
+  expect(told).toMatchObject({ swapped: false, agreement: 1 })
+  expect(accuracy).toMatchObject({ labelled: 60, accuracy: 1 })
+  expect(manifest.teacher).toMatchObject({ opset: 8, classLabels: [-1, 1] })
 })

@@ -1,6 +1,8 @@
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { halfOf, openTargets, selectTargets, type Targets } from '../../src/cache/index.js'
+import { encodeModel, GraphBuilder } from '../../src/onnx/index.js'
 import { random } from '../../src/random.js'
 import type { Source } from '../../src/source/index.js'
 import { exportTargets, rerunTeacher } from '../../src/teacher/index.js'
@@ -129,5 +131,32 @@ describe('running a teacher again on many rows', () => {
     await expect(rerunTeacher({ targets: some, source: without, teacher, provider: 'cpu' })).rejects.toThrow(
       "row 0 has the id '3', which memory does not have",
     )
+  })
+})
+
+describe('rows whose largest logits are equal but for rounding, as the shares of a forest are,', () => {
+  /** A teacher of a bias alone on features: rows of it are all the same. */
+  function write(path: string, bias: number[]): string {
+    const graph = new GraphBuilder()
+    const zero = graph.node('Mul', [graph.input('features', 'float32', ['N', 4]), graph.f32(0)])
+    graph.output('logits', 'float32', ['N', 4], graph.node('Add', [zero, graph.f32(bias)]))
+    writeFileSync(path, encodeModel(graph.model({ name: 'bias' })))
+    return path
+  }
+  const source = sourceOf({ kind: 'features', dtype: 'float32', shape: [4] }, new Float32Array(80))
+
+  it.each(['f32', 'f16', 'topk:3'] as const)('agree whichever of them is the larger (%s)', async (codec) => {
+    const dir = temporaryFolder()
+    const [before, now, other] = [
+      [-1, -1.0000001, -5, -9],
+      [-1.0000001, -1, -5, -9],
+      [-1.01, -0.99, -5, -9],
+    ].map((bias, i) => write(join(dir, `${i}.onnx`), bias)) as [string, string, string]
+    await exportTargets({ source, teacher: before, out: join(dir, 'targets'), codec, provider: 'cpu', batch: 8 })
+    const targets = await open(join(dir, 'targets'))
+    const again = (teacher: string) => rerunTeacher({ targets, source, teacher, provider: 'cpu' })
+    expect(await again(now)).toMatchObject({ agreement: 1, within: true })
+    expect(await again(write(join(dir, '3.onnx'), [-1.002, -1, -5, -9]))).toMatchObject({ within: false })
+    expect(await again(other)).toMatchObject({ within: false })
   })
 })
