@@ -130,6 +130,24 @@ describe('rows that depend on each other are run alone, and told', () => {
     expect(worst(logits, each(exact))).toBeLessThan(1e-5)
   })
 
+  it('beyond 1e-3 of their logits, or 1e-4 where the graph shows by what', async () => {
+    const apart = (share: number, shown: boolean): Teacher => ({
+      behind: (g, { x, z }) => {
+        const turned = g.node('Transpose', [x], { perm: [1, 0] })
+        const mean = g.node('ReduceMean', shown ? [x, g.i64([0])] : [turned, g.i64([1])], { keepdims: 0 })
+        const first = g.node('Slice', [mean, g.i64([0]), g.i64([1])]) // of one of the inputs, some tenths
+        return g.node('Add', [z, g.node('Mul', [first, g.f32(share)])])
+      },
+    })
+    for (const [share, shown, alone] of [
+      [1e-5, true, false],
+      [1e-3, true, true],
+      [1e-4, false, false],
+      [1e-1, false, true],
+    ] as const)
+      expect((await tryOut(apart(share, shown))).calls.alone, `${share} ${shown}`).toBe(alone)
+  })
+
   it('and nothing is told of a teacher whose rows are its own', async () => {
     const { calls, event, logits } = await tryOut({})
     expect({ calls, event }).toEqual({ calls: { alone: false, fixedBatch: undefined }, event: undefined })
@@ -265,8 +283,13 @@ describe('a teacher of tokens whose axes have no names', () => {
   it('runs rows alone where they depend on each other, but its positions do, too', async () => {
     const { calls } = await tryFile(writeSums(1), texts)
     expect(calls.alone).toBe(false)
-    const overAll = (g: GraphBuilder, z: string) => g.node('Mul', [z, g.node('ReduceMean', [z], { keepdims: 0 })])
+    const mean = (g: GraphBuilder, z: string, axes: number[]) => g.node('ReduceMean', [z, g.i64(axes)])
+    const overAll = (g: GraphBuilder, z: string) => g.node('Mul', [z, mean(g, z, [0, 1, 2])])
     expect((await tryFile(writeSums(1, overAll), texts)).calls.alone).toBe(true)
+    // a position knows of the others, but not where they are, as in a transformer without positions
+    const ofBag = (g: GraphBuilder, z: string) =>
+      g.node('Mul', [g.node('Sub', [z, mean(g, z, [1])]), mean(g, z, [0, 1, 2])])
+    expect((await tryFile(writeSums(2, ofBag), texts)).calls.alone).toBe(true)
   })
 })
 
