@@ -45,6 +45,8 @@ export class ClassFinder {
   ofNumber(value: number): Found {
     const label = this.numbers?.get(value)
     if (label !== undefined) return { kind: 'numbers', label }
+    if (Number.isNaN(value))
+      return { problem: `expected a class number or a name, found NaN; where there is none, -1 or nothing` }
     if (!Number.isInteger(value)) return { problem: `expected a class number or a name, found ${value}` }
     if (value === -1) return { kind: 'numbers', label: value }
     if (this.numbers) return { problem: `${this.expected}, found ${value}` }

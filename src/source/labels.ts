@@ -1,5 +1,6 @@
 import { DecantError } from '../errors.js'
 import { ClassFinder, type Found, type LabelClasses } from './class-finder.js'
+import { isList } from './table.js'
 
 /** More classes than this are ids, not labels. The cache's own limit is higher: it also holds vocabularies. */
 const MAX_CLASSES = 2 ** 20
@@ -85,20 +86,25 @@ export const sortedByBytes = (names: Iterable<string>): string[] =>
     .sort(Buffer.compare)
     .map(String)
 
+/** Letters of a cell in a message. */
+const SHOWN = 60
+
 /** A cell in a message, shortened. */
 export function show(cell: unknown): string {
   if (cell === null || cell === undefined) return 'nothing'
-  if (ArrayBuffer.isView(cell)) return `${cell.byteLength} bytes`
+  if (cell instanceof Uint8Array) return `${cell.byteLength} bytes`
   if (typeof cell === 'bigint' || typeof cell === 'number') return String(cell)
-  const text = stringify(cell)
-  return text.length <= 60 ? text : `${text.slice(0, 57)}…`
+  const text = stringify(ArrayBuffer.isView(cell) && isList(cell) ? Array.prototype.slice.call(cell, 0, SHOWN) : cell)
+  return text.length <= SHOWN ? text : `${text.slice(0, SHOWN - 3)}…`
 }
 
 function stringify(cell: unknown): string {
   try {
-    const text = JSON.stringify(cell, (_, value) =>
-      typeof value === 'bigint' ? Number(value) : ArrayBuffer.isView(value) ? `${value.byteLength} bytes` : value,
-    )
+    const text = JSON.stringify(cell, (_, value) => {
+      if (typeof value === 'bigint') return Number(value)
+      if (typeof value === 'number' && !Number.isFinite(value)) return String(value)
+      return ArrayBuffer.isView(value) ? `${value.byteLength} bytes` : value
+    })
     return text ?? String(cell)
   } catch {
     return Array.isArray(cell) ? 'a list nested too deeply to show' : 'an object nested too deeply to show' // a RangeError of the stack

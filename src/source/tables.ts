@@ -14,7 +14,7 @@ import { dig, findColumns, openTable } from './open-table.js'
 import { classesOption, type SourceOptions } from './options.js'
 import type { Preprocess } from './preprocess.js'
 import type { Batch, Inputs, OpenOptions, Source } from './source.js'
-import type { Block, Table } from './table.js'
+import { type Block, isList, type Table } from './table.js'
 import { KEY } from './webdataset.js'
 
 type Run = (work: () => Promise<void>) => Promise<void>
@@ -130,7 +130,7 @@ function withLabels(table: Table, labels: Table, path: string): Table {
     ...table,
     columns: [...table.columns, LABELS],
     sha256: createHash('sha256').update(table.sha256).update(labels.sha256).digest('hex'),
-    arrayOf: (column) => (column === LABELS ? undefined : table.arrayOf?.(column)),
+    arrayOf: (column) => (column === LABELS ? labels.arrayOf?.(labels.columns[0]!) : table.arrayOf?.(column)),
     blockBytes: (index, wanted) => table.blockBytes(index, others(wanted)),
     block: (index, wanted) =>
       join(wanted, table.block(index, others(wanted)), () =>
@@ -386,12 +386,15 @@ async function readLabels(
     schema: sameClassNames(tables, label),
   })
   let row = 0
-  for (const table of tables)
+  for (const table of tables) {
+    // of [n, 1], as Keras has them, the one in each row is the label
+    const alone = table.arrayOf?.(path!.column)?.shape.every((length) => length === 1)
+    const labelIn = (cell: unknown) => (alone && isList(cell) ? cell[0] : dig(cell, path!.keys))
     for (let index = 0; index + 1 < table.starts.length; index++) {
       const block = await table.block(index, [path!.column])
       const start = table.starts[index]!
       for (let i = 0; i < table.starts[index + 1]! - start; i++, row++) {
-        const problem = column.add(dig(block.columns[0]![i], path!.keys))
+        const problem = column.add(labelIn(block.columns[0]![i]))
         if (problem === undefined) continue
         const line = block.line ? ` (line ${block.line(i)})` : ''
         const what = `label '${label}': ${problem}`
@@ -400,6 +403,7 @@ async function readLabels(
         unread.set(row, new FormatError(what))
       }
     }
+  }
   return { ...column.finish(), unread }
 }
 

@@ -172,11 +172,30 @@ describe('without them', () => {
     await expect(csv(['0', text])).rejects.toThrow(message)
   })
 
+  test('of [n, 1] they are the one in each row; rows of several values are refused', async () => {
+    const dir = await temporaryFolder()
+    await writeFile(join(dir, 'x.npy'), npy('<f4', [3], new Float32Array(3)))
+    await writeFile(join(dir, 'y.npy'), npy('|u1', [3, 1], Uint8Array.of(2, 0, 1)))
+    const keras = await openSource(join(dir, 'x.npy'), { labels: join(dir, 'y.npy') })
+    expect(await labelsOf(keras)).toEqual([2, 0, 1])
+    await writeFile(join(dir, 'z.npy'), npy('<f4', [3, 2], Float32Array.of(0, 1, 1, 0, Number.NaN, 1)))
+    await expect(openSource(join(dir, 'x.npy'), { labels: join(dir, 'z.npy') })).rejects.toThrow(
+      /row 0: label 'label': expected a class number or a name, found \[0,1\]/,
+    )
+    const both = zip({
+      'x.npy': npy('<f4', [3], new Float32Array(3)),
+      'y.npy': npy('<i8', [3, 1], BigInt64Array.of(2n, 0n, 1n)),
+    })
+    expect(await labelsOf(await open({ 'a.npz': both }, { input: 'x', label: 'y' }))).toEqual([2, 0, 1])
+  })
+
   test('NaN is named', async () => {
     const y = npy('<f4', [2], Float32Array.of(1, Number.NaN))
     await expect(
       open({ 'a.npz': zip({ 'x.npy': npy('<f4', [2], new Float32Array(2)), 'y.npy': y }) }, { input: 'x', label: 'y' }),
-    ).rejects.toThrow(/row 1: label 'y': expected a class number or a name, found NaN/)
+    ).rejects.toThrow(
+      /row 1: label 'y': expected a class number or a name, found NaN; where there is none, -1 or nothing/,
+    )
   })
 
   test('names, and directories, are sorted by their bytes; directories whose numbers are in another order are refused', async () => {

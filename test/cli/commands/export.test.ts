@@ -1,10 +1,10 @@
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openTargets } from '../../../src/cache/index.js'
 import { encodeModel, GraphBuilder } from '../../../src/onnx/index.js'
 import { npy } from '../../source/files-of-rows.js'
-import { pattern, temporaryFolder } from '../../source/fixtures.js'
+import { pattern, plain, temporaryFolder } from '../../source/fixtures.js'
 import { eventsOf, runCommand } from '../output.js'
 
 const cpu = ['--provider', 'cpu', '--batch', '4', '--codec', 'f32']
@@ -119,5 +119,63 @@ describe('decant export', () => {
     expect(events.find(({ type }) => type === 'accuracy')).toEqual({
       ...{ type: 'accuracy', resumed: false, labelled: 400, accuracy: 0.5, chance: 0.5, atChance: true },
     })
+  })
+
+  test('of a folder whose directories --classes maps to logits; train and verify find the same labels by the manifest', async () => {
+    const dir = await temporaryFolder()
+    // the order by name is another one, and there is no directory for 'owl'
+    for (const [name, colour] of [
+      ['ant', '#f00'],
+      ['zebra', '#00f'],
+    ] as const) {
+      await mkdir(join(dir, 'photos', name), { recursive: true })
+      for (let i = 0; i < 20; i++) await writeFile(join(dir, 'photos', name, `${i}.png`), await plain(2, 2, colour))
+    }
+    await writeFile(join(dir, 'names.txt'), 'zebra\nowl\nant\n')
+    const graph = new GraphBuilder()
+    const image = graph.input('image', 'float32', ['N', 3, 2, 2])
+    const mean = graph.node('ReduceMean', [image, graph.i64([2, 3])], { keepdims: 0 })
+    // logits of zebra, owl, ant: blue, green, red
+    const weights = graph.f32(Float32Array.of(0, 0, 3, 0, 3, 0, 3, 0, 0), [3, 3])
+    graph.output('logits', 'float32', ['N', 3], graph.node('MatMul', [mean, weights]))
+    const teacher = join(dir, 'teacher.onnx')
+    await writeFile(teacher, encodeModel(graph.model({ name: 'colours' })))
+
+    const out = join(dir, 'targets')
+    const photos = join(dir, 'photos')
+    await expect(runCommand('export', photos, '--teacher', teacher, '--out', out, ...cpu)).rejects.toThrow(
+      /2 class names for 3 logits .*: found in .*photos are 'ant', 'zebra'; say with --classes/,
+    )
+    await runCommand('export', photos, '--classes', join(dir, 'names.txt'), '--teacher', teacher, '--out', out, ...cpu)
+    const targets = await openTargets(out)
+    const { labels, logits } = await targets.load()
+    expect([...labels]).toEqual([...Array(20).fill(2), ...Array(20).fill(0)])
+    for (const [row, label] of labels.entries()) expect(logits[3 * row + label]).toBeCloseTo(3, 5)
+    expect(targets.manifest).toMatchObject({
+      names: ['zebra', 'owl', 'ant'],
+      source: { options: { classes: { names: true } } },
+    })
+    await targets.close()
+
+    const verified = await runCommand('verify', out, '--teacher', teacher)
+    expect(verified.out).toMatch(/the same/)
+    const trained = await runCommand(
+      'train',
+      out,
+      '--student',
+      'linear',
+      '--eval',
+      out,
+      '--epochs',
+      '30',
+      '--lr',
+      '0.05',
+      '--batch',
+      '8',
+      '--engine',
+      'eager',
+      '--json',
+    )
+    expect(eventsOf(trained.out).at(-1)).toMatchObject({ type: 'trained', metrics: { accuracy: 1 } })
   })
 })
