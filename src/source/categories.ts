@@ -15,7 +15,8 @@ export interface Categories {
  * @throws FormatError: files that differ, numbers whose order is another one
  */
 export async function joinCategories(tables: Table[], column: string): Promise<string[] | undefined> {
-  const found = await Promise.all(tables.map((table) => table.categories?.(column)))
+  const found: (Categories | undefined)[] = []
+  for (const table of tables) found.push(await table.categories?.(column))
   const [first] = found
   const other = found.findIndex((one) => JSON.stringify(one?.names) !== JSON.stringify(first?.names))
   if (other < 0) return first && checkNumbers(first, `${tables[0]!.path}: column '${column}'`)

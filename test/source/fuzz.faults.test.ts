@@ -16,9 +16,11 @@ import {
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { DecantError } from '../../src/errors.js'
+import { columnFacts } from '../../src/source/arrow-facts.js'
 import { openSource } from '../../src/source/index.js'
 import { decodeLz4Frame } from '../../src/source/lz4-frame.js'
 import { parseNpyHeader } from '../../src/source/npy.js'
+import { arrowSchemaIn } from '../../src/source/parquet-arrow.js'
 import type { OpenOptions } from '../../src/source/source.js'
 import { npy, tar, zip } from './files-of-rows.js'
 import { pattern, plain, temporaryFolder } from './fixtures.js'
@@ -123,6 +125,24 @@ test('an NPY header of any bytes is refused or understood', () => {
       const start = magic ? Buffer.concat([Buffer.from('\x93NUMPY\x01\x00', 'latin1'), bytes]) : Buffer.from(bytes)
       expect(() => parseNpyHeader(start, { path: 'a.npy', size: start.length })).toThrow(/^a\.npy: /)
     }),
+  )
+})
+
+test('a damaged Arrow schema in a Parquet file says something or nothing, and keeps nobody busy', () => {
+  const type = new Dictionary(new Utf8(), new Int8(), 1, true)
+  const y = makeVector(
+    makeData({ type, data: Int8Array.of(0), dictionary: vectorFromArray(['a'], new Utf8()), length: 1 }),
+  )
+  const stream = Buffer.from(tableToIPC(new Table({ y }), 'stream'))
+  const schema = stream.subarray(0, 8 + stream.readInt32LE(4))
+  expect(columnFacts(arrowSchemaIn(schema.toString('base64')), undefined).get('y')?.categories).toMatchObject({
+    ordered: true,
+  })
+  fc.assert(
+    fc.property(damaged(schema), (bytes) => {
+      columnFacts(arrowSchemaIn(bytes.toString('base64')), undefined)
+    }),
+    { numRuns: 2000, interruptAfterTimeLimit: 60_000, markInterruptAsFailure: true },
   )
 })
 
