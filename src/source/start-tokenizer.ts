@@ -74,7 +74,7 @@ export async function startTokenizer<Q extends { length: number }, A>(
 
   async function answer(jobs: Job<Q, A>[]): Promise<void> {
     try {
-      if (!child) await load()
+      if (!child?.connected) await load()
       const questions = jobs.map(({ question }) => question)
       const answers = await exchange<Answer<A>[]>(child!, questions)
       for (const [i, job] of jobs.entries()) {
