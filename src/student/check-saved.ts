@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { type LayersModel, loadLayersModel } from '@tensorflow/tfjs-layers'
 import * as ort from 'onnxruntime-node'
+import { useBackend } from '../engine/eager.js'
 import { DecantError } from '../errors.js'
 import type { Dataset } from './dataset.js'
 import { exportStudent, inputOf } from './export-student.js'
@@ -35,11 +36,11 @@ export async function checkSaved(
   dataset: Dataset,
 ) {
   const rows = takeRows(dataset, CHECKED)
-  const [found, expected] = [await runOnnx(saved.onnx, rows), predict(model, rows)]
+  const [found, expected] = [await runOnnx(saved.onnx, rows), await predict(model, rows)]
   refuse('student.onnx', "tfjs's", deviation(found, expected))
   const loaded = await reload(model, saved.artifacts)
   if (loaded instanceof Error) return
-  const again = predict(loaded, rows)
+  const again = await predict(loaded, rows)
   loaded.dispose()
   refuse('model.json, once loaded', "student.onnx's", deviation(again, found))
 }
@@ -56,13 +57,13 @@ export async function checkSavable(
   provenance: Provenance,
 ): Promise<string | undefined> {
   const rows = takeRows(dataset, 1)
-  const expected = predict(model, rows)
+  const expected = await predict(model, rows)
   refuse('student.onnx', "tfjs's", deviation(await runOnnx(exportStudent(model, dataset, provenance), rows), expected))
   const loaded = await reload(model, await artifactsOf(model))
   if (loaded instanceof Error) return loaded.message.split('\n')[0]!
   // Loading projects weights that have a constraint, as the first step will.
   if (!model.weights.some(({ constraint }) => constraint))
-    refuse('model.json, once loaded', "the student's", deviation(predict(loaded, rows), expected))
+    refuse('model.json, once loaded', "the student's", deviation(await predict(loaded, rows), expected))
   loaded.dispose()
   return undefined
 }
@@ -109,8 +110,10 @@ function prepare({ dataset, given, shape }: Rows): tf.Tensor {
   return prepareInput(tf.tensor(given, shape, type === 'uint8' ? 'int32' : type), dataset)
 }
 
-const predict = (model: LayersModel, rows: Rows): Float32Array =>
-  tf.tidy(() => (model.apply(prepare(rows), { training: false }) as tf.Tensor).dataSync<'float32'>())
+async function predict(model: LayersModel, rows: Rows): Promise<Float32Array> {
+  await useBackend('cpu') // which has every kernel
+  return tf.tidy(() => (model.apply(prepare(rows), { training: false }) as tf.Tensor).dataSync<'float32'>())
+}
 
 async function runOnnx(onnx: Uint8Array, rows: Rows): Promise<Float32Array> {
   const { dataset, given, shape } = rows

@@ -1,5 +1,5 @@
 import { DecantError } from '../errors.js'
-import { completeParameters, findMethod } from './method.js'
+import { completeParameters, findMethod, type Method } from './method.js'
 import type { OptimizerConfig } from './optimizer.js'
 import type { Schedule } from './schedule.js'
 
@@ -50,13 +50,14 @@ export const defaults: Omit<StudentConfig, 'temperature' | 'alpha' | 'parameters
 /**
  * Fills in what is left out and checks the rest. Rows are held out where something depends on them: when there is no dataset to
  * evaluate on, and for early stopping, which must not choose by what it is evaluated on.
+ * @param options.method where it has been found already: a module is evaluated once a training
  * @throws DecantError naming the option
  */
 export async function completeConfig(
   given: Partial<StudentConfig>,
-  { evaluated }: { evaluated: boolean },
+  { evaluated, method: found }: { evaluated: boolean; method?: Method | undefined },
 ): Promise<StudentConfig> {
-  const method = await findMethod(given.method ?? defaults.method)
+  const method = found ?? (await findMethod(given.method ?? defaults.method))
   const { temperature: usual = 1, alpha: weight = 0 } = method.parameters
   const parameters = completeParameters(method, given.parameters ?? {})
   const { student, method: name, ...rest } = defaults

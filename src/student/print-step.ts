@@ -2,8 +2,9 @@ import type { Targets } from '../cache/index.js'
 import type { Engine } from '../engine/engine.js'
 import { DecantError } from '../errors.js'
 import type { Source } from '../source/index.js'
-import { completeConfig, type StudentConfig } from './config.js'
+import { completeConfig, defaults, type StudentConfig } from './config.js'
 import { loadDataset } from './dataset.js'
+import { findMethod } from './method.js'
 import { openRun } from './run.js'
 
 /**
@@ -17,8 +18,9 @@ export async function printStep(options: {
   config: Partial<StudentConfig>
 }): Promise<string> {
   const { targets, source, engine } = options
-  const config = await completeConfig(options.config, { evaluated: true })
-  const run = await openRun({ config, dataset: await loadDataset({ targets, source }), engine })
+  const method = await findMethod(options.config.method ?? defaults.method)
+  const config = await completeConfig(options.config, { evaluated: true, method })
+  const run = await openRun({ config, method, dataset: await loadDataset({ targets, source }), engine })
   try {
     if (run.program.print) return run.program.print()
     throw new DecantError(

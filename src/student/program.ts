@@ -72,34 +72,37 @@ export function trainStep(options: {
       const input = prepareInput(inputs[name]!, dataset)
       // On what it is run is the method's choice: not on the rows as they are where the method does not look at that.
       const student = once(() => forward(input))
-      return method.loss({
-        get studentLogits() {
-          return student().logits
-        },
-        get student() {
-          return student()
-        },
-        input,
-        run: forward,
-        random: draw,
-        partner: () => forward(prepareInput(partner!, dataset)),
-        teacher: method.needs.teacher ? decodeTargets(dataset.targets, inputs) : nothing,
-        labels: labels as tf.Tensor1D,
-        weights: weights as tf.Tensor1D,
-        past: past as tf.Tensor2D,
-        remember(values) {
-          if (!method.needs.past)
-            throw new DecantError('the method remembers, and its `needs.past` does not say that it does')
-          said = tf.keep(tf.clone(values)) // beyond what is tidied up of the loss
-        },
-        temperature: temperature as tf.Scalar,
-        alpha: alpha as tf.Scalar,
-        step: step as tf.Scalar,
-        epoch: epoch as tf.Scalar,
-        epochs: config.epochs,
-        parameters: config.parameters,
-        attached,
-      })
+      return checkLoss(
+        method,
+        method.loss({
+          get studentLogits() {
+            return student().logits
+          },
+          get student() {
+            return student()
+          },
+          input,
+          run: forward,
+          random: draw,
+          partner: () => forward(prepareInput(partner!, dataset)),
+          teacher: method.needs.teacher ? decodeTargets(dataset.targets, inputs) : nothing,
+          labels: labels as tf.Tensor1D,
+          weights: weights as tf.Tensor1D,
+          past: past as tf.Tensor2D,
+          remember(values) {
+            if (!method.needs.past)
+              throw new DecantError('the method remembers, and its `needs.past` does not say that it does')
+            said = tf.keep(tf.clone(values)) // beyond what is tidied up of the loss
+          },
+          temperature: temperature as tf.Scalar,
+          alpha: alpha as tf.Scalar,
+          step: step as tf.Scalar,
+          epoch: epoch as tf.Scalar,
+          epochs: config.epochs,
+          parameters: config.parameters,
+          attached,
+        }),
+      )
     }
     const regularized = () =>
       models.flatMap(penaltiesOf).reduce<tf.Scalar>((sum, penalty) => tf.add(sum, penalty), loss())
@@ -119,6 +122,14 @@ export function trainStep(options: {
 /** What the optimizer moves: the model's trainable variables, then those of the method's branches. */
 export const trainedVariables = (model: LayersModel, { branches }: Pick<Attachment, 'branches'>): tf.Variable[] =>
   [model, ...branches].flatMap(({ trainableWeights }) => variablesOf(trainableWeights))
+
+/** @throws DecantError where a method's loss is no number */
+function checkLoss({ name }: Method, loss: tf.Scalar): tf.Scalar {
+  const { dtype, shape } = (loss ?? {}) as Partial<tf.Tensor>
+  if (dtype === 'float32' && shape?.length === 0) return loss
+  const found = shape ? `${dtype} [${shape}]` : typeof loss
+  throw new DecantError(`method ${name}: its loss: expected a float32 number, a tensor of shape [], found ${found}`)
+}
 
 function once<T>(make: () => T): () => T {
   let made: { value: T } | undefined

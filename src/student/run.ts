@@ -7,17 +7,20 @@ import type { StudentConfig } from './config.js'
 import { type Dataset, holdOut } from './dataset.js'
 import { createEvaluator } from './evaluate.js'
 import { findTaps, shapesOf } from './forward.js'
-import { type Attachment, findMethod } from './method.js'
+import type { Attachment, Method } from './method.js'
 import { type Average, createAverage, createOptimizer } from './optimizer.js'
 import { trainedVariables, trainInputs, trainStep, variablesOf } from './program.js'
 import { constrain } from './regularize.js'
 import type { NamedTensor } from './safetensors.js'
 import { buildStudent } from './student.js'
 import { assignVariables, readVariables, takeTensor } from './tensors.js'
+import { askUser } from './user-error.js'
 import { tfjsSeed } from './zoo.js'
 
 interface RunOptions {
   config: StudentConfig
+  /** What the config names. */
+  method: Method
   dataset: Dataset
   engine: Engine
   checkpoint?: Checkpoint | undefined
@@ -30,7 +33,7 @@ export async function openRun(options: RunOptions) {
   const model = await buildStudent(config.student, { input, positions, classes, seed: config.seed })
   const made: { dispose(): unknown }[] = []
   try {
-    return await prepareRun({ ...options, model, made })
+    return await askUser([config.student, config.method], () => prepareRun({ ...options, model, made }))
   } catch (error) {
     for (const one of [...made, model]) await one.dispose()
     throw error
@@ -38,13 +41,12 @@ export async function openRun(options: RunOptions) {
 }
 
 async function prepareRun(options: RunOptions & { model: LayersModel; made: { dispose(): unknown }[] }) {
-  const { config, dataset, engine, checkpoint, model, made } = options
+  const { config, method, dataset, engine, checkpoint, model, made } = options
   const { train, held } = holdOut(dataset, config.holdout)
   const { positions } = dataset
   const weights = variablesOf(model.weights)
   const trainable = variablesOf(model.trainableWeights)
   constrain(model.nonTrainableWeights) // once, as tfjs does when it loads them
-  const method = await findMethod(config.method)
   const taps = findTaps(model, { student: config.student, method })
   const { parameters } = config
   const attached: Attachment = {

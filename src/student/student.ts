@@ -1,7 +1,9 @@
-import type { LayersModel } from '@tensorflow/tfjs-layers'
+import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-layers'
 import { DecantError } from '../errors.js'
 import { checkLayers } from './check-layers.js'
+import { checkLogits } from './check-logits.js'
 import { findModule, isPath } from './module.js'
+import { askUser } from './user-error.js'
 import { type MakeStudent, type StudentOptions, tfjsSeed, zooStudent } from './zoo.js'
 
 /** Checks the specification of a student without building it: a form of the zoo, or the path of a module that exports a function. */
@@ -21,19 +23,22 @@ export async function buildStudent(
   options: Omit<StudentOptions, 'inputShape'>,
 ): Promise<LayersModel> {
   const make = await findStudent(specification)
-  const model = await make({ ...options, inputShape: options.input.shape, seed: tfjsSeed(options.seed, 'student') })
   const { input, positions, classes } = options
-  checkShape(specification, 'input', model?.inputs?.[0]?.shape, input.shape)
-  checkShape(specification, 'output', model.outputs[0]?.shape, positions === 1 ? [classes] : [positions, classes])
+  const seed = tfjsSeed(options.seed, 'student')
+  const model = await askUser([specification], () => make({ ...options, inputShape: input.shape, seed }))
+  checkShape(specification, 'input', model?.inputs, input.shape)
+  checkShape(specification, 'output', model.outputs, positions === 1 ? [classes] : [positions, classes])
   checkLayers(specification, model)
+  if (isPath(specification)) await askUser([specification], () => checkLogits(specification, model, input))
   return model
 }
 
-function checkShape(specification: string, what: string, found: (number | null)[] | undefined, shape: number[]): void {
+function checkShape(specification: string, what: string, found: SymbolicTensor[] | undefined, shape: number[]): void {
   const show = (shape: (number | null)[]) => `[${['N', ...shape].join(', ')}]`
-  if (!found) throw new DecantError(`student ${specification}: its function did not return a tfjs LayersModel`)
-  const rest = found.slice(1)
-  if (rest.length !== shape.length || rest.some((n, i) => n !== null && n !== shape[i])) {
-    throw new DecantError(`student ${specification}: ${what} expected ${show(shape)}, found ${show(rest)}`)
-  }
+  const fail = (message: string) => new DecantError(`student ${specification}: ${message}`)
+  if (!found) throw fail('its function did not return a tfjs LayersModel')
+  const rests = found.map((tensor) => tensor.shape.slice(1))
+  const [rest = []] = rests
+  if (rests.length === 1 && rest.length === shape.length && rest.every((n, i) => n === null || n === shape[i])) return
+  throw fail(`${what} expected ${show(shape)}, found ${rests.map(show).join(' and ')}`)
 }

@@ -51,7 +51,8 @@ export async function planSweep(
           for (const parameters of axis.parameters)
             for (const seed of grid.seed ?? [base.seed ?? defaults.seed]) {
               const point = alpha === 0 ? control : { method: method.name, temperature, alpha, parameters }
-              const config = await completeConfig({ ...base, student, seed, ...point }, options)
+              const found = alpha === 0 ? undefined : method
+              const config = await completeConfig({ ...base, student, seed, ...point }, { ...options, method: found })
               const name = nameOf(config, alpha === 0 ? {} : method.parameters)
               plan.set(name, { name, config })
             }

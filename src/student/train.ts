@@ -9,7 +9,7 @@ import type { Source } from '../source/index.js'
 import { checkSavable } from './check-saved.js'
 import { checkTargets } from './check-targets.js'
 import { type EpochRecord, readCheckpoint, writeCheckpoint } from './checkpoint.js'
-import { completeConfig, type StudentConfig } from './config.js'
+import { completeConfig, defaults, type StudentConfig } from './config.js'
 import { type Dataset, holdOut, loadDataset } from './dataset.js'
 import { CHECKPOINT, checkProvenance, openFolder, type Provenance } from './folder.js'
 import { describeInput } from './inputs.js'
@@ -21,6 +21,7 @@ import { openRun } from './run.js'
 import { restoreWeights, saveStudent } from './save.js'
 import { buildStudent } from './student.js'
 import { readSummary } from './summary.js'
+import { askUser } from './user-error.js'
 
 export type TrainEvent =
   | { type: 'start'; parameters: number; rows: number; held: number; steps: number; backend: string; reason?: string }
@@ -84,8 +85,8 @@ export async function trainStudent(options: TrainOptions): Promise<TrainedStuden
  */
 export async function trainOnDataset(options: TrainDataOptions): Promise<TrainedStudent> {
   const { dataset, evaluation, engine, out, checkpointEvery, signal, onEvent = () => {} } = options
-  const config = await completeConfig(configOf(options), { evaluated: evaluation !== undefined })
-  const method = await findMethod(config.method)
+  const method = await findMethod(options.method ?? defaults.method)
+  const config = await completeConfig(configOf(options), { evaluated: evaluation !== undefined, method })
   checkDatasets(dataset, evaluation)
   checkTargets(method, dataset, config)
   const provenance: Provenance = {
@@ -111,7 +112,7 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
   const checkpoint = path && found === 'checkpoint' ? await readCheckpoint(path, provenance) : undefined
 
   const began = performance.now()
-  const run = await openRun({ config, dataset, engine, checkpoint })
+  const run = await openRun({ config, method, dataset, engine, checkpoint })
   const { model, batches, program, progress, steps } = run
   const save = async () => path && writeCheckpoint(path, await run.checkpoint(), provenance)
   const training = openTrainingFile(out, { config, steps })
@@ -127,7 +128,8 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
   }
   if (checkpoint) onEvent({ type: 'resume', step: progress.step, steps })
   try {
-    const unread = path && (await checkSavable(model, dataset, provenance))
+    const asked = [config.student, config.method]
+    const unread = path && (await askUser(asked, () => checkSavable(model, dataset, provenance)))
     if (unread)
       onEvent({ type: 'warning', message: `student ${config.student}: tfjs will not load model.json again: ${unread}` })
     const every = checkpointEvery ?? batches.perEpoch
@@ -137,7 +139,7 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
       const left = Math.min(batches.perEpoch - (progress.step % batches.perEpoch), every - (progress.step % every))
       const count = Math.min(atOnce, left)
       const { inputs, weights, learningRate } = batches.take(progress.step, count)
-      const said = await program.run(inputs)
+      const said = await askUser(asked, () => program.run(inputs))
       const losses = said.loss!
       if (said.past) batches.remember(said.past)
       for (const [i, loss] of losses.entries()) {

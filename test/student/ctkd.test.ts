@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import { expect, it } from 'vitest'
 import { openEngine } from '../../src/engine/engine.js'
 import { completeConfig } from '../../src/student/config.js'
+import { findMethod } from '../../src/student/method.js'
 import { openRun } from '../../src/student/run.js'
 import { CLASSES, labelOf, logitsOf, makeExample, pixelsOf } from './fixtures.js'
 import { derivative, formulas } from './methods/formulas.js'
@@ -26,7 +27,8 @@ it.each(['onnx', 'eager'] as const)(
       },
       { evaluated: true },
     )
-    const run = await openRun({ config, dataset, engine })
+    const method = await findMethod(config.method)
+    const run = await openRun({ config, method, dataset, engine })
     const index = Array.from({ length: ROWS }, (_, i) => i)
     const pixels = index.flatMap((row) => Array.from(pixelsOf(row), (x) => (x / 255 - 0.3) / 0.2))
     const said = tf.tidy(() => (run.model.predict(tf.tensor(pixels, [ROWS, 6, 6, 1])) as tf.Tensor).dataSync())

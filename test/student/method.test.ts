@@ -1,22 +1,11 @@
 import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type Engine, openEngine } from '../../src/engine/engine.js'
 import { completeConfig } from '../../src/student/config.js'
 import { findMethod, methods } from '../../src/student/method.js'
 import { trainOnDataset } from '../../src/student/train.js'
 import { makeExample, temporaryFolder } from './fixtures.js'
-
-const tfjs = JSON.stringify(
-  pathToFileURL(join(import.meta.dirname, '../../node_modules/@tensorflow/tfjs-core/dist/tf-core.node.js')).href,
-)
-
-async function moduleOf(body: string): Promise<string> {
-  const path = join(await temporaryFolder(), 'my-method.ts')
-  await writeFile(path, `import * as tf from ${tfjs}\n${body}`)
-  return path
-}
+import { userModule } from './user-module.js'
 
 /** Kd without labels, its weight a parameter. */
 const own = `export default {
@@ -40,7 +29,7 @@ describe('a method', () => {
     ["export default { needs: { teacher: 'all', labels: false }, loss() {} }", 'expected `needs: { teacher:'],
     ["export default { needs: { teacher: false, labels: false }, parameters: { a: 'x' }, loss() {} }", 'found a: x'],
   ])('of a module has to be one: %s', async (body, message) => {
-    await expect(findMethod(await moduleOf(body))).rejects.toThrow(message)
+    await expect(findMethod(await userModule(body))).rejects.toThrow(message)
   })
 })
 
@@ -89,7 +78,7 @@ describe("a user's own method", () => {
 
   it('trains a student, which is known by the content of its module', async () => {
     const { dataset } = await makeExample(100)
-    const method = await moduleOf(own)
+    const method = await userModule(own)
     const out = await temporaryFolder()
     const train = (options: object) =>
       trainOnDataset({ dataset, engine, student: 'linear', epochs: 2, batch: 32, method, out, ...options })
@@ -108,7 +97,7 @@ describe("a user's own method", () => {
 
   it('may not look at the teacher where it says that it does not', async () => {
     const { dataset } = await makeExample(40)
-    const method = await moduleOf(own.replace("'buckets'", 'false'))
+    const method = await userModule(own.replace("'buckets'", 'false'))
     await expect(trainOnDataset({ dataset, engine, student: 'linear', epochs: 1, method })).rejects.toThrow(
       'its `needs.teacher` says that it does not',
     )

@@ -91,7 +91,7 @@ add('spatialDropout1d', sequence, () => [layers.spatialDropout1d({ rate: 0.4 })]
 add('repeatVector', row, () => [layers.repeatVector({ n: 3 })])
 add('permute', sequence, () => [layers.permute({ dims: [2, 1] }), layers.dense({ units: 4, activation: 'relu' })])
 add('reshape', row, () => [layers.reshape({ targetShape: [2, 3] }), layers.dense({ units: 4, activation: 'relu' })])
-add('reshape, a size left open', row, () => [layers.reshape({ targetShape: [-1, 3] }), layers.dense({ units: 4 })])
+add('reshape, a size left open', row, () => [layers.reshape({ targetShape: [-1, 3] }), layers.globalMaxPooling1d()])
 add('flatten, channels first', image, () => [layers.flatten({ dataFormat: 'channelsFirst' })])
 add('masking', sequence, () => [layers.masking({ maskValue: 0 }), layers.simpleRNN({ units: 4 })])
 

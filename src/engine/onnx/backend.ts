@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { DecantError } from '../../errors.js'
 import '../tfjs/index.js'
+import { placeOf } from '../user-frame.js'
 import { hostKernels } from './host/index.js'
 import type { Attributes, Computation, Inputs, Result } from './host/kernel.js'
 import { moveElements, movers } from './host/move.js'
@@ -10,7 +11,6 @@ import { dtypeOf, toData } from './kernels/kernel.js'
 import { Plans, runPlan } from './plan.js'
 import { type RecordedVariable, type Recording, refuseDrawn } from './recording.js'
 import { Storage } from './storage.js'
-import { userFrame } from './user-frame.js'
 import { valuesOf } from './values-of.js'
 
 export const backendName = 'onnx'
@@ -65,7 +65,7 @@ export class OnnxBackend extends Storage {
       return this.#recording ? this.#record(name, inputs, attributes) : this.#run(name, inputs, attributes)
     } catch (error) {
       if (!(error instanceof TypeError)) throw error
-      throw new DecantError(`engine onnx: kernel ${name}: ${error.message}, ${userFrame()}`, { cause: error })
+      throw new DecantError(`engine onnx: kernel ${name}: ${error.message}, ${placeOf()}`, { cause: error })
     }
   }
 
@@ -101,7 +101,7 @@ export class OnnxBackend extends Storage {
     const data = valuesOf(value)
     if (!data) {
       throw new DecantError(
-        `engine onnx: the step reads a value (dataSync, print, ...) that exists only when the program runs, ${userFrame()}`,
+        `engine onnx: the step reads a value (dataSync, print, ...) that exists only when the program runs, ${placeOf()}`,
       )
     }
     return data as tf.BackendValues
@@ -125,7 +125,7 @@ export class OnnxBackend extends Storage {
 
   #record(name: string, inputs: Inputs, attributes: Attributes): Result {
     const kernel = kernels[name]
-    if (!kernel) throw new DecantError(`engine onnx: no kernel ${name}, ${userFrame()}`)
+    if (!kernel) throw new DecantError(`engine onnx: no kernel ${name}, ${placeOf()}`)
     const values = Object.entries(inputs).map(([key, tensor]) => [key, this.valueFor(tensor)])
     const outputs = kernel(Object.fromEntries(values) as never, attributes as never, this.#recording!.graph)
     return Array.isArray(outputs) ? outputs.map((value) => this.tensorOf(value)) : this.tensorOf(outputs as Value)

@@ -1,7 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core'
 import { DecantError } from '../../errors.js'
+import { placeOf } from '../user-frame.js'
 import { Graph, type Value } from './ir.js'
-import { userFrame } from './user-frame.js'
 
 /** A variable that a step reads or assigns. */
 export interface RecordedVariable {
@@ -34,6 +34,6 @@ export function refuseDrawn(): void {
   // A variable's first value may be drawn.
   if (!/\b(random\w*|truncatedNormal)_/.test(stack) || /\b(addWeight|makeVariable)\b/.test(stack)) return
   throw new DecantError(
-    `engine onnx: the step draws random numbers that would be the same at every run; draw them from a randomSource, ${userFrame()}`,
+    `engine onnx: the step draws random numbers that would be the same at every run; draw them from a randomSource, ${placeOf()}`,
   )
 }

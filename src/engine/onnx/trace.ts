@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { DecantError } from '../../errors.js'
 import type { Dtype, InputSpec, Step } from '../engine.js'
+import { placeOf } from '../user-frame.js'
 import { type OnnxBackend, openBackend } from './backend.js'
 import type { DType, Type, Value } from './ir.js'
 import { cast } from './kernels/kernel.js'
 import { Recording } from './recording.js'
 import { ownerOf } from './storage.js'
-import { userFrame } from './user-frame.js'
 import { valuesOf } from './values-of.js'
 
 /** A variable that a step reads or assigns: what it is at the start, and after the step where the step assigns it. */
@@ -143,5 +143,5 @@ function initialize(variable: tf.Variable, recording: Recording): void {
 /** tfjs's own error for a kernel that a backend lacks, with the place that asked for it. */
 function explain(error: unknown): unknown {
   const kernel = error instanceof Error && /Kernel '(\w+)' not registered/.exec(error.message)?.[1]
-  return kernel ? new DecantError(`engine onnx: no kernel ${kernel}, ${userFrame((error as Error).stack)}`) : error
+  return kernel ? new DecantError(`engine onnx: no kernel ${kernel}, ${placeOf((error as Error).stack)}`) : error
 }

@@ -2,5 +2,6 @@
 import './chained.js'
 import './gradients.js'
 import './kernels.js'
+import './lists.js'
 import './masks.js'
 import './pool-gradients.js'
