@@ -1,6 +1,6 @@
+import { FlatTable } from '../flatbuffer.js'
 import { type Block, MAGIC } from './arrow.js'
 import { type Column, columnTypes, describeColumn } from './columns.js'
-import { Table } from './flatbuffer.js'
 
 // Where things lie in a shard, checked. Pure functions over metadata bytes; anything wrong throws an Error, to which the caller
 // adds the file's name. Slot numbers are the order of fields in Arrow's File.fbs, Schema.fbs and Message.fbs.
@@ -11,7 +11,7 @@ export const MAX_FOOTER_BYTES = 16 * 2 ** 20
 export const MAX_METADATA_BYTES = 64 * 2 ** 10
 
 /** No codec has more than a dozen columns. */
-export const MAX_FIELDS = 32
+const MAX_FIELDS = 32
 
 export interface ShardShape {
   classes: number
@@ -57,7 +57,7 @@ export function footerRegion(tail: Uint8Array, fileBytes: number): Region {
 
 /** Checks the footer's schema and gives where each batch lies. */
 export function parseFooter(bytes: Uint8Array, shape: ShardShape): Block[] {
-  const footer = Table.root(bytes)
+  const footer = FlatTable.of(bytes)
   checkSchema(footer, shape)
   const blocks = footer.structs(3, 24, (block) => ({
     offset: block.int64(0),
@@ -78,21 +78,23 @@ export function parseFooter(bytes: Uint8Array, shape: ShardShape): Block[] {
   return blocks
 }
 
-function checkSchema(footer: Table, { columns }: ShardShape): void {
+function checkSchema(footer: FlatTable, { columns }: ShardShape): void {
   const schema = footer.table(1)
   if (!schema || footer.int16(0) < V4) throw new Error('no schema, or metadata older than version 4')
   expect('endianness (0 is little)', LITTLE, schema.int16(0))
-  const fields = schema.tables(1, MAX_FIELDS)
+  const count = schema.vector(1, 4).length
+  if (count > MAX_FIELDS) throw new Error(`${count} columns, expected at most ${MAX_FIELDS}`)
+  const fields = schema.tables(1)
   const wanted = ['id: utf8', 'label: int32', ...columns.map(describeColumn)]
   expect("the manifest's columns", wanted.join(', '), fields.map(describe).join(', '))
 }
 
 /** A field as `name: type`; types that no codec has are shown by their number. */
-function describe(field: Table): string {
-  return `${field.string(0).slice(0, 40)}: ${field.table(4) ? 'dictionary' : typeOf(field)}`
+function describe(field: FlatTable): string {
+  return `${field.text(0).slice(0, 40)}: ${field.table(4) ? 'dictionary' : typeOf(field)}`
 }
 
-function typeOf(field: Table): string {
+function typeOf(field: FlatTable): string {
   const type = field.table(3)
   switch (field.uint8(2)) {
     case Type.utf8:
@@ -102,7 +104,7 @@ function typeOf(field: Table): string {
     case Type.float:
       return ['float16', 'float32', 'float64'][type?.int16(0) ?? -1] ?? 'float?'
     case Type.fixedSizeList: {
-      const [child] = field.tables(5, 1)
+      const [child] = field.tables(5)
       // One level: a child that is itself a list would let a small file recurse without end.
       const item = child && child.uint8(2) !== Type.fixedSizeList ? typeOf(child) : '?'
       return `${item}[${type?.int32(0)}]`
@@ -121,7 +123,7 @@ export function parseBatch(
   const rows = Math.min(rowsPerBatch, shape.rows - index * rowsPerBatch)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   expect('continuation marker', -1, view.getInt32(0, true))
-  const message = Table.root(bytes.subarray(8, 8 + view.getInt32(4, true)))
+  const message = FlatTable.of(bytes.subarray(8, 8 + view.getInt32(4, true)))
   const batch = message.table(2)
   if (!batch || message.uint8(1) !== RECORD_BATCH) throw new Error('expected a record batch, found another message')
   if (batch.table(3)) throw new Error('compressed buffers are not supported')

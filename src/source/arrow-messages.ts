@@ -1,5 +1,6 @@
 import { Message, MessageHeader, type Schema } from 'apache-arrow'
 import { Footer } from 'apache-arrow/ipc/metadata/file'
+import type { RecordBatch } from 'apache-arrow/ipc/metadata/message'
 import { FormatError } from '../errors.js'
 import { type ArrowField, type ArrowSchema, checkFooter, checkMessage } from './arrow-schema.js'
 import { checkUnpacked } from './bounds.js'
@@ -116,10 +117,14 @@ export async function readMetadata(
   return { metadata: await bytes.read(offset + before, length), metadataBytes: before + length }
 }
 
-/** A message and its body, and how many bytes its buffers hold when they are decompressed. */
+/**
+ * A message and its body, and how many bytes its buffers hold when they are decompressed. `fields`: of the file's schema.
+ * @throws FormatError: columns of a record batch that are not as long as it is, buffers that unpack to more than they could
+ */
 export async function readWhole(
   bytes: Bytes,
   { offset, metadataBytes, bodyBytes }: Place,
+  fields: ArrowField[],
 ): Promise<{ data: Uint8Array; unpacked: number }> {
   const data = await bytes.read(offset, metadataBytes + bodyBytes)
   const view = new DataView(data.buffer)
@@ -129,6 +134,7 @@ export async function readWhole(
     : message.isRecordBatch()
       ? message.header()
       : undefined
+  if (message.isRecordBatch()) checkLengths(fields, message.header(), bytes.path)
   if (!header?.compression) return { data, unpacked: bodyBytes }
   let unpacked = 0
   for (const { offset, length } of header.buffers) {
@@ -141,6 +147,20 @@ export async function readWhole(
   }
   checkUnpacked(`${bytes.path}: a record batch`, { unpacked, packed: bodyBytes })
   return { data, unpacked }
+}
+
+/** The library fills shorter columns up to the longest, which may say any length. */
+function checkLengths(fields: ArrowField[], { nodes, length }: RecordBatch, path: string): void {
+  /** How many nodes a column has: its own, and those of what is in it. */
+  const count = ({ dictionary, children }: ArrowField): number =>
+    children.reduce((sum, child) => sum + (dictionary ? 0 : count(child)), 1)
+  let next = 0
+  for (const field of fields) {
+    const found = nodes[next]?.length ?? 0
+    if (found !== length)
+      throw new FormatError(`${path}: column '${field.name}': ${found} values in a record batch of ${length} rows`)
+    next += count(field)
+  }
 }
 
 /** Before each compressed buffer: what it decompresses to, or -1 where it is not compressed. */

@@ -1,4 +1,4 @@
-import { FlatTable } from './flatbuffer.js'
+import { FlatTable } from '../flatbuffer.js'
 
 /** What an Arrow schema (Schema.fbs) says of a column. */
 export interface ArrowField {
@@ -35,7 +35,7 @@ const MAX_DEPTH = 64
 export function checkMessage(metadata: Uint8Array): ArrowSchema | undefined {
   const message = FlatTable.of(metadata)
   message.tables(4)
-  const [type, header] = [message.number(1, 'Int8'), message.table(2)]
+  const [type, header] = [message.uint8(1), message.table(2)]
   if (type === SCHEMA && header) return readSchema(header)
   const batch = type === DICTIONARY_BATCH ? header?.table(1) : type === RECORD_BATCH ? header : undefined
   batch?.vector(1, NODE)
@@ -55,7 +55,7 @@ export function checkFooter(bytes: Uint8Array): ArrowSchema {
 }
 
 function readSchema(schema: FlatTable): ArrowSchema {
-  if (schema.number(0, 'Int16') === 1) throw new Error('its numbers are big-endian')
+  if (schema.int16(0) === 1) throw new Error('its numbers are big-endian')
   return { fields: schema.tables(1).map((field) => readField(field, 0)), metadata: readMetadata(schema.tables(2)) }
 }
 
@@ -63,9 +63,9 @@ function readField(field: FlatTable, depth: number): ArrowField {
   if (depth === MAX_DEPTH) throw new Error(`columns in more than ${MAX_DEPTH} columns`)
   const dictionary = field.table(4)
   return {
-    name: field.text(0) ?? '',
-    type: readType(field.number(2, 'Int8'), field.table(3)),
-    dictionary: dictionary && { ordered: dictionary.number(2, 'Int8') !== 0 },
+    name: field.text(0),
+    type: readType(field.uint8(2), field.table(3)),
+    dictionary: dictionary && { ordered: dictionary.uint8(2) !== 0 },
     children: field.tables(5).map((child) => readField(child, depth + 1)),
     metadata: readMetadata(field.tables(6)),
   }
@@ -73,12 +73,11 @@ function readField(field: FlatTable, depth: number): ArrowField {
 
 function readType(type: number, own: FlatTable | undefined): ArrowType {
   if (type === UNION) own?.vector(1, 4)
-  if (type === INT && own) return { kind: own.number(1, 'Int8') ? 'int' : 'uint', size: own.number(0, 'Int32') / 8 }
-  if (type === FLOAT) return { kind: 'float', size: 2 << (own?.number(0, 'Int16') ?? 0) }
-  if (type === FIXED_SIZE_LIST && own) return { kind: 'fixed-size list', length: own.number(0, 'Int32') }
+  if (type === INT && own) return { kind: own.uint8(1) ? 'int' : 'uint', size: own.int32(0) / 8 }
+  if (type === FLOAT) return { kind: 'float', size: 2 << (own?.int16(0) ?? 0) }
+  if (type === FIXED_SIZE_LIST && own) return { kind: 'fixed-size list', length: own.int32(0) }
   if (type === RUN_END_ENCODED) return { kind: 'run-end encoded' }
   return { kind: type === LIST_VIEW || type === LARGE_LIST_VIEW ? 'list view' : 'other' }
 }
 
-const readMetadata = (entries: FlatTable[]) =>
-  new Map(entries.map((entry) => [entry.text(0) ?? '', entry.text(1) ?? ''] as const))
+const readMetadata = (entries: FlatTable[]) => new Map(entries.map((entry) => [entry.text(0), entry.text(1)] as const))

@@ -5,7 +5,7 @@ import type { ArrayType } from './table.js'
 
 /**
  * The rows of a column of fixed-size lists of numbers, as they lie in a record batch: typed arrays, null, or an error where one of the numbers is missing.
- * @throws FormatError: fewer numbers than rows need
+ * @throws Error: fewer numbers than rows need
  */
 export function readTensors(data: Data, { kind, size, shape }: ArrayType): unknown[] {
   const width = shape.reduce((a, b) => a * b, 1)
@@ -17,7 +17,7 @@ export function readTensors(data: Data, { kind, size, shape }: ArrayType): unkno
   const leaf = levels.at(-1)!.data
   const all = leaf.values as { length: number; subarray(from: number, to: number): ArrayLike<number> } | undefined
   if (!all || all.length < data.length * width)
-    throw new FormatError(`${all?.length ?? 0} numbers in ${data.length} lists of ${width}`)
+    throw new Error(`${all?.length ?? 0} numbers in ${data.length} lists of ${width}`)
   const holes = levels.filter(({ data }) => data.nullCount > 0)
   return Array.from({ length: data.length }, (_, row) => {
     if (data.nullCount > 0 && !data.getValid(row)) return null

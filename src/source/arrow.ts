@@ -3,7 +3,7 @@ import { FormatError } from '../errors.js'
 import { arrayIn, columnFacts } from './arrow-facts.js'
 import { decodeMessage, encapsulate, readContents, readMetadata, readWhole, registerCodecs } from './arrow-messages.js'
 import { readTensors } from './arrow-tensors.js'
-import { checkUnpacked, VALUE_BYTES } from './bounds.js'
+import { checkUnpacked, mostUnpacked, VALUE_BYTES } from './bounds.js'
 import { type Bytes, understand } from './bytes.js'
 import type { Categories } from './categories.js'
 import { listed } from './class-finder.js'
@@ -43,14 +43,14 @@ export async function openArrow(bytes: Bytes): Promise<Table> {
     const known = await Promise.all(
       dictionaries.map(async ({ offset, ...rest }) => ({
         offset,
-        bytes: (await readWhole(bytes, { offset, ...rest })).data,
+        bytes: (await readWhole(bytes, { offset, ...rest }, said.fields)).data,
       })),
     )
     const batchAt = async (index: number): Promise<{ batch: RecordBatch; unpacked: number }> => {
       const place = batches[index]!
       // In a stream a later dictionary may replace an earlier one; in a file their order does not matter.
       const before = known.filter(({ offset }) => isFile || offset < place.offset).map(({ bytes }) => bytes)
-      const { data, unpacked } = await readWhole(bytes, place)
+      const { data, unpacked } = await readWhole(bytes, place, said.fields)
       const [batch] = [...RecordBatchReader.from([head, ...before, data])]
       const rows = starts[index + 1]! - starts[index]!
       if (batch?.numRows !== rows)
@@ -60,14 +60,10 @@ export async function openArrow(bytes: Bytes): Promise<Table> {
     const block = async (index: number, wanted: string[]): Promise<Block> => {
       const { batch, unpacked } = await batchAt(index)
       const rows = batch.numRows
-      const room = { cells: FREE_CELLS + 8 * unpacked }
+      const room = { cells: FREE_CELLS + 8 * unpacked, letters: mostUnpacked(unpacked) }
       return {
         columns: wanted.map((name) => {
           const vector = batch.getChild(name)!
-          if (vector.length !== rows)
-            throw new FormatError(
-              `${path}: column '${name}': ${vector.length} values in a record batch of ${rows} rows`,
-            )
           const array = facts.get(name)?.array
           if (array) return readTensors(vector.data[0]!, array)
           const read = readerOf(vector.type, room)
@@ -122,23 +118,29 @@ interface Vectorlike {
   get(i: number): unknown
 }
 
-/** Cells of lists beyond one for each bit of a batch: lists of a dictionary are there once, and read as often as they are named. */
+/** Cells of lists beyond one for each bit of a batch. */
 const FREE_CELLS = 2 ** 24
 /** What a batch takes in memory for each of its bytes: it may be compressed, and cells take more than they do in Arrow. */
 const GROWTH = 4
 
-/** How values of a type become cells. `room` is what is left for those of lists. */
-function readerOf(type: DataType, room: { cells: number }): (value: unknown) => unknown {
+/** What is left of a batch for the cells of lists and the letters of texts. Both may be there once, and be named by every row. */
+interface Room {
+  cells: number
+  letters: number
+}
+
+/** How values of a type become cells. @throws Error: a type that is none, or no room left */
+function readerOf(type: DataType, room: Room): (value: unknown) => unknown {
   const some = (read: (value: never) => unknown) => (value: unknown) =>
     value === null || value === undefined ? null : read(value as never)
   if (DataType.isDecimal(type)) return some((words: Uint32Array) => decimal(words, type.scale))
-  if (DataType.isInterval(type)) throw new FormatError('a column of intervals is neither numbers nor text')
+  if (DataType.isInterval(type)) throw new Error('a column of intervals is neither numbers nor text')
   if (DataType.isDictionary(type)) return readerOf(type.dictionary, room)
   if (DataType.isList(type) || DataType.isFixedSizeList(type)) {
     const read = readerOf(type.children[0]!.type, room)
     return some((list: Vectorlike) => {
       room.cells -= list.length
-      if (!(room.cells >= 0)) throw new FormatError('lists of more values than the record batch can hold')
+      if (!(room.cells >= 0)) throw new Error('lists of more values than the record batch can hold')
       return Array.from({ length: list.length }, (_, i) => read(list.get(i)))
     })
   }
@@ -149,6 +151,12 @@ function readerOf(type: DataType, room: { cells: number }): (value: unknown) => 
       return Object.fromEntries(readers.map(([name, read]) => [name, read(values[name])]))
     })
   }
+  if (isText(type))
+    return some((text: string) => {
+      room.letters -= text.length
+      if (!(room.letters >= 0)) throw new Error('texts of more letters than the record batch can hold')
+      return text
+    })
   return some(plain)
 }
 
