@@ -1,9 +1,9 @@
 /**
- * An export that decodes JPEGs, against its two parts alone: decoding (500×375, shorter side to 256, centre crop 224) and inference (MobileNet V1, random
+ * An export that decodes JPEGs, against its two parts alone: decoding (shorter side to 256, centre crop 224) and inference (MobileNet V1, random
  * weights, 569 million multiply-adds). Beside it, a teacher that costs next to nothing, as one on a device of its own costs no cores. Where both run on the same cores they share them, so what they can reach together, 1/(1/decode + 1/inference), is printed too.
- * The images are synthetic, noise of falling strength over six octaves, 200 of them repeated.
+ * The images are synthetic: noise of falling strength over six octaves, and the grain of a sensor; 200 of them repeated, of images as cameras write them (4000x3000) 4.
  *
- *     npx tsx scripts/bench/jpeg.ts [images = 10000] [rounds = 3] [provider = cpu]
+ *     npx tsx scripts/bench/jpeg.ts [images = 10000] [rounds = 3] [provider = cpu] [size = 500x375] [draft]
  */
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, tmpdir } from 'node:os'
@@ -20,10 +20,12 @@ import { startThread } from '../../src/thread.js'
 const [images, rounds] = [Number(process.argv[2] ?? 10_000), Number(process.argv[3] ?? 3)]
 const provider = (process.argv[4] ?? 'cpu') as Provider
 const batch = 16
-const distinct = Math.min(images, 200)
+const [width, height] = (process.argv[5] ?? '500x375').split('x').map(Number) as [number, number]
+const draft = process.argv[6] === 'draft'
+const distinct = Math.min(images, width * height > 2 ** 20 ? 4 : 200)
 const preprocess: Preprocess = {
   version: 1,
-  resize: { shorter: 256 },
+  resize: { shorter: 256, ...(draft && { draft }) },
   crop: { width: 224, height: 224 },
   mean: [0.485, 0.456, 0.406],
   std: [0.229, 0.224, 0.225],
@@ -45,18 +47,22 @@ async function writeImages(into: string): Promise<number> {
 
 async function photo(i: number, path: string): Promise<void> {
   const stream = random('photo', i)
-  const sum = new Float32Array(500 * 375 * 3).fill(128)
+  const sum = new Float32Array(width * height * 3).fill(128)
   for (let octave = 0; octave < 6; octave++) {
-    const [width, height] = [4 << octave, 3 << octave]
-    const noise = Uint8Array.from({ length: width * height * 3 }, () => 128 + 40 * stream.normal())
-    const up = await sharp(noise, { raw: { width, height, channels: 3 } })
-      .resize(500, 375, { fit: 'fill', kernel: 'cubic' })
-      .raw()
-      .toBuffer()
+    const raw = { width: 4 << octave, height: 3 << octave, channels: 3 } as const
+    const noise = Uint8Array.from({ length: raw.width * raw.height * 3 }, () => 128 + 40 * stream.normal())
+    const up = await sharp(noise, { raw }).resize(width, height, { fit: 'fill', kernel: 'cubic' }).raw().toBuffer()
     for (let k = 0; k < sum.length; k++) sum[k]! += ((up[k]! - 128) * 1.2) / (1 + octave / 2)
   }
+  // Of a small image grain is what its camera's reduction left of it: little.
+  const grain = width * height > 2 ** 20 ? 5 : 0
+  if (grain > 0)
+    for (let k = 0; k < sum.length; k += 3) {
+      const level = grain * stream.normal()
+      for (let c = 0; c < 3; c++) sum[k + c]! += level
+    }
   const pixels = Uint8ClampedArray.from(sum)
-  await sharp(pixels, { raw: { width: 500, height: 375, channels: 3 } })
+  await sharp(pixels, { raw: { width, height, channels: 3 } })
     .jpeg({ quality: 90 })
     .toFile(path)
 }
@@ -180,7 +186,7 @@ try {
   const shared = 1 / (1 / decode + 1 / inference)
   console.log(
     [
-      `${images} JPEGs of 500×375 (${distinct} distinct), ${Math.round(bytes / 1000)} KB each, medians of ${rounds}, ${provider}, batch ${batch}`,
+      `${images} JPEGs of ${width}×${height} (${distinct} distinct)${draft ? ', draft' : ''}, ${Math.round(bytes / 1000)} KB each, medians of ${rounds}, ${provider}, batch ${batch}`,
       `decode alone     ${decode.toFixed(1)} images/s`,
       `inference alone  ${inference.toFixed(1)} images/s`,
       `export           ${both.toFixed(1)} images/s`,

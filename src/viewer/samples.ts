@@ -1,6 +1,7 @@
 import type { Chunk, Targets } from '../cache/index.js'
 import { DecantError } from '../errors.js'
-import type { Inputs } from '../source/index.js'
+import { swapRedBlue } from '../source/channels.js'
+import type { Inputs, Preprocess } from '../source/index.js'
 import { isWanted, type Sample, type SampleHead, type SampleQuery, type Samples, TEMPERATURES } from './api.js'
 import { bytesOf } from './overview.js'
 import { isPicture, type RowInputs } from './row-inputs.js'
@@ -189,7 +190,9 @@ export async function readImage(
   if (!values) return null
   const [height, width, channels] = inputs.input.shape as [number, number, 1 | 3]
   const { default: sharp } = await import('sharp')
-  const picture = sharp(values as Uint8Array, { raw: { width, height, channels } })
+  const { color } = (targets.manifest.preprocess ?? {}) as Partial<Preprocess>
+  const pixels = color === 'bgr' ? swapRedBlue(values as Uint8Array) : (values as Uint8Array)
+  const picture = sharp(pixels, { raw: { width, height, channels } })
   if (most !== undefined) picture.resize(most, most, { fit: 'inside', withoutEnlargement: true })
   return picture.png({ compressionLevel: 6 }).toBuffer()
 }

@@ -2,7 +2,7 @@ import { basename, join } from 'node:path'
 import { MANIFEST } from '../cache/folder.js'
 import { codecOf, type Targets, viewsOf } from '../cache/index.js'
 import { JOURNAL } from '../cache/journal.js'
-import { DecantError } from '../errors.js'
+import { DecantError, MismatchError } from '../errors.js'
 import { openDataset } from '../share/open-dataset.js'
 import { formatPlace, isRemote, nameOf, parsePlace } from '../share/uri.js'
 import { type Detokenizer, openDetokenizer, parsePreprocess, reopenSource, type Source } from '../source/index.js'
@@ -174,7 +174,8 @@ async function openRowInputs(options: {
   } catch (error) {
     await source?.close()
     if (uri !== undefined || !(error instanceof DecantError)) throw error
-    onNote(`the samples cannot be shown: ${error.message}; say with --source where they are`)
+    const advice = error instanceof MismatchError ? '' : '; say with --source where they are'
+    onNote(`the samples cannot be shown: ${error.message}${advice}`)
     return null
   }
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Filter, filters, planResampling, resample } from '../../src/source/resample/index.js'
+import { applyView, parseAugment } from '../../src/source/views/index.js'
 import { hasPackage, python } from '../helpers/python.js'
 
 // 20 sizes up and down, of noise and of something like a photograph: see resize-pictures.py.
@@ -67,4 +68,15 @@ describe.skipIf(!ready)('pictures in another size', () => {
       expect(share).toBeLessThan(1e-3)
     },
   )
+
+  test('the view rrc: within a level of a crop that Pillow enlarges, bilinear', () => {
+    const picture = readFileSync(join(folder, 'crops.raw'))
+    const pipeline = parseAugment('rrc', [48, 64, 3])
+    for (const [x, y, width, height] of JSON.parse(readFileSync(join(folder, 'crops.json'), 'utf8'))) {
+      const made = applyView(pipeline, picture, [width, height, x, y])
+      const expected = readFileSync(join(folder, `crop-${x}-${y}-${width}-${height}.raw`))
+      expect(made.length).toBe(expected.length)
+      expect(Math.max(...made.map((level, i) => Math.abs(level - expected[i]!)))).toBeLessThanOrEqual(1)
+    }
+  })
 })

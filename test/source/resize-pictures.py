@@ -63,3 +63,12 @@ for kind in (noise, photograph):
             pixels.tofile(folder / f"{number}-{name}.raw")
         pictures.append({"kind": kind.__name__, "from": [width, height], "to": [to_width, to_height]})
 (folder / "pictures.json").write_text(json.dumps(pictures))
+
+# Random resized crops, as torchvision makes them of an image of Pillow: x, y, width, height of an image of 64x48
+CROPS = [(5, 7, 20, 30), (63, 47, 1, 1), (0, 0, 64, 48), (31, 31, 33, 17), (0, 0, 5, 48), (1, 2, 63, 3), (8, 8, 32, 24)]
+picture = noise(rng, 64, 48)
+picture.tofile(folder / "crops.raw")
+for x, y, width, height in CROPS:
+    part = Image.fromarray(picture).crop((x, y, x + width, y + height)).resize((64, 48), Image.BILINEAR)
+    np.asarray(part).tofile(folder / f"crop-{x}-{y}-{width}-{height}.raw")
+(folder / "crops.json").write_text(json.dumps(CROPS))

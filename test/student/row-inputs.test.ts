@@ -5,7 +5,7 @@ import { FormatError } from '../../src/errors.js'
 import { openSource, type Source, withViews } from '../../src/source/index.js'
 import { type Dataset, loadDataset } from '../../src/student/dataset.js'
 import { allocateInputs, createGather } from '../../src/student/inputs.js'
-import { exportTargets } from '../../src/teacher/index.js'
+import { exportTargets, rerunTeacher } from '../../src/teacher/index.js'
 import { temporaryFolder } from '../helpers/folder.js'
 import { writeIdx } from '../helpers/idx.js'
 import { writeLinearTeacher } from '../helpers/teachers.js'
@@ -89,4 +89,27 @@ it('refuses a derived dataset whose rows are in another order than the source', 
   }
   await expect(joinBoth(out, swapped)).rejects.toThrow(FormatError)
   await expect(joinBoth(out, swapped)).rejects.toThrow(/ends before row 1 of the targets/)
+})
+
+it('refuses a source whose images are resized otherwise than for the export; what is stored is taken', async () => {
+  const dir = temporaryFolder()
+  const { images } = writeIdx(dir, { rows: 6, side: SIDE, classes: CLASSES })
+  const teacher = join(dir, 'teacher.onnx')
+  writeLinearTeacher(teacher, { side: 3, classes: CLASSES })
+  const preprocess = { version: 1, resize: { width: 3, height: 3 } } as const
+  const source = await openSource(images, { preprocess })
+  onTestFinished(() => source.close())
+  expect(source.decoder).toBe('decant resampling 1')
+  const out = join(dir, 'targets')
+  await exportTargets({ source, teacher, preprocess, out, provider: 'cpu', codec: 'f32', storeInputs: true })
+  const targets = await openTargets(out)
+  onTestFinished(() => targets.close())
+  expect((await loadDataset({ targets, source })).inputs.values).toEqual((await loadDataset({ targets })).inputs.values)
+  for (const decoder of ['decant resampling 2', 'sharp 0.35.5, libvips 8.18.3', undefined])
+    await expect(loadDataset({ targets, source: { ...source, decoder } })).rejects.toThrow(
+      /its images were resized otherwise when .*targets was exported.*\n {2}resized by: decant resampling 1, found/,
+    )
+  await expect(
+    rerunTeacher({ targets, teacher, source: { ...source, decoder: 'decant resampling 2' }, provider: 'cpu' }),
+  ).rejects.toThrow(/its images were resized otherwise/)
 })

@@ -224,6 +224,18 @@ describe('samples', () => {
     expect([...data]).toEqual([...pixelsOf(11)])
   })
 
+  test('a picture whose channels are blue, green and red is shown in its colours', async () => {
+    const dir = join(await temporaryFolder(), 'bgr')
+    const bgr = Uint8Array.from({ length: 2 * 12 }, (_, i) => i * 10)
+    const inputs = { kind: 'image' as const, shape: [2, 2, 3] }
+    await writeDataset(dir, { rows: 2, inputs, preprocess: { version: 1, color: 'bgr' }, columns: { input: bgr } })
+    const subject = await openSubject({ place: dir }, signal)
+    const found = await createAnswers(subject)('/api/samples/1/image', new URLSearchParams(), signal)
+    const shown = await sharp((found as { png: Uint8Array }).png).raw().toBuffer()
+    expect([...shown]).toEqual([140, 130, 120, 170, 160, 150, 200, 190, 180, 230, 220, 210])
+    await subject.close()
+  })
+
   test('of a top-k dataset the known classes, and the tail at each temperature', async () => {
     for (const row of [0, 17, 101]) {
       const z = logitsOf(row)
