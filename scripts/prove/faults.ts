@@ -16,6 +16,7 @@ const faults: [exporter: string, title: RegExp, fault: string][] = [
   ['skl2onnx', /^(LinearSVC|RidgeClassifier(CV)?), 2 /, 'one score for two classes'],
   ['skl2onnx', /^SVC one against one, 10 /, 'declares 10 classes, gives 45 pairs'],
   ['skl2onnx', /^LinearSVC in OneVsRest/, 'scores divided by their sum, of any sign'],
+  ['skl2onnx', /^MLPClassifier raw_scores/, 'raw_scores asked for, probabilities given'],
   ['onnxmltools', /^LGBMClassifier random forest/, 'trees summed and not averaged, of 10 classes as of 2'],
   ['onnxmltools', /^LGBMClassifier one against all/, 'softmax for a sigmoid each class by their sum'],
   ['onnxmltools', /^XGBRFClassifier, 10 /, 'trees of a round given to the wrong classes'],

@@ -50,8 +50,14 @@ export function findOutput({ proto, path }: { proto: ModelProto; path: string },
     return { ...candidate, value, positions, head, probable }
   })
   if (new Set(found.map(identityOf)).size > 1) {
-    const names = found.map(({ info, name }) => printValueInfo({ ...info, name })).join(' and ')
-    throw new DecantError(`${path}: expected one output of logits, found ${names}: choose one with --output`)
+    const names = found.map(({ info, name }) => printValueInfo({ ...info, name }))
+    const more = names.length > 4 ? ` and ${names.length - 4} more` : ''
+    const advice = found.every(({ info }) => info.shape?.length === 1)
+      ? "a column each, as skl2onnx writes classes with zipmap='columns'; export the teacher with one output of [N, C] (zipmap=False)"
+      : 'choose one with --output'
+    throw new DecantError(
+      `${path}: expected one output of logits, found ${names.slice(0, 4).join(' and ')}${more}: ${advice}`,
+    )
   }
   return found[0]!
 }

@@ -65,7 +65,8 @@ export function fuseTeacher(proto: ModelProto, options: FuseOptions): FusedTeach
   const before: Emit = { builder: new GraphBuilder({ prefix: 'decant/in/', taken }), opset }
   const behind: Emit = { builder: new GraphBuilder({ prefix: 'decant/out/', taken }), opset }
   const { feeds, tokens } = emitFront(before, { front, graph, inputs, batch })
-  const raw = output.dtype === 'float32' ? output.name : emitCast(behind, output.name, 'float32')
+  const own = emitApart(behind, graph, output.name)
+  const raw = output.dtype === 'float32' ? own : emitCast(behind, own, 'float32')
   const z = positions ? emitPositions(behind, { z: raw, tokens: tokens! }) : raw
   if (front?.kind === 'tokens' && positions && front.length > 1) {
     const length = emitRowReduce(behind, 'ReduceSum', emitCast(behind, tokens!.valid, 'int32'), { keepdims: false })
@@ -87,6 +88,15 @@ export function fuseTeacher(proto: ModelProto, options: FuseOptions): FusedTeach
     outputs: behind.builder.outputs.map(describeValue),
     fixedBatch,
   }
+}
+
+/**
+ * The value behind an operator that changes nothing, where the teacher is quantized. ONNX Runtime runs a node between quantized values on integers only
+ * where each of them is dequantized for one reader; for two of them it computes in float32, and rounds otherwise than the teacher by itself.
+ */
+function emitApart({ builder }: Emit, graph: GraphProto, value: string): string {
+  const quantized = graph.node.some(({ opType }) => opType === 'DequantizeLinear')
+  return quantized ? builder.node('Max', [value]) : value
 }
 
 /** The value whose logits a target keeps beside its classes: an input, or made of the tokens. */

@@ -47,8 +47,12 @@ export function judgeValues({ values, classes, tolerance, probable }: SampledVal
     return {
       unclear: `all sampled values are at least 0 and every row sums to ${short(most)}, as percentages or counts do`,
     }
-  const logarithms = maxOf(values) <= tolerance && rows.every((row) => within(sumOf(row, Math.exp)))
-  return logarithms && countDifferent(rows) >= TELLING_ROWS ? 'log-probabilities' : 'logits'
+  if (countDifferent(rows) < TELLING_ROWS) return 'logits'
+  if (positive && rows.every((row) => within(sumOf(row, (value) => Math.exp(-value)))))
+    return { unclear: 'they are logarithms of probabilities with the sign turned: export their negation' }
+  return maxOf(values) <= tolerance && rows.every((row) => within(sumOf(row, Math.exp)))
+    ? 'log-probabilities'
+    : 'logits'
 }
 
 /** Do all values lie in [0, 1], as those of a sigmoid do? */

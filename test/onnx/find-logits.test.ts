@@ -250,6 +250,20 @@ describe('which output', () => {
       'm.onnx: expected one output of logits, found first: float32[N,3] and second: float32[N,3]: choose one with --output',
     )
   })
+  test('a column each class: --output would not help', () => {
+    const columns = teacher((g, v) => {
+      for (let c = 0; c < 6; c++)
+        g.output(
+          `i${c}`,
+          'float32',
+          ['N'],
+          g.node('Gather', [v, g.constant('int64', BigInt64Array.of(BigInt(c % 3)), [])], { axis: 1 }),
+        )
+    })
+    expect(() => findLogits({ proto: columns, path: 'm.onnx' })).toThrow(
+      /found i0: float32\[N\] and i1: .* and i3: float32\[N\] and 2 more: a column each, .*export the teacher with one output of \[N, C\] \(zipmap=False\)$/,
+    )
+  })
   test('one of two is chosen; the other is gone with all that only it needs', async () => {
     const found = await logitsOf(two(), { output: 'second' })
     expect(found).toMatchObject({ from: 'second', kind: 'logits' })

@@ -266,3 +266,35 @@ describe('behind, as float16', () => {
       { numRuns: 30 },
     ))
 })
+
+describe('behind: a quantized teacher', () => {
+  const [inner, many] = [16, 64]
+  const whole = (count: number, most: number) =>
+    noise(count).map((v) => Math.max(-most, Math.min(most, Math.round(16 * v))))
+  /** A product of quantized values, quantized: half of its outputs lie between two steps, where integers and floats round differently. */
+  const proto = build((g: GraphBuilder) => {
+    const grid = (step: number, zero: string) => [g.f32(step), zero]
+    const activation = grid(0.1, g.constant('int8', Int8Array.of(0), []))
+    const x = g.node('QuantizeLinear', [g.input('features', 'float32', ['N', inner]), ...activation])
+    const stored = g.constant('int8', Int8Array.from(whole(inner * classes, 31)), [inner, classes])
+    const w = g.node('DequantizeLinear', [stored, ...grid(0.1, g.constant('int8', Int8Array.of(0), []))])
+    const zeros = g.constant('int32', new Int32Array(classes), [classes])
+    const bias = g.node('DequantizeLinear', [zeros, ...grid(0.1 * 0.1, g.constant('int32', Int32Array.of(0), []))])
+    const z = g.node('Gemm', [g.node('DequantizeLinear', [x, ...activation]), w, bias])
+    const result = grid(0.02, g.constant('int8', Int8Array.of(0), []))
+    const y = g.node('DequantizeLinear', [g.node('QuantizeLinear', [z, ...result]), ...result])
+    g.output('y', 'float32', ['N', classes], y)
+  })
+  const x = floats(
+    whole(many * inner, 20).map((v) => v * 0.01),
+    [many, inner],
+  )
+  test.each(['f32', 'f16'] as const)('%s is of what it gives by itself, to the bit', async (target) => {
+    const own = (await runModel(proto, { features: x })).y!.values
+    const front = { kind: 'features', shape: [inner] } as const
+    const { logits, shift } = await runModel(fuseTeacher(proto, { output: 'y', front, target }).proto, { features: x })
+    expect(new Set(own).size).toBeGreaterThan(20)
+    if (target === 'f32') expect(logits!.values).toEqual(own)
+    else expect(shift!.values).toEqual(rowsOf(own, classes).map((row) => Math.max(...row)))
+  })
+})

@@ -43,6 +43,11 @@ describe('the numbers alone', () => {
     ['cosines from 0 to 1', () => scores().map((v) => Math.abs(Math.cos(v))), /all sampled values lie in \[0, 1\]/],
     ['percentages', () => softmax(scores()).map((p) => 100 * p), /every row sums to 100, as percentages or counts do/],
     [
+      'negative log-probabilities',
+      () => softmax(scores()).map((p) => -Math.log(p)),
+      /logarithms of probabilities with the sign turned/,
+    ],
+    [
       'votes of 8 models',
       () =>
         Array.from({ length: 8 }, () => stream.below(classes)).reduce(

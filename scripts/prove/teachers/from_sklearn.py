@@ -74,7 +74,7 @@ def own_answer(model, x, scores=False):
     return (np.stack([0 * scores, scores], 1) if scores.ndim == 1 else scores), False
 
 
-def fitted(row, model, classes, *, labels=None, options=None, several=False, zipmap=False, output=1, gives=None):
+def fitted(row, model, classes, *, labels=None, options=None, several=False, zipmap=False, output=1, gives=None, steps=False):
     """`labels` maps classes to what the data calls them."""
     (x, y), (asked, truth) = digits(classes)
     if labels is not None:
@@ -104,6 +104,7 @@ def fitted(row, model, classes, *, labels=None, options=None, several=False, zip
         output=output,
         classes=labels_are if labels_are else (list(range(classes)) if zipmap is True else None),
         library=library,
+        steps=steps,
     )
 
 
@@ -122,13 +123,13 @@ def cases():
         yield f"SVC with probabilities{of}", case(lambda: svm.SVC(probability=True, random_state=0), classes), False
         yield f"NuSVC with probabilities{of}", case(lambda: svm.NuSVC(nu=0.2, probability=True, random_state=0), classes), False
         yield f"VotingClassifier hard{of}", case(hard_voting, classes, gives="probabilities"), False
-        yield f"CalibratedClassifierCV isotonic{of}", case(lambda: CalibratedClassifierCV(forest(), method="isotonic", cv=2), classes), False
+        yield f"CalibratedClassifierCV isotonic{of}", case(lambda: CalibratedClassifierCV(forest(), method="isotonic", cv=2), classes, steps=True), False
         yield f"CalibratedClassifierCV temperature{of}", case(lambda: CalibratedClassifierCV(logistic(), method="temperature", cv=2), classes), False
         yield f"KNeighborsClassifier by distance{of}", case(lambda: knn_by_distance(), classes), False
         yield f"MLPClassifier scaled{of}", case(lambda: make_pipeline(StandardScaler(), neural_network.MLPClassifier((16,), max_iter=60, random_state=0)), classes), False
         yield f"LogisticRegression behind a ColumnTransformer{of}", case(by_columns, classes), False
         yield f"LogisticRegression raw_scores{of}", case(logistic, classes, options={"raw_scores": True}, gives="scores"), False
-        yield f"MLPClassifier raw_scores{of}", case(lambda: neural_network.MLPClassifier((16,), max_iter=60, random_state=0), classes, options={"raw_scores": True}, gives="scores"), False
+        yield f"MLPClassifier raw_scores{of}", case(lambda: neural_network.MLPClassifier((16,), max_iter=60, random_state=0), classes, options={"raw_scores": True}, gives="probabilities"), False
         yield f"GradientBoostingClassifier raw_scores{of}", case(lambda: ensemble.GradientBoostingClassifier(n_estimators=10, random_state=0), classes, options={"raw_scores": True}, gives="scores"), False
         yield f"LinearSVC in OneVsRest{of}", case(lambda: one_vs_rest(svm.LinearSVC()), classes), False
         yield f"RandomForestClassifier decision_path{of}", case(forest, classes, options={"decision_path": True}), False
