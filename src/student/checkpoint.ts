@@ -2,7 +2,7 @@ import { open, readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { replaceFile } from '../cache/files.js'
 import { FormatError } from '../errors.js'
-import { checkProvenance, type Provenance } from './folder.js'
+import type { Provenance } from './folder.js'
 import { decodeSafetensors, encodeSafetensors, type NamedTensor, readMetadata } from './safetensors.js'
 
 /** One epoch as the history keeps it. */
@@ -59,12 +59,10 @@ export async function writeCheckpoint(path: string, checkpoint: Checkpoint, prov
   await replaceFile(path, encodeSafetensors(checkpoint.tensors, metadata))
 }
 
-/** @throws MismatchError where the checkpoint is of another student; FormatError where it is none */
-export async function readCheckpoint(path: string, provenance: Provenance): Promise<Checkpoint> {
+/** A checkpoint, and the provenance of its student. @throws FormatError where it is none */
+export async function readCheckpoint(path: string): Promise<Checkpoint & { provenance: unknown }> {
   const { tensors, metadata } = decodeSafetensors(await readFile(path), path)
-  const found = parseMetadata(metadata, path)
-  checkProvenance(path, found.provenance, provenance)
-  return { progress: found.progress, tensors }
+  return { ...parseMetadata(metadata, path), tensors }
 }
 
 /** What a checkpoint says of itself, without its tensors: how far a student is that is being trained. Undefined where there is none. */

@@ -7,6 +7,8 @@ import type { StudentConfig } from './config.js'
 
 /** Everything that a student's bits follow from; kept in its checkpoint and in student.json. */
 export interface Provenance {
+  /** What decant makes of a config, see recipe.ts; absent: 1 */
+  recipe?: number
   config: StudentConfig
   engine: string
   /** sha256 of a user's own student module */

@@ -77,14 +77,18 @@ export function isLabelled(labels: tf.Tensor1D): tf.Tensor1D {
 
 /** (1-α)·CE + α·term over the rows of a batch, where `term` gives the teacher's part of each row, [B]. */
 export function mixWithLabels(inputs: LossInputs, term: (inputs: LossInputs) => tf.Tensor): tf.Scalar {
-  const { studentLogits, labels, weights, alpha } = inputs
-  const hard = tf.mul(tf.sub(1, alpha), crossEntropy(studentLogits, labels))
-  return weightedMean(tf.add(tf.mul(alpha, term(inputs)), hard), weights)
+  return shareWithLabels(inputs, weightedMean(term(inputs), inputs.weights))
+}
+
+/** (1-α)·CE + α·term, where `term` is the teacher's part of the whole batch, []. */
+export function shareWithLabels(inputs: LossInputs, term: tf.Tensor): tf.Scalar {
+  const { studentLogits, alpha } = inputs
+  return tf.add(tf.mul(alpha, term), tf.mul(tf.sub(1, alpha), labelLoss(studentLogits, inputs)))
 }
 
 /** CE + α·term, where `term` is the teacher's part of the whole batch, []. */
-export function addToLabels({ studentLogits, labels, weights, alpha }: LossInputs, term: tf.Tensor): tf.Scalar {
-  return tf.add(weightedMean(crossEntropy(studentLogits, labels), weights), tf.mul(alpha, term))
+export function addToLabels(inputs: LossInputs, term: tf.Tensor): tf.Scalar {
+  return tf.add(labelLoss(inputs.studentLogits, inputs), tf.mul(inputs.alpha, term))
 }
 
 /** What `body` gives, as a constant: no gradient goes into it. What it runs is no part of the backward pass. */
@@ -101,6 +105,19 @@ export function withoutGradient<T extends tf.Tensor>(body: () => T): T {
 export function weightedMean(rows: tf.Tensor, weights: tf.Tensor1D): tf.Scalar {
   return tf.div(tf.sum(tf.mul(rows, weights)), tf.sum(weights))
 }
+
+/**
+ * Σ w·x / Σ w over those rows of a batch that have a label, as PyTorch's cross_entropy has it with `ignore_index`; 0 where none has.
+ * @param rows [B], finite; of those without a label any number
+ */
+export function labelledMean(rows: tf.Tensor, { labels, weights }: Pick<LossInputs, 'labels' | 'weights'>): tf.Scalar {
+  const counted = tf.mul(weights, isLabelled(labels))
+  return tf.div(tf.sum(tf.mul(rows, counted)), tf.add(tf.sum(counted), 1e-30))
+}
+
+/** The mean of the cross-entropy on the labels, in nats, over the rows that have one. */
+export const labelLoss = (student: tf.Tensor2D, of: Pick<LossInputs, 'labels' | 'weights'>): tf.Scalar =>
+  labelledMean(crossEntropy(student, of.labels), of)
 
 /** A logit that no softmax sees. */
 export const ABSENT = -1e30

@@ -11,12 +11,13 @@ import { checkTargets } from './check-targets.js'
 import { type EpochRecord, readCheckpoint, writeCheckpoint } from './checkpoint.js'
 import { completeConfig, defaults, type StudentConfig } from './config.js'
 import { type Dataset, holdOut, loadDataset } from './dataset.js'
-import { CHECKPOINT, checkProvenance, openFolder, type Provenance } from './folder.js'
+import { CHECKPOINT, openFolder, type Provenance } from './folder.js'
 import { describeInput } from './inputs.js'
 import { findMethod } from './method.js'
 import type { Metrics } from './metrics.js'
 import { hashModule } from './module.js'
 import { openTrainingFile } from './progress.js'
+import { continueStudent, RECIPE } from './recipe.js'
 import { openRun } from './run.js'
 import { restoreWeights, saveStudent } from './save.js'
 import { buildStudent } from './student.js'
@@ -89,7 +90,8 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
   const config = await completeConfig(configOf(options), { evaluated: evaluation !== undefined, method })
   checkDatasets(dataset, evaluation)
   checkTargets(method, dataset, config)
-  const provenance: Provenance = {
+  const asked: Provenance = {
+    recipe: RECIPE,
     config,
     engine: engine.name,
     module: await hashModule(config.student),
@@ -101,7 +103,7 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
   const found = out === undefined ? 'empty' : await openFolder(out)
   if (out !== undefined && found === 'finished') {
     const summary = await readSummary(out)
-    checkProvenance(out, summary.provenance, provenance)
+    const provenance = continueStudent(out, summary.provenance, { asked, dataset })
     onEvent({ type: 'finished', out })
     // Made by its module, whose layers nobody else may know.
     const model = await buildStudent(config.student, { ...dataset, seed: config.seed })
@@ -109,7 +111,8 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
     return { ...summary, provenance, model }
   }
   const path = out === undefined ? undefined : join(out, CHECKPOINT)
-  const checkpoint = path && found === 'checkpoint' ? await readCheckpoint(path, provenance) : undefined
+  const checkpoint = path && found === 'checkpoint' ? await readCheckpoint(path) : undefined
+  const provenance = checkpoint ? continueStudent(path!, checkpoint.provenance, { asked, dataset }) : asked
 
   const began = performance.now()
   const run = await openRun({ config, method, dataset, engine, checkpoint })
@@ -128,8 +131,8 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
   }
   if (checkpoint) onEvent({ type: 'resume', step: progress.step, steps })
   try {
-    const asked = [config.student, config.method]
-    const unread = path && (await askUser(asked, () => checkSavable(model, dataset, provenance)))
+    const modules = [config.student, config.method]
+    const unread = path && (await askUser(modules, () => checkSavable(model, dataset, provenance)))
     if (unread)
       onEvent({ type: 'warning', message: `student ${config.student}: tfjs will not load model.json again: ${unread}` })
     const every = checkpointEvery ?? batches.perEpoch
@@ -139,7 +142,7 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
       const left = Math.min(batches.perEpoch - (progress.step % batches.perEpoch), every - (progress.step % every))
       const count = Math.min(atOnce, left)
       const { inputs, weights, learningRate } = batches.take(progress.step, count)
-      const said = await askUser(asked, () => program.run(inputs))
+      const said = await askUser(modules, () => program.run(inputs))
       const losses = said.loss!
       if (said.past) batches.remember(said.past)
       for (const [i, loss] of losses.entries()) {

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { shallowClassifiers } from '../branches.js'
-import { crossEntropy, logSoftmax, weightedMean, withoutGradient } from '../losses.js'
+import { labelLoss, logSoftmax, weightedMean, withoutGradient } from '../losses.js'
 import type { Method } from '../method.js'
 
 /**
@@ -14,19 +14,21 @@ export const byot: Method = {
   parameters: { temperature: 3, soft: 0.3, hint: 0.03 },
   ranges: { soft: [0, 1] },
   attach: (options) => ({ branches: shallowClassifiers(options, { adapted: true }) }),
-  loss({ student, labels, weights, temperature, parameters: { soft, hint }, attached }) {
+  loss(inputs) {
+    const { student, weights, temperature, attached } = inputs
+    const { soft, hint } = inputs.parameters
     const deepest = withoutGradient(() => tf.exp(logSoftmax(student.logits, temperature)))
     const features = withoutGradient(() => tf.clone(student.features))
     const terms = attached.branches.map((branch, i) => {
       const [logits, adapted] = branch.apply(student.stages[i]!, { training: true }) as [tf.Tensor2D, tf.Tensor2D]
       const fromDeepest = tf.neg(tf.sum(tf.mul(deepest, logSoftmax(logits, temperature)), -1))
-      const rows = tf.add(tf.mul(crossEntropy(logits, labels), 1 - soft!), tf.mul(fromDeepest, soft!))
-      const term = weightedMean(rows, weights)
+      const hard = tf.mul(labelLoss(logits, inputs), 1 - soft!)
+      const term = tf.add(hard, tf.mul(weightedMean(fromDeepest, weights), soft!))
       if (i === 0) return term
       // A square root has no gradient at 0.
       const apart = tf.mul(tf.square(tf.sub(adapted, features)), tf.expandDims(weights, 1))
       return tf.add(term, tf.mul(tf.sqrt(tf.add(tf.sum(apart), 1e-30)), hint!))
     })
-    return tf.addN([weightedMean(crossEntropy(student.logits, labels), weights), ...terms]) as tf.Scalar
+    return tf.addN([labelLoss(student.logits, inputs), ...terms]) as tf.Scalar
   },
 }

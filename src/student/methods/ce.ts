@@ -1,4 +1,4 @@
-import { crossEntropy, weightedMean } from '../losses.js'
+import { labelLoss } from '../losses.js'
 import type { Method } from '../method.js'
 
 /** Cross-entropy on the labels alone: the control. */
@@ -6,5 +6,5 @@ export const ce: Method = {
   name: 'ce',
   needs: { teacher: false, labels: true },
   parameters: {},
-  loss: ({ studentLogits, labels, weights }) => weightedMean(crossEntropy(studentLogits, labels), weights),
+  loss: (inputs) => labelLoss(inputs.studentLogits, inputs),
 }

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { addToLabels, divergence, isLabelled, logSoftmax, weightedMean, withoutGradient } from '../losses.js'
+import { addToLabels, divergence, labelledMean, logSoftmax, withoutGradient } from '../losses.js'
 import type { Method } from '../method.js'
 
 /**
@@ -11,10 +11,9 @@ export const csKd: Method = {
   needs: { teacher: false, labels: true, partner: 'class' },
   parameters: { temperature: 4, alpha: 1 },
   loss(inputs) {
-    const { studentLogits, partner, labels, weights, temperature } = inputs
+    const { studentLogits, partner, temperature } = inputs
     const other = withoutGradient(() => partner().logits)
     const apart = divergence(logSoftmax(other, temperature), logSoftmax(studentLogits, temperature))
-    const rows = tf.mul(apart, isLabelled(labels))
-    return addToLabels(inputs, tf.mul(tf.square(temperature), weightedMean(rows, weights)))
+    return addToLabels(inputs, tf.mul(tf.square(temperature), labelledMean(apart, inputs)))
   },
 }

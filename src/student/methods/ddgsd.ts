@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { crossEntropy, divergence, logSoftmax, weightedMean } from '../losses.js'
+import { divergence, labelLoss, logSoftmax, weightedMean } from '../losses.js'
 import type { Method } from '../method.js'
 
 /**
@@ -11,14 +11,16 @@ export const ddgsd: Method = {
   name: 'ddgsd',
   needs: { teacher: false, labels: true, student: 'features', partner: 'view' },
   parameters: { kl: 1, mmd: 5e-4 },
-  loss({ student: a, partner, labels, weights, parameters: { kl, mmd } }) {
+  loss(inputs) {
+    const { student: a, partner, weights } = inputs
+    const { kl, mmd } = inputs.parameters
     const b = partner()
     const [logA, logB] = [a, b].map(({ logits }) => logSoftmax(logits, tf.scalar(1))) as [tf.Tensor2D, tf.Tensor2D]
-    const hard = tf.add(crossEntropy(a.logits, labels), crossEntropy(b.logits, labels))
+    const hard = tf.add(labelLoss(a.logits, inputs), labelLoss(b.logits, inputs))
     const soft = tf.mul(tf.add(divergence(logA, logB), divergence(logB, logA)), kl!)
     const mean = (features: tf.Tensor2D) =>
       tf.div(tf.sum(tf.mul(features, tf.expandDims(weights, 1)), 0), tf.sum(weights))
     const apart = tf.sum(tf.square(tf.sub(mean(a.features), mean(b.features))))
-    return tf.add(weightedMean(tf.add(hard, soft), weights), tf.mul(apart, mmd!))
+    return tf.addN([hard, weightedMean(soft, weights), tf.mul(apart, mmd!)]) as tf.Scalar
   },
 }

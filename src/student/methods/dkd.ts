@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { addToLabels, divergence, isLabelled, weightedMean } from '../losses.js'
+import { addToLabels, divergence, labelledMean } from '../losses.js'
 import type { Method } from '../method.js'
 
 /**
@@ -13,13 +13,13 @@ export const dkd: Method = {
   needs: { teacher: 'buckets', labels: true, statistic: 'label_logit' },
   parameters: { temperature: 4, alpha: 1, tckd: 1, nckd: 8, warmup: 20 },
   loss(inputs) {
-    const { labels, weights, temperature, epoch, parameters } = inputs
+    const { labels, temperature, epoch, parameters } = inputs
     const { tckd, nckd, warmup } = parameters
     const { teacher, student } = inputs.teacher.decouple(inputs.studentLogits, labels, temperature)
     const target = tf.mul(divergence(teacher.binary, student.binary), tckd!)
     const others = tf.mul(divergence(teacher.others, student.others), nckd!)
-    const rows = tf.mul(tf.add(target, others), isLabelled(labels))
+    const rows = tf.add(target, others)
     const grown = warmup! > 0 ? tf.minimum(tf.div(tf.add(epoch, 1), warmup!), 1) : tf.scalar(1)
-    return addToLabels(inputs, tf.mul(tf.mul(grown, tf.square(temperature)), weightedMean(rows, weights)))
+    return addToLabels(inputs, tf.mul(tf.mul(grown, tf.square(temperature)), labelledMean(rows, inputs)))
   },
 }

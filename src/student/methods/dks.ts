@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { shallowClassifiers } from '../branches.js'
-import { crossEntropy, divergence, logSoftmax, weightedMean, withoutGradient } from '../losses.js'
+import { divergence, labelLoss, logSoftmax, weightedMean, withoutGradient } from '../losses.js'
 import type { Method } from '../method.js'
 
 /**
@@ -12,7 +12,9 @@ export const dks: Method = {
   needs: { teacher: false, labels: true, student: 'stages' },
   parameters: { synergy: 1 },
   attach: (options) => ({ branches: shallowClassifiers(options) }),
-  loss({ student, labels, weights, parameters: { synergy }, attached }) {
+  loss(inputs) {
+    const { student, weights, attached } = inputs
+    const { synergy } = inputs.parameters
     const shallow = attached.branches.map(
       (branch, i) => branch.apply(student.stages[i]!, { training: true }) as tf.Tensor2D,
     )
@@ -20,7 +22,7 @@ export const dks: Method = {
     const logProbs = logits.map((z) => logSoftmax(z, tf.scalar(1)))
     const others = logProbs.map((log) => withoutGradient(() => log))
     const pairs = logProbs.flatMap((log, i) => others.filter((_, j) => j !== i).map((other) => divergence(other, log)))
-    const hard = tf.addN(logits.map((z) => crossEntropy(z, labels)))
-    return weightedMean(tf.add(hard, tf.mul(tf.addN(pairs), synergy!)), weights)
+    const hard = tf.addN(logits.map((z) => labelLoss(z, inputs)))
+    return tf.add(hard, tf.mul(weightedMean(tf.addN(pairs), weights), synergy!))
   },
 }

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { input, layers, model, type SymbolicTensor } from '@tensorflow/tfjs-layers'
 import { Enlarge, WeightedSum } from '../branch-layers.js'
-import { crossEntropy, divergence, logSoftmax, weightedMean, withoutGradient } from '../losses.js'
+import { divergence, labelLoss, logSoftmax, weightedMean, withoutGradient } from '../losses.js'
 import type { AttachOptions, Method } from '../method.js'
 import { layersOf } from '../zoo/layers.js'
 
@@ -16,7 +16,9 @@ export const frskd: Method = {
   needs: { teacher: false, labels: true, student: 'stages' },
   parameters: { temperature: 4, kd: 2, attention: 100 },
   attach: (options) => ({ branches: [makeSelfTeacher(options)] }),
-  loss({ student, labels, weights, temperature, parameters: { kd, attention }, attached }) {
+  loss(inputs) {
+    const { student, weights, temperature, attached } = inputs
+    const { kd, attention } = inputs.parameters
     const outputs = attached.branches[0]!.apply(student.stages, { training: true }) as tf.Tensor[]
     const [logits, ...refined] = outputs as [tf.Tensor2D, ...tf.Tensor4D[]]
     const taught = withoutGradient(() => logSoftmax(logits, temperature))
@@ -25,13 +27,9 @@ export const frskd: Method = {
       const target = withoutGradient(() => attentionOf(refined[i]!))
       return tf.mean(tf.square(tf.sub(attentionOf(stage), target)), -1)
     })
-    const rows = tf.addN([
-      crossEntropy(student.logits, labels),
-      crossEntropy(logits, labels),
-      tf.mul(soft, tf.mul(tf.square(temperature), kd!)),
-      tf.mul(tf.addN(apart), attention!),
-    ])
-    return weightedMean(rows, weights)
+    const rows = tf.add(tf.mul(soft, tf.mul(tf.square(temperature), kd!)), tf.mul(tf.addN(apart), attention!))
+    const hard = [student.logits, logits].map((z) => labelLoss(z, inputs))
+    return tf.addN([...hard, weightedMean(rows, weights)]) as tf.Scalar
   },
 }
 

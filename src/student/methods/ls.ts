@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { isLabelled, logSoftmax, oneHot, weightedMean } from '../losses.js'
+import { labelledMean, logSoftmax, oneHot } from '../losses.js'
 import type { Method } from '../method.js'
 
 /** Label smoothing (Szegedy et al. 2016, section 7): cross-entropy with (1-ε)·y + ε/C. */
@@ -7,10 +7,12 @@ export const ls: Method = {
   name: 'ls',
   needs: { teacher: false, labels: true },
   parameters: { epsilon: 0.1 },
-  loss({ studentLogits, labels, weights, parameters: { epsilon } }) {
+  loss(inputs) {
+    const { studentLogits, labels } = inputs
+    const { epsilon } = inputs.parameters
     const classes = studentLogits.shape[1]
     const smooth = tf.add(tf.mul(oneHot(labels, classes), 1 - epsilon!), epsilon! / classes)
     const rows = tf.neg(tf.sum(tf.mul(smooth, logSoftmax(studentLogits, tf.scalar(1))), -1))
-    return weightedMean(tf.mul(rows, isLabelled(labels)), weights)
+    return labelledMean(rows, inputs)
   },
 }

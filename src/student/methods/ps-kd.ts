@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { logSoftmax, oneHot, weightedMean } from '../losses.js'
+import { labelledMean, logSoftmax, oneHot, weightedMean } from '../losses.js'
 import type { Method } from '../method.js'
 
 /**
@@ -17,12 +17,13 @@ export const psKd: Method = {
     for (const [row, label] of labels.entries()) if (label >= 0) past[row * classes + label] = 1
     return { past }
   },
-  loss({ studentLogits, labels, weights, past, remember, alpha, epoch, epochs }) {
+  loss(inputs) {
+    const { studentLogits, labels, weights, past, remember, alpha, epoch, epochs } = inputs
     const share = tf.mul(alpha, tf.div(tf.add(epoch, 1), epochs))
     const logProbs = logSoftmax(studentLogits, tf.scalar(1))
     remember(tf.exp(logProbs))
     const hard = oneHot(labels, studentLogits.shape[1])
-    const target = tf.add(tf.mul(tf.sub(1, share), hard), tf.mul(share, past))
-    return weightedMean(tf.neg(tf.sum(tf.mul(target, logProbs), -1)), weights)
+    const [own, before] = [hard, past].map((target) => tf.neg(tf.sum(tf.mul(target, logProbs), -1)))
+    return tf.add(tf.mul(tf.sub(1, share), labelledMean(own!, inputs)), tf.mul(share, weightedMean(before!, weights)))
   },
 }

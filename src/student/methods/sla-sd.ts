@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { input, model } from '@tensorflow/tfjs-layers'
-import { crossEntropy, divergence, logSoftmax, weightedMean, withoutGradient } from '../losses.js'
+import { divergence, labelLoss, logSoftmax, weightedMean, withoutGradient } from '../losses.js'
 import type { Method } from '../method.js'
 import { layersOf } from '../zoo/layers.js'
 
@@ -19,7 +19,9 @@ export const slaSd: Method = {
     const outputs = layersOf(seed).dense(x, { name: 'branch_joint', units: TURNS * classes })
     return { branches: [model({ inputs: x, outputs })] }
   },
-  loss({ input, run, labels, weights, temperature, parameters: { joint }, attached }) {
+  loss(inputs) {
+    const { input, run, labels, weights, temperature, attached } = inputs
+    const { joint } = inputs.parameters
     const { logits, features } = run(tf.concat(turns(input as tf.Tensor4D), 0))
     const classes = logits.shape[1]
     const rows = labels.shape[0]
@@ -31,17 +33,16 @@ export const slaSd: Method = {
     )
     const hard = answers.map((answer, j) => {
       const moved = tf.add<tf.Tensor1D>(labels, tf.scalar(j * classes, 'int32'))
-      return crossEntropy(answer, tf.where<tf.Tensor1D>(tf.less(labels, 0), labels, moved))
+      return labelLoss(answer, { labels: tf.where<tf.Tensor1D>(tf.less(labels, 0), labels, moved), weights })
     })
     const own = answers.map((answer, j) => tf.slice(answer, [0, j * classes], [rows, classes]))
     const together = withoutGradient(() => tf.div(tf.addN(own), TURNS) as tf.Tensor2D)
     const soft = divergence(logSoftmax(together, temperature), logSoftmax(student, temperature))
-    const mean = tf.addN([
-      crossEntropy(student, labels),
+    return tf.addN([
+      labelLoss(student, inputs),
       tf.mul(tf.addN(hard), joint! / TURNS),
-      tf.mul(soft, tf.square(temperature)),
-    ])
-    return weightedMean(mean, weights)
+      tf.mul(weightedMean(soft, weights), tf.square(temperature)),
+    ]) as tf.Scalar
   },
 }
 

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { centre, crossEntropy, deviationOf, divergence, weightedMean } from '../losses.js'
+import { centre, deviationOf, divergence, labelLoss, weightedMean } from '../losses.js'
 import type { Method } from '../method.js'
 
 /**
@@ -11,11 +11,12 @@ export const stdKd: Method = {
   name: 'std-kd',
   needs: { teacher: 'buckets', labels: false, statistic: 'std' },
   parameters: { temperature: 2, alpha: 9, ce: 0.1 },
-  loss({ teacher, studentLogits, labels, weights, temperature, alpha, parameters: { ce } }) {
+  loss(inputs) {
+    const { teacher, studentLogits, weights, temperature, alpha } = inputs
     const standardised = tf.div(centre(studentLogits), tf.add(deviationOf(studentLogits), 1e-7)) as tf.Tensor2D
     const own = tf.mul(temperature, tf.add(teacher.deviation(), 1e-7))
     const { teacher: logP, student: logQ } = teacher.logProbs(standardised, temperature, own)
     const soft = tf.mul(tf.mul(alpha, tf.square(temperature)), divergence(logP, logQ))
-    return weightedMean(tf.add(soft, tf.mul(crossEntropy(studentLogits, labels), ce!)), weights)
+    return tf.add(weightedMean(soft, weights), tf.mul(labelLoss(studentLogits, inputs), inputs.parameters.ce!))
   },
 }

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { input, model, type SymbolicTensor } from '@tensorflow/tfjs-layers'
 import { Enlarge } from '../branch-layers.js'
-import { crossEntropy, divergence, logSoftmax, weightedMean, withoutGradient } from '../losses.js'
+import { divergence, labelLoss, logSoftmax, weightedMean, withoutGradient } from '../losses.js'
 import type { AttachOptions, Method } from '../method.js'
 import { layersOf } from '../zoo/layers.js'
 
@@ -16,13 +16,15 @@ export const teskd: Method = {
   needs: { teacher: false, labels: true, student: 'stages' },
   parameters: { temperature: 4, ce: 0.2, kd: 0.8, hint: 1e-7 },
   attach: (options) => ({ branches: [makeBranches(options)] }),
-  loss({ student, labels, weights, temperature, parameters: { ce, kd, hint }, attached }) {
+  loss(inputs) {
+    const { student, weights, temperature, attached } = inputs
+    const { ce, kd, hint } = inputs.parameters
     const outputs = attached.branches[0]!.apply(student.stages, { training: true }) as tf.Tensor2D[]
     const [logits, features] = [outputs.filter((_, i) => i % 2 === 0), outputs.filter((_, i) => i % 2 === 1)]
     const f0 = withoutGradient(() => tf.mean(student.stages.at(-1)!, [1, 2]) as tf.Tensor2D)
     const p0 = tf.exp(logSoftmax(student.logits, temperature))
     const target = tf.log(tf.add(p0, EPSILON)) as tf.Tensor2D
-    const hard = tf.addN([student.logits, ...logits].map((z) => crossEntropy(z, labels)))
+    const hard = tf.addN([student.logits, ...logits].map((z) => labelLoss(z, inputs)))
     // `divergence` takes both for distributions: the first has C·ε too much.
     const soft = tf.addN(
       logits.map((z) => tf.add(divergence(target, logSoftmax(z, temperature)), z.shape[1] * EPSILON)),
@@ -33,8 +35,11 @@ export const teskd: Method = {
         return tf.sum(tf.mul(tf.square(tf.sub(f, f0)), seen), -1)
       }),
     )
-    const mean = weightedMean(tf.add(tf.mul(hard, ce!), tf.mul(soft, tf.mul(tf.square(temperature), kd!))), weights)
-    return tf.add(mean, tf.mul(tf.sum(tf.mul(apart, weights)), hint!))
+    return tf.addN([
+      tf.mul(hard, ce!),
+      tf.mul(weightedMean(soft, weights), tf.mul(tf.square(temperature), kd!)),
+      tf.mul(tf.sum(tf.mul(apart, weights)), hint!),
+    ]) as tf.Scalar
   },
 }
 

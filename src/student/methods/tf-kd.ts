@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { divergence, isLabelled, logSoftmax, mixWithLabels, oneHot } from '../losses.js'
+import { divergence, labelledMean, logSoftmax, oneHot, shareWithLabels } from '../losses.js'
 import type { Method } from '../method.js'
 
 /**
@@ -13,12 +13,13 @@ export const tfKd: Method = {
   parameters: { temperature: 20, alpha: 0.1, correct: 0.99 },
   shares: true,
   ranges: { correct: [0, 1] },
-  loss: (inputs) =>
-    mixWithLabels(inputs, ({ studentLogits, labels, temperature, parameters: { correct } }) => {
-      const classes = studentLogits.shape[1]
-      const wrong = (1 - correct!) / (classes - 1)
-      const u = tf.add(tf.mul(oneHot(labels, classes), correct! - wrong), wrong) as tf.Tensor2D
-      const rows = divergence(logSoftmax(u, temperature), logSoftmax(studentLogits, tf.scalar(1)))
-      return tf.mul(rows, isLabelled(labels))
-    }),
+  loss(inputs) {
+    const { studentLogits, labels, temperature } = inputs
+    const { correct } = inputs.parameters
+    const classes = studentLogits.shape[1]
+    const wrong = (1 - correct!) / (classes - 1)
+    const u = tf.add(tf.mul(oneHot(labels, classes), correct! - wrong), wrong) as tf.Tensor2D
+    const rows = divergence(logSoftmax(u, temperature), logSoftmax(studentLogits, tf.scalar(1)))
+    return shareWithLabels(inputs, labelledMean(rows, inputs))
+  },
 }

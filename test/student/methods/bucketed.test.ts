@@ -44,12 +44,14 @@ function formulasOver({ codec, columns }: StoredTargets) {
   ]
   const mean = (b: Batch, each: (z: number[], i: number) => number) =>
     b.s.reduce((sum, z, i) => sum + each(z, i) / B, 0)
-  const ce = (b: Batch) => mean(b, (z, i) => (labels[i]! < 0 ? 0 : -logSoftmax(z, 1)[labels[i]!]!))
+  /** Over the rows that have a label. */
+  const labelled = (b: Batch, each: (z: number[], i: number) => number) =>
+    (mean(b, (z, i) => (labels[i]! < 0 ? 0 : each(z, i))) * B) / labels.filter((label) => label >= 0).length
+  const ce = (b: Batch) => labelled(b, (z, i) => -logSoftmax(z, 1)[labels[i]!]!)
   return {
     dkd: (b: Batch) => {
       const each = (z: number[], i: number) => {
         const y = labels[i]!
-        if (y < 0) return 0
         const slot = head(i).indexOf(y)
         const own = kept.labelLogit![i]! / b.T
         const t = teacherAt(i, b.T)
@@ -65,7 +67,7 @@ function formulasOver({ codec, columns }: StoredTargets) {
         const { tckd, nckd } = b.parameters as { tckd: number; nckd: number }
         return tckd * kl(binary(own, p), binary(z[y]! / b.T, q)) + nckd * kl(logSoftmax(p, 1), logSoftmax(q, 1))
       }
-      return ce(b) + b.alpha * ((EPOCH + 1) / 20) * b.T ** 2 * mean(b, each)
+      return ce(b) + b.alpha * ((EPOCH + 1) / 20) * b.T ** 2 * labelled(b, each)
     },
     'std-kd': (b: Batch) => {
       const each = (z: number[], i: number) => {

@@ -31,9 +31,13 @@ export const softmax = (z: number[], T: number) => logSoftmax(z, T).map(Math.exp
 export const kl = (logP: number[], logQ: number[]) =>
   sum(logP.map((l, c) => (l === -Infinity ? 0 : Math.exp(l) * (l - logQ[c]!))))
 
-const ce = ({ s, labels }: Batch) => mean(s.map((z, i) => (labels[i]! < 0 ? 0 : -logSoftmax(z, 1)[labels[i]!]!)))
-const rows = ({ s, t, labels }: Batch, each: (s: number[], t: number[], label: number) => number) =>
-  mean(s.map((z, i) => each(z, t[i]!, labels[i]!)))
+const rows = ({ s, t }: Batch, each: (s: number[], t: number[]) => number) => mean(s.map((z, i) => each(z, t[i]!)))
+/** Over the rows that have a label; 0 where none has. */
+const labelled = ({ s, t, labels }: Batch, each: (s: number[], t: number[], label: number) => number) => {
+  const values = s.flatMap((z, i) => (labels[i]! < 0 ? [] : [each(z, t[i]!, labels[i]!)]))
+  return values.length > 0 ? mean(values) : 0
+}
+const ce = (batch: Batch) => labelled(batch, (s, _, label) => -logSoftmax(s, 1)[label]!)
 const mix = (batch: Batch, term: number) => (1 - batch.alpha) * ce(batch) + batch.alpha * term
 
 const pearson = (x: number[], y: number[]) => {
@@ -77,19 +81,17 @@ export const formulas: Record<string, Formula> = {
     ),
   ls: (b) => {
     const { epsilon } = b.parameters as { epsilon: number }
-    return rows(b, (s, _, label) => {
-      if (label < 0) return 0
+    return labelled(b, (s, _, label) => {
       return -sum(logSoftmax(s, 1).map((l, c) => ((1 - epsilon) * (c === label ? 1 : 0) + epsilon / s.length) * l))
     })
   },
   'tf-kd': (b) => {
     const { correct } = b.parameters as { correct: number }
     const each = (s: number[], _: number[], label: number) => {
-      if (label < 0) return 0
       const u = s.map((__, c) => (c === label ? correct : (1 - correct) / (s.length - 1)))
       return kl(logSoftmax(u, b.T), logSoftmax(s, 1))
     }
-    return mix(b, rows(b, each))
+    return mix(b, labelled(b, each))
   },
   cwtm: (b) => {
     const confidence = b.t.map((z, i) => (b.labels[i]! < 0 ? 0 : Math.max(...softmax(z, b.T))))
@@ -111,7 +113,6 @@ export const formulas: Record<string, Formula> = {
   dkd: (b) => {
     const { tckd, nckd, warmup } = b.parameters as { tckd: number; nckd: number; warmup: number }
     const each = (s: number[], t: number[], label: number) => {
-      if (label < 0) return 0
       const binary = (z: number[]) => {
         const others = logSoftmax(z, b.T).filter((_, c) => c !== label)
         return [logSoftmax(z, b.T)[label]!, Math.log(sum(others.map(Math.exp)))]
@@ -123,7 +124,7 @@ export const formulas: Record<string, Formula> = {
         )
       return tckd * kl(binary(t), binary(s)) + nckd * kl(others(t), others(s))
     }
-    return ce(b) + b.alpha * Math.min((b.epoch + 1) / warmup, 1) * b.T ** 2 * rows(b, each)
+    return ce(b) + b.alpha * Math.min((b.epoch + 1) / warmup, 1) * b.T ** 2 * labelled(b, each)
   },
   dist: (b) => {
     const { inter, intra, square } = b.parameters as { inter: number; intra: number; square: number }

@@ -47,6 +47,7 @@ function formula({ student, stored, labels, weights, T, alpha }: Fed) {
   const { k, index, logits, count, logTail } = bucketsOf(stored)
   const tail = logTail(T)
   const total = weights.reduce((a, b) => a + b)
+  const labelled = weights.filter((weight, r) => weight > 0 && labels[r]! >= 0).length
   let [value, size] = [0, 0]
   const gradient = student.map((s, r) => {
     if (weights[r] === 0) return s.map(() => 0)
@@ -68,10 +69,10 @@ function formula({ student, stored, labels, weights, T, alpha }: Fed) {
       w[slot.class] = raw[i]! / sum
     })
     const label = labels[r]!
-    if (label >= 0) value -= ((1 - alpha) * hard[label]!) / total
+    if (label >= 0) value -= ((1 - alpha) * hard[label]!) / labelled
     return s.map((_, c) => {
-      const toLabel = label < 0 ? 0 : (1 - alpha) * (Math.exp(hard[c]!) - Number(c === label))
-      return (alpha * T * (Math.exp(logS[c]!) - w[c]!) + toLabel) / total
+      const toLabel = label < 0 ? 0 : ((1 - alpha) * (Math.exp(hard[c]!) - Number(c === label))) / labelled
+      return (alpha * T * (Math.exp(logS[c]!) - w[c]!)) / total + toLabel
     })
   })
   return { value, size, gradient: gradient.flat() }

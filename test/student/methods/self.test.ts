@@ -52,7 +52,9 @@ const labelsOf = (C: number) => [2, 0, -1, 3, 2, 1, 1].map((label) => (label < 0
 
 const casesOf = (C: number, labels = labelsOf(C)): Case[] => {
   const temperatures = C === 2 ? [4] : [0.5, 4, 50]
-  const ce = (z: number[], i: number) => (labels[i]! < 0 ? 0 : -logSoftmax(z, 1)[labels[i]!]!)
+  /** What makes the mean over the rows one over those that have a label. */
+  const labelled = (i: number) => (labels[i]! < 0 ? 0 : B / labels.slice(0, B).filter((label) => label >= 0).length)
+  const ce = (z: number[], i: number) => (labels[i]! < 0 ? 0 : -labelled(i) * logSoftmax(z, 1)[labels[i]!]!)
   return [
     {
       method: psKd,
@@ -75,7 +77,7 @@ const casesOf = (C: number, labels = labelsOf(C)): Case[] => {
       inputs: ({ other }) => ({ partner: () => ({ logits: other! }) as ReturnType<LossInputs['partner']> }),
       formula: ({ z, other }, T) =>
         mean((i) => {
-          const apart = labels[i]! < 0 ? 0 : kl(logSoftmax(other![i]!, T), logSoftmax(z![i]!, T))
+          const apart = labelled(i) * kl(logSoftmax(other![i]!, T), logSoftmax(z![i]!, T))
           return ce(z![i]!, i) + alpha * T * T * apart
         }),
       constant: ['other'],
@@ -172,7 +174,7 @@ const casesOf = (C: number, labels = labelsOf(C)): Case[] => {
           const z = given.z![i]!
           const together = z.map((_, c) => sum(names.map((name, j) => fixed[name]![i]![j * C + c]!)) / 4)
           const joint = names.map((name, j) =>
-            labels[i]! < 0 ? 0 : -logSoftmax(given[name]![i]!, 1)[j * C + labels[i]!]!,
+            labels[i]! < 0 ? 0 : -labelled(i) * logSoftmax(given[name]![i]!, 1)[j * C + labels[i]!]!,
           )
           return ce(z, i) + (0.5 * sum(joint)) / 4 + T * T * kl(logSoftmax(together, T), logSoftmax(z, T))
         })
