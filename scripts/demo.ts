@@ -35,7 +35,6 @@ async function exportPart(part: 'train' | 't10k', name: string) {
     source,
     teacher: 'data/teacher.onnx',
     out: dir,
-    preprocess,
     license: 'mit',
     onEvent: (event) => {
       if (event.type === 'provider' && name === 'targets') terminal.note(`provider ${event.provider} (${event.why})`)

@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { encodeModel, GraphBuilder } from '../../src/onnx/index.js'
 import { random } from '../../src/random.js'
-import { openSource, type Preprocess, readPreprocess, type Source } from '../../src/source/index.js'
+import { openSource, readPreprocess, type Source } from '../../src/source/index.js'
 import { type ExportEvent, exportTargets } from '../../src/teacher/index.js'
 import { loadTeacher } from '../../src/teacher/load-teacher.js'
 import { sessionOptions } from '../../src/teacher/provider.js'
@@ -27,18 +27,17 @@ const folder = mkdtempSync(join(tmpdir(), 'decant-bench-'))
 interface Run {
   source: Source
   teacher: string
-  preprocess: Preprocess
   batch: number
 }
 
 /** From the plan to the manifest: hashing, syncing and renaming included, loading the teacher not. */
-async function exported({ source, teacher, preprocess, batch }: Run, range?: { from: number; to: number }) {
+async function exported({ source, teacher, batch }: Run, range?: { from: number; to: number }) {
   const out = join(folder, 'targets')
   let began = 0
   const onEvent = (event: ExportEvent) => {
     if (event.type === 'batch') began = performance.now()
   }
-  const options = { source, teacher, out, preprocess, batch, ...(range && { range }) }
+  const options = { source, teacher, out, batch, ...(range && { range }) }
   const { rows, shards } = await exportTargets({ ...options, provider: 'cpu', onEvent })
   const seconds = (performance.now() - began) / 1000
   rmSync(out, { recursive: true })
@@ -46,8 +45,8 @@ async function exported({ source, teacher, preprocess, batch }: Run, range?: { f
 }
 
 /** A loop with all cores, or loops of a thread each; with `bytesPerRow` of a dataset also its reading and writing. */
-async function bare({ source, teacher, preprocess, batch }: Run, loops: number, bytesPerRow?: number): Promise<number> {
-  const { output, read } = await loadTeacher({ teacher, source, preprocess })
+async function bare({ source, teacher, batch }: Run, loops: number, bytesPerRow?: number): Promise<number> {
+  const { output, read } = await loadTeacher({ teacher, source })
   const loaded = read(output.propose(output.classes))
   const workerData = {
     model: loaded.fuse({ codec: 'f16', classes: 0 }).model,
@@ -75,8 +74,8 @@ async function bare({ source, teacher, preprocess, batch }: Run, loops: number, 
   return (await Promise.all(rates)).reduce((sum, rate) => sum + rate, 0)
 }
 
-async function compare(name: string, source: Source, teacher: string, preprocess: Preprocess, batch: number) {
-  const run = { source, teacher, preprocess, batch }
+async function compare(name: string, source: Source, teacher: string, batch: number) {
+  const run = { source, teacher, batch }
   const [ours, one, each, floor, fixed]: number[][] = [[], [], [], [], []]
   for (let round = 0; round < rounds; round++) {
     one!.push(await bare(run, 1))
@@ -123,7 +122,7 @@ try {
   const preprocess = await readPreprocess('data/preprocess.json')
   if (wanted('example')) {
     const example = await openSource('data/t10k-images-idx3-ubyte.gz', { preprocess })
-    await compare("the example's teacher", example, 'data/teacher.onnx', preprocess, 64)
+    await compare("the example's teacher", example, 'data/teacher.onnx', 64)
     await example.close()
   }
   for (const [classes, rows] of [
@@ -136,7 +135,7 @@ try {
     const source = await openSource(many, { preprocess })
     const teacher = join(folder, `one-layer-${classes}.onnx`)
     writeOneLayerTeacher(teacher, classes)
-    await compare(`a one-layer teacher of ${classes} classes`, source, teacher, preprocess, 1024)
+    await compare(`a one-layer teacher of ${classes} classes`, source, teacher, 1024)
     await source.close()
   }
 } finally {

@@ -126,7 +126,7 @@ async function decoded(source: Source): Promise<number> {
 }
 
 async function inferred(source: Source, teacher: string): Promise<number> {
-  const { output, read } = await loadTeacher({ teacher, source, preprocess })
+  const { output, read } = await loadTeacher({ teacher, source })
   const loaded = read(output.propose(output.classes))
   const workerData = {
     model: loaded.fuse({ codec: 'f16', classes: 0 }).model,
@@ -177,8 +177,8 @@ try {
   for (let round = 0; round < rounds; round++) {
     rates.decode.push(await decoded(source))
     rates.inference.push(await inferred(source, teacher))
-    rates.export.push(await exported({ source, teacher, preprocess, batch, provider }))
-    rates.linear.push(await exported({ source, teacher: linear, preprocess, batch, provider }))
+    rates.export.push(await exported({ source, teacher, batch, provider }))
+    rates.linear.push(await exported({ source, teacher: linear, batch, provider }))
   }
   await source.close()
   const [decode, inference, both] = [median(rates.decode), median(rates.inference), median(rates.export)]

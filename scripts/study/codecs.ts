@@ -22,7 +22,7 @@ const preprocess = await readPreprocess('data/preprocess.json')
 async function exportPart(part: 'train' | 't10k', codec: CodecName) {
   const source = await openSource(`data/${part}-images-idx3-ubyte.gz`, { preprocess })
   const dir = join(out, `${part}-${codec.replace(':', '-')}`)
-  await exportTargets({ source, teacher: 'data/teacher.onnx', out: dir, preprocess, codec })
+  await exportTargets({ source, teacher: 'data/teacher.onnx', out: dir, codec })
   return { source, targets: await openTargets(dir) }
 }
 

@@ -53,7 +53,7 @@ function indifferent(pixels: number, classes: number): Uint8Array {
 async function say(name: string, of: Source, teacher: string) {
   const dir = join(out, name)
   const range = { from: 0, to: Math.min(images, source.rows) }
-  await exportTargets({ source: of, teacher, out: dir, preprocess, batch: 1000, ...(of !== testSource && { range }) })
+  await exportTargets({ source: of, teacher, out: dir, batch: 1000, ...(of !== testSource && { range }) })
   return openTargets(dir)
 }
 // Of the datasets to train on labels, and to test on, only ids and labels are read: any net will do.

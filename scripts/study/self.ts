@@ -50,7 +50,7 @@ const after = () => `after ${((performance.now() - began) / 1000).toFixed(0)} s`
 await mkdir(out, { recursive: true })
 const preprocess = await readPreprocess('data/preprocess.json')
 const names = await readNames('data/classes.txt')
-const exported = { teacher: 'data/teacher.onnx', preprocess, batch: 250 }
+const exported = { teacher: 'data/teacher.onnx', batch: 250 }
 
 /** Two views of each of the first images: the methods that compare views need them, and so all others get them, too. */
 async function exportViews() {

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { openTargets, type Targets } from '../cache/index.js'
 import type { Engine } from '../engine/engine.js'
 import { DecantError } from '../errors.js'
-import { type Preprocess, type Source, withViews } from '../source/index.js'
+import { type Source, withViews } from '../source/index.js'
 import { type Metrics, type StudentConfig, type TrainEvent, trainStudent } from '../student/index.js'
 import { type ExportEvent, exportTargets } from '../teacher/index.js'
 
@@ -75,13 +75,13 @@ export async function trainChain(options: ChainOptions): Promise<Link[]> {
       if (targets !== options.targets) await targets.close()
     }
     if (link === links.length) break
-    const { preprocess, views, license } = manifest
+    const { views, license } = manifest
+    const said: Source = { ...source, preprocess: { version: 1, ...source.preprocess, layout: 'NHWC' } } // as students take images
     const skips = manifest.source.skipped.length > 0
     await exportTargets({
-      source: views === 1 ? source : viewsOf(source, views),
+      source: views === 1 ? said : viewsOf(said, views),
       teacher: join(folder, 'student', 'student.onnx'),
       out: join(folder, 'targets'),
-      preprocess: { version: 1, ...preprocess, layout: 'NHWC' } as Preprocess,
       batch: BATCH * (views === 1 ? 1 : views.count),
       ...(license && { license }),
       ...(manifest.source.range && { range: manifest.source.range }),

@@ -1,4 +1,5 @@
-import { checkResampling, compareDecoder } from './compare-decoder.js'
+import { checkResampling } from './check-exported.js'
+import { compareDecoder } from './compare-decoder.js'
 import { parseSourceOptions } from './options.js'
 import { parsePreprocess } from './preprocess.js'
 import { openSource, type Source } from './source.js'

@@ -74,6 +74,8 @@ export interface Source {
   rows: number
   /** Of one row, after the source's part of preprocessing. */
   input: SourceInput
+  /** As it was declared: the source applies what makes its rows, and an export what makes the teacher's input of them. Absent: none was. */
+  preprocess?: Preprocess | undefined
   /** What makes the views, where a sample is several rows: see `withViews`. */
   views?: ViewsPlan
   /** Names by label, where they are known: as given, else what the files or the directories say. */
@@ -118,12 +120,17 @@ const SNIFFING = 16
  * @throws DecantError if it cannot be read or preprocessing does not fit; FormatError naming file, row, what was expected and what was found
  */
 export async function openSource(uri: string | string[], options: OpenOptions = {}): Promise<Source> {
+  const preprocess = options.preprocess && parsePreprocess(options.preprocess, 'preprocess')
+  const source = await openRows(uri, { ...options, preprocess: preprocess ?? { version: 1 } })
+  return { ...source, ...(preprocess && { preprocess }) }
+}
+
+async function openRows(uri: string | string[], options: OpenOptions & { preprocess: Preprocess }): Promise<Source> {
   const uris = typeof uri === 'string' ? [uri] : uri
   const [first] = uris
   if (first === undefined) throw new DecantError('no source is given: expected the path of a file or a folder')
-  const { preprocess: declared, onError, classes: given, ...columns } = options
+  const { preprocess, onError, classes: given, ...columns } = options
   const classes = checkClasses(given)
-  const preprocess = declared ? parsePreprocess(declared, 'preprocess') : { version: 1 as const }
   const folder = uris.length === 1 && (await stat(first).catch(() => undefined))?.isDirectory()
   if (folder && (await dataFiles(first)).length === 0) {
     if (options.labels)

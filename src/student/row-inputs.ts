@@ -1,7 +1,7 @@
 import type { Chunk, Targets } from '../cache/index.js'
 import { idAt, viewsOf } from '../cache/index.js'
-import { DecantError, FormatError, MismatchError } from '../errors.js'
-import { checkResampling } from '../source/compare-decoder.js'
+import { DecantError, FormatError } from '../errors.js'
+import { checkExported } from '../source/check-exported.js'
 import type { Batch, Inputs, Source } from '../source/index.js'
 import { faultOf, openViews } from '../source/views/index.js'
 import { allocate, allocateInputs, type InputTable, type StudentInput, widthOf } from './inputs.js'
@@ -30,19 +30,12 @@ interface Options {
  * The inputs that lie beside the targets, where no source is given; else the source's samples, joined row by row: the k-th sample of the targets
  * is the k-th of the source that the export did not skip, and its id says so. Of a dataset with views the samples are kept, and the parameters of
  * each row's own view from the dataset.
- * @throws DecantError where there is neither; MismatchError where the source isn't the one that was exported, or its images are resized otherwise
+ * @throws DecantError where there is neither; MismatchError where the source isn't the one that was exported, or is opened with another preprocessing
  */
 export function openInputs(options: Options & { source?: Source | undefined }): RowInputs {
   const { targets, source } = options
-  const { source: exported } = targets.manifest
   if (!source) return storedInputs(options)
-  if (source.fingerprint !== exported.fingerprint) {
-    throw new MismatchError(`${source.uri} is not the source that ${targets.dir} was exported from:`, [
-      `fingerprint: ${exported.fingerprint} (${exported.uri}), found ${source.fingerprint}`,
-      `rows: ${exported.rows}, found ${source.rows}`,
-    ])
-  }
-  checkResampling(targets.manifest, source, targets)
+  checkExported(targets.manifest, source, targets)
   return sourceInputs({ ...options, source })
 }
 

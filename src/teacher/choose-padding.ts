@@ -10,8 +10,7 @@ export interface Padding {
 }
 
 interface Wishes {
-  text: Preprocess['text']
-  source: Pick<Source, 'pad'>
+  source: Pick<Source, 'pad' | 'preprocess'>
   /** The id of the export that is run again. */
   exported?: number | undefined
 }
@@ -40,10 +39,11 @@ export function choosePadding({ padding: compared, vocabulary }: IdsInGraph, wis
     throw new DecantError(
       `the teacher knows the ids 0 to ${vocabulary - 1}, but padding would be ${id} (${why}): text.pad in the preprocessing of an export says which it is`,
     )
-  return { id, why, side: wishes.text?.padSide ?? 'right' }
+  return { id, why, side: wishes.source.preprocess?.text?.padSide ?? 'right' }
 }
 
-function wishedBy({ text, source, exported }: Wishes): Omit<Padding, 'side'> | undefined {
+function wishedBy({ source, exported }: Wishes): Omit<Padding, 'side'> | undefined {
+  const { text } = source.preprocess ?? {}
   if (exported !== undefined) return { id: exported, why: 'as exported' }
   const id = typeof text?.pad === 'number' ? text.pad : source.pad
   return id === undefined ? undefined : { id, why: text?.pad === undefined ? "the tokenizer's" : 'text.pad' }
@@ -54,10 +54,9 @@ function wishedBy({ text, source, exported }: Wishes): Omit<Padding, 'side'> | u
  * declared it, nothing is said.
  */
 export function recordPadding(
-  preprocess: Preprocess | undefined,
-  { padding, source }: { padding: Padding | undefined; source: Pick<Source, 'input'> },
+  { input, preprocess }: Pick<Source, 'input' | 'preprocess'>,
+  padding: Padding | undefined,
 ): Preprocess | undefined {
-  const { input } = source
   if (input.kind !== 'tokens' || !padding) return preprocess
   if (padding.id === 0 && preprocess?.text?.pad === undefined) return preprocess
   return { version: 1, ...preprocess, text: { length: input.shape[0], ...preprocess?.text, pad: padding.id } }

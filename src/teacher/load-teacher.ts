@@ -23,7 +23,7 @@ import {
   readModel,
   sessionSource,
 } from '../onnx/index.js'
-import { affine, type Preprocess, type Source, type SourceInput } from '../source/index.js'
+import { affine, type Source } from '../source/index.js'
 import { choosePadding, type Padding } from './choose-padding.js'
 import { areInPlace } from './match-classes.js'
 import type { FeedSpec } from './run-rows.js'
@@ -32,9 +32,7 @@ import { feedsOf, type TargetOf, targetOf } from './target.js'
 export interface TeacherOptions {
   /** Path of the ONNX classifier. */
   teacher: string
-  source: Pick<Source, 'input' | 'uri' | 'pad'>
-  /** How bytes become the teacher's input. */
-  preprocess?: Preprocess
+  source: Pick<Source, 'input' | 'uri' | 'pad' | 'preprocess'>
   /** Name of the logits output, where the model has several candidates. */
   output?: string
   /** Of an export that is run again: the id that the teacher was fed at padding. Default: chosen, see choosePadding. */
@@ -100,7 +98,7 @@ export interface FusedModel {
  * `fuse` throws DecantError where its inputs do not fit the source.
  */
 export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeacher> {
-  const { source, preprocess = { version: 1 }, output: name, told = false } = options
+  const { source, output: name, told = false } = options
   const { input } = source
   const model = await readModel(options.teacher)
   const description = describeModel(model)
@@ -114,9 +112,9 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
   const positions = byPosition && input.shape[0]! > 1 ? input.shape[0] : undefined
   const padding = naming(options.teacher, () => {
     const ids = input.kind === 'tokens' ? findPadding(output.values().proto) : undefined
-    return ids && choosePadding(ids, { text: preprocess.text, source, exported: options.pad })
+    return ids && choosePadding(ids, { source, exported: options.pad })
   })
-  const front = frontOf(input, preprocess, padding)
+  const front = frontOf(source, padding)
   const data: FeedSpec = { name: feedNames[input.kind], dtype: input.dtype, shape: input.shape }
   const fuse = (edited: EditedModel, kind: TargetOf, { inGraph: wish } = { inGraph: true }): FusedModel => {
     const wanted = targetOf(kind)
@@ -200,7 +198,7 @@ function naming<T>(path: string, edit: () => T): T {
 const feedNames = { image: 'pixels', features: 'features', tokens: 'tokens' } as const
 
 /** What comes before the teacher in its graph. */
-function frontOf(input: SourceInput, preprocess: Preprocess, padding: Padding | undefined) {
+function frontOf({ input, preprocess = { version: 1 } }: Pick<Source, 'input' | 'preprocess'>, padding?: Padding) {
   if (input.kind === 'tokens')
     return { kind: input.kind, length: input.shape[0], ...(padding && { pad: padding.id, side: padding.side }) }
   if (input.kind === 'features') return { kind: input.kind, shape: input.shape }

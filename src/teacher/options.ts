@@ -1,5 +1,5 @@
 import type { CodecName, Plan } from '../cache/index.js'
-import type { Preprocess, Source } from '../source/index.js'
+import type { Source } from '../source/index.js'
 import type { Accuracy } from './accuracy.js'
 import type { CodecTrial } from './choose-codec.js'
 import type { Padding } from './choose-padding.js'
@@ -12,13 +12,12 @@ export const logitsAre = ['logits', 'probabilities', 'log-probabilities'] as con
 export type LogitsAre = (typeof logitsAre)[number]
 
 export interface ExportOptions {
-  /** Rows and batches are of views, where it gives them (`withViews`). */
+  /** Rows and batches are of views, where it gives them (`withViews`). It was opened with the preprocessing that the teacher expects. */
   source: Source
   /** Path of the ONNX classifier. */
   teacher: string
   /** Folder of the soft-target dataset: new, or one that the same call left unfinished. */
   out: string
-  preprocess?: Preprocess
   /** Name of the logits output, where the model has several candidates. */
   output?: string
   /** What that output's values are, where neither its graph nor they themselves make it clear. */

@@ -65,6 +65,10 @@ export async function prepareExport(
   const { source, onEvent } = options
   const { range } = options
   const views = source.views?.count ?? 1
+  if ('preprocess' in options)
+    throw new DecantError(
+      'exportTargets: preprocess is an option of openSource: the source keeps it, and it is applied from there',
+    )
   if (range && !(range.from < range.to && range.to * views <= source.rows))
     throw new DecantError(
       `rows ${range.from} to ${range.to}: ${source.uri} has ${source.rows / views} rows, counted from 0`,
@@ -178,9 +182,7 @@ export async function prepareExport(
         ...(range && { range }),
         ...(Object.keys(source.options).length > 0 && { options: source.options }),
       },
-      preprocess:
-        recordPadding(options.preprocess, { source, padding: loaded.padding }) ??
-        (source.input.kind === 'image' ? { version: 1 } : null),
+      preprocess: recordPadding(source, loaded.padding) ?? (source.input.kind === 'image' ? { version: 1 } : null),
       runtime: {
         decant: version,
         onnxruntime: onnxruntimeVersion(),

@@ -2,7 +2,7 @@ import { codecOf, codecsOf, idAt, type Manifest, nextTokens, type Row, type Targ
 import { DecantError, FormatError, MismatchError } from '../errors.js'
 import type { LogitsKind, Reading } from '../onnx/index.js'
 import { random } from '../random.js'
-import { checkResampling } from '../source/compare-decoder.js'
+import { checkExported } from '../source/check-exported.js'
 import type { Batch, Preprocess, Source } from '../source/index.js'
 import { createReplay, type ImageShape } from '../source/views/index.js'
 import { openDevice } from './device.js'
@@ -57,17 +57,18 @@ const BATCH = 32
  * @throws MismatchError where the source is another than was exported; DecantError where the dataset cannot be re-run; UnavailableError
  */
 export async function rerunTeacher(options: RerunOptions): Promise<Rerun> {
-  const { targets, source, seed = 0 } = options
+  const { targets, seed = 0 } = options
   const { manifest } = targets
-  checkSource(targets, source)
+  checkSource(targets, options.source)
+  // which has the same rows, and what becomes of them was recorded
+  const source = { ...options.source, preprocess: { version: 1, ...manifest.preprocess } as Preprocess }
   const picked = pickRows(targets.rows, options.rows ?? 256, seed)
   const choice = chooseProvider(options.provider ?? 'auto')
-  const preprocess = { version: 1, ...manifest.preprocess } as Preprocess
   const output = options.output ?? manifest.teacher.output
-  const exported = preprocess.text?.pad ?? 0 // a manifest that does not say it had 0
+  const exported = source.preprocess.text?.pad ?? 0 // a manifest that does not say it had 0
   const pad = typeof exported === 'number' ? exported : undefined
   const told = manifest.teacher.rule === 'told'
-  const loaded = await loadTeacher({ teacher: options.teacher, source, preprocess, output, pad, told })
+  const loaded = await loadTeacher({ teacher: options.teacher, source, output, pad, told })
   const { rows: apart, fixedBatch } = manifest.runtime
   const read = (columns: number | undefined) => ({
     ...loaded.read(readingOf(manifest, loaded, columns)).fuse(rawValues),
@@ -187,12 +188,7 @@ function checkSource({ dir, manifest }: Targets, source: Source): void {
   const operations = [manifest, ...(manifest.derived?.ancestors ?? [])].map(({ derived }) => derived?.operation)
   if (operations.includes('ensemble'))
     throw new DecantError(`${dir}: an ensemble has several teachers: re-run each on the dataset that it was made of`)
-  if (source.fingerprint !== manifest.source.fingerprint)
-    throw new MismatchError(`${source.uri} is not the source that ${dir} was exported from:`, [
-      `fingerprint: ${manifest.source.fingerprint} (${manifest.source.uri}), found ${source.fingerprint}`,
-      `rows: ${manifest.source.rows}, found ${source.rows}`,
-    ])
-  checkResampling(manifest, source, { dir })
+  checkExported(manifest, source, { dir })
 }
 
 /** `count` of `rows` row numbers, ascending, each at most once (Floyd's algorithm, Bentley 1987). */

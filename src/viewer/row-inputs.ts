@@ -1,5 +1,6 @@
 import { type Chunk, idAt, type StoredInputs, type Targets, viewsOf } from '../cache/index.js'
-import { DecantError, MismatchError } from '../errors.js'
+import { DecantError } from '../errors.js'
+import { checkExported } from '../source/check-exported.js'
 import type { Inputs, Source } from '../source/index.js'
 import { createApply, faultOf, openViews } from '../source/views/index.js'
 
@@ -35,12 +36,9 @@ export function storedRowInputs(targets: Targets, input: StoredInputs): RowInput
  */
 export function sourceRowInputs(targets: Targets, source: Source): RowInputs {
   const { dir, manifest } = targets
-  const { fingerprint, uri, range, skipped } = manifest.source
+  const { range, skipped } = manifest.source
   const { views, derived } = manifest
-  if (source.fingerprint !== fingerprint)
-    throw new MismatchError(`${source.uri} is not the source that ${dir} was exported from:`, [
-      `fingerprint: ${fingerprint} (${uri}), found ${source.fingerprint}`,
-    ])
+  checkExported(manifest, source, { dir })
   const { kind, shape } = source.input
   const width = shape.reduce((all, n) => all * n, 1)
   const first = range?.from ?? 0

@@ -151,7 +151,7 @@ test.skipIf(!hasPackage('torch') || !hasPackage('pyarrow'))(
     const preprocess = await readPreprocess('data/preprocess.json')
     const source = await openSource(part('t10k-images-idx3-ubyte', [rows, 28, 28], 16), { preprocess })
     const out = join(dir, 'targets')
-    await exportTargets({ source, preprocess, teacher: 'data/teacher.onnx', out, storeInputs: true })
+    await exportTargets({ source, teacher: 'data/teacher.onnx', out, storeInputs: true })
     await source.close()
     const said = example('train', out, '4')
     const losses = [...said.matchAll(/loss ([\d.]+)/g)].map((match) => Number(match[1]))

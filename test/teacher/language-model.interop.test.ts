@@ -86,7 +86,7 @@ describe.skipIf(!expected)('a causal language model exported by PyTorch', () => 
     const preprocess = await readPreprocess(declared)
     const source = await openSource(join(folder, 'lines.jsonl'), { preprocess, input: ['text'] })
     const out = join(folder, 'lines')
-    const manifest = await exportTargets({ ...common, source, preprocess, out, batch: 32 })
+    const manifest = await exportTargets({ ...common, source, out, batch: 32 })
     expect(manifest).toMatchObject({ rows: source.rows, positions: length })
     expect(manifest.fidelity!.temperatures.every(({ klBuckets }) => klBuckets.mean < 1e-4)).toBe(true)
     await source.close()
@@ -109,7 +109,7 @@ describe.skipIf(!expected)('a causal language model exported by PyTorch', () => 
     expect(metrics!.nll).toBeLessThan(untrained.metrics!.nll! - 1)
     await engine.dispose()
 
-    const again = { ...common, source, preprocess: preprocess as Preprocess, teacher: join(out, 'student.onnx') }
+    const again = { ...common, source, teacher: join(out, 'student.onnx') }
     const manifest = await exportTargets({ ...again, out: join(folder, 'again'), batch: 32 })
     expect(manifest).toMatchObject({ rows: source.rows, classes, positions: length })
     await source.close()

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { openTargets } from '../../src/cache/index.js'
+import type { Source } from '../../src/source/index.js'
 import { exportTargets } from '../../src/teacher/index.js'
 import { hasPackage, python } from '../helpers/python.js'
 import { sourceOf } from '../helpers/sources.js'
@@ -45,11 +46,12 @@ const apart = (found: number[], expected: number[][]) =>
 describe.skipIf(cases.length === 0)('classifiers of transformers that find padding by its id', () => {
   it.each(cases.map((one) => [one.name, one] as const))('%s: says what it says in Python', async (_, one) => {
     const { file, pad, logits, alone, positions } = one
-    const common = { source, teacher: join(folder, file), provider: 'cpu', codec: 'f32', batch: 4 } as const
+    const common = { teacher: join(folder, file), provider: 'cpu', codec: 'f32', batch: 4 } as const
+    const declared = (text: object): Source => ({ ...source, preprocess: { version: 1, text: { length, ...text } } })
     for (const padSide of ['right', 'left'] as const) {
       const out = join(folder, `${file}-${padSide}`)
-      const text = { length, ...(padSide === 'left' && { padSide }) } // its id is found in the graph
-      const manifest = await exportTargets({ ...common, logitsAre: 'logits', out, preprocess: { version: 1, text } })
+      const text = padSide === 'left' ? { padSide } : {} // its id is found in the graph
+      const manifest = await exportTargets({ ...common, source: declared(text), logitsAre: 'logits', out })
       expect(manifest.preprocess).toMatchObject({ text: { pad } })
       const targets = await openTargets(out)
       const found = [...(await targets.load()).logits]
@@ -58,8 +60,7 @@ describe.skipIf(cases.length === 0)('classifiers of transformers that find paddi
       // where positions are counted from the first token, padding says nothing, on whichever side
       if (padSide === 'right' || positions) expect(apart(found, alone)).toBeLessThan(1e-4)
     }
-    const zero = { version: 1, text: { length, pad: 0 } } as const
-    await expect(exportTargets({ ...common, out: join(folder, 'zero'), preprocess: zero })).rejects.toThrow(
+    await expect(exportTargets({ ...common, source: declared({ pad: 0 }), out: join(folder, 'zero') })).rejects.toThrow(
       `takes id ${pad} for padding, but it would be fed 0 (text.pad)`,
     )
   })

@@ -42,9 +42,12 @@ async function setUp(last: 'by id' | 'by place' = 'by id') {
   return { dir, teacher, out: join(dir, 'targets') }
 }
 
-async function exported(options: { teacher: string; out: string; source?: Source; preprocess?: Preprocess }) {
+type Options = { teacher: string; out: string; source?: Source; preprocess?: Preprocess }
+
+async function exported({ preprocess, ...options }: Options) {
   const events: ExportEvent[] = []
-  const source = options.source ?? sourceOf({ kind: 'tokens', dtype: 'int32', shape: [length] }, tokens)
+  const memory = sourceOf({ kind: 'tokens', dtype: 'int32', shape: [length] }, tokens)
+  const source = options.source ?? { ...memory, preprocess }
   const manifest = await exportTargets({
     ...{ provider: 'cpu', codec: 'f32', batch: 2, onEvent: (event) => events.push(event) },
     ...options,
@@ -104,7 +107,7 @@ describe('padding', () => {
     const preprocess = text({ pad: PAD })
     const source = await openSource(join(dir, 't.jsonl'), { preprocess, input: 'input_ids' })
     onTestFinished(() => source.close())
-    const { logits, manifest, events } = await exported({ teacher, out, source, preprocess })
+    const { logits, manifest, events } = await exported({ teacher, out, source })
     expect(logits).toEqual(exact)
     expect(manifest.source.options).toEqual({ input: 'input_ids', attentionMask: 'attention_mask' })
     expect(events).toContainEqual({ type: 'attention-mask', column: 'attention_mask' })
@@ -143,7 +146,7 @@ describe('padding of texts', () => {
     const preprocess = await readPreprocess(join(dir, 'p.json'))
     const source = await openSource(join(dir, 't.csv'), { preprocess })
     onTestFinished(() => source.close())
-    return { ...setting, source, preprocess }
+    return { ...setting, source }
   }
   const entry = { strategy: 'BatchLongest', direction: 'Right', pad_to_multiple_of: null, pad_type_id: 0 }
 

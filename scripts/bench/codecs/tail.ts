@@ -37,7 +37,7 @@ const preprocess = await readPreprocess('data/preprocess.json')
 const source = await openSource('data/t10k-images-idx3-ubyte.gz', { preprocess })
 const out = await mkdtemp(join(tmpdir(), 'decant-tail-'))
 try {
-  await exportTargets({ source, teacher: 'data/teacher.onnx', out, preprocess, codec: 'f32', provider: 'cpu' })
+  await exportTargets({ source, teacher: 'data/teacher.onnx', out, codec: 'f32', provider: 'cpu' })
   const targets = await openTargets(out)
   const { logits } = await targets.load()
   for (const k of [2, 3, 5]) print("the example's teacher", { classes: 10, k }, tailErrors(logits, { classes: 10, k }))

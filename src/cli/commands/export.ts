@@ -169,7 +169,6 @@ async function run(uris: string[], flags: Flags): Promise<void> {
     shardMb: flags.shardMb,
     onError: flags.onError,
     storeInputs: flags.storeInputs === true,
-    ...(preprocess && { preprocess }),
     ...(flags.output !== undefined && { output: flags.output }),
     ...(flags.logitsAre && { logitsAre: flags.logitsAre }),
     ...(flags.device && { devices: flags.device }),

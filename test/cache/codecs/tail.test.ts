@@ -30,7 +30,7 @@ test("the same of the example's teacher, on images that it was not trained on", 
   const source = await openSource('data/t10k-images-idx3-ubyte.gz', { preprocess })
   const out = temporaryFolder()
   const range = { from: 0, to: 500 }
-  await exportTargets({ source, preprocess, teacher: 'data/teacher.onnx', out, codec: 'f32', provider: 'cpu', range })
+  await exportTargets({ source, teacher: 'data/teacher.onnx', out, codec: 'f32', provider: 'cpu', range })
   await source.close()
   const targets = await openTargets(out)
   const { logits } = await targets.load()
