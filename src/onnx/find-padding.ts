@@ -3,27 +3,13 @@ import { describeValue, fedInputs } from './describe-model.js'
 import { elementTypes } from './dtypes.js'
 import { GraphIndex, integerOf, operatorOf } from './edit-graph.js'
 import { rolesOf } from './emit-tokens.js'
+import { moving } from './find-vocabulary.js'
 
 /** What the graph of a teacher of tokens says of its ids. */
 export interface IdsInGraph {
   /** Ids that it takes for padding: constants that it compares its ids with, each once. */
   padding: number[]
-  /** Rows of the table in which it looks its ids up: they are 0 to vocabulary - 1. */
-  vocabulary: number | undefined
 }
-
-/** They give the same ids, in another shape or type. */
-const moving = new Set([
-  'Identity',
-  'Cast',
-  'Reshape',
-  'Flatten',
-  'Squeeze',
-  'Unsqueeze',
-  'Slice',
-  'Expand',
-  'Transpose',
-])
 
 /**
  * Classifiers of transformers find a sequence's last token by `input_ids != pad`, and RoBERTa's number its positions by it, whatever the
@@ -37,16 +23,12 @@ export function findPadding({ graph }: ModelProto): IdsInGraph | undefined {
   const consumers = consumersOf(graph!.node)
   const same = new Set([ids])
   const padding = new Set<number>()
-  let vocabulary: number | undefined
   for (const node of graph!.node) {
-    const [first = '', second = ''] = node.input
-    const op = operatorOf(node)
-    if (op === 'Gather' && same.has(second)) vocabulary ??= index.constantShape(first)?.[0]
     const compared = comparedId(index, node, same)
     if (compared !== undefined && !isSearch(consumers, node.output[0]!)) padding.add(compared)
-    else if (moving.has(op) && same.has(first)) same.add(node.output[0]!)
+    else if (moving.has(operatorOf(node)) && same.has(node.input[0] ?? '')) same.add(node.output[0]!)
   }
-  return { padding: [...padding], vocabulary }
+  return { padding: [...padding] }
 }
 
 /** The one id that a node tells from the others: ids == c, ids > 0, or ids as booleans. */

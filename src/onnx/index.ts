@@ -13,6 +13,7 @@ export {
 } from './find-logits.js'
 export { findMixing, type Mixing } from './find-mixing.js'
 export { findPadding, type IdsInGraph } from './find-padding.js'
+export { findVocabulary } from './find-vocabulary.js'
 export { type FixedBatch, type FusedTeacher, type FuseOptions, fuseTeacher, type ImageInput } from './fuse-teacher.js'
 export { type Dimension, encodeModel, GraphBuilder } from './graph-builder.js'
 export { layouts } from './layouts.js'

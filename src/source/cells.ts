@@ -16,6 +16,8 @@ export interface CellReader {
   decoder: string | undefined
   /** As {@link Source.pad}. */
   pad?: number | undefined
+  /** As {@link Source.vocabulary}. */
+  vocabulary?: number | undefined
   /** Rows that are worth reading at once, since something outside this thread does the work; else 1. */
   atOnce: number
   /** Writes row's input into `into`. @throws DecantError that says what was expected and found, and not where */

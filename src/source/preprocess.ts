@@ -45,6 +45,8 @@ export interface TextPreprocess {
   pad?: number | string
   /** Where the teacher is fed padding; the dataset's positions are in the order of the text, padding behind them. Default right. */
   padSide?: 'left' | 'right'
+  /** How many ids there are: 0 to vocabulary - 1 are what students learn to take. Default: those of the tokenizer's file, else those that the teacher's graph knows; an export fills it in. */
+  vocabulary?: number
 }
 
 /** Of a row. The longest contexts in use have some millions. */
@@ -84,6 +86,11 @@ const schema: z.ZodType<Preprocess> = z
           )
           .optional(),
         padSide: z.enum(['left', 'right']).optional(),
+        vocabulary: z
+          .int()
+          .min(1)
+          .max(2 ** 31)
+          .optional(),
       })
       .optional(),
   })

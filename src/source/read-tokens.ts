@@ -18,11 +18,12 @@ export async function readTokens(text: TextPreprocess, { masked }: { masked: boo
       throw new DecantError(
         'preprocess: text.tokenizer makes ids of texts: an attention mask goes with ids that come ready',
       )
-    const { library, pad, tokenize, close } = await openTokenizer({ ...text, tokenizer })
+    const { library, pad, vocabulary, tokenize, close } = await openTokenizer({ ...text, tokenizer })
     return {
       input,
       decoder: library,
       pad,
+      vocabulary: text.vocabulary ?? vocabulary,
       atOnce: TEXTS_AT_ONCE,
       async read([cell], into) {
         if (typeof cell !== 'string') throw new FormatError(`expected text, found ${show(cell)}`)
@@ -38,6 +39,7 @@ export async function readTokens(text: TextPreprocess, { masked }: { masked: boo
     input,
     decoder: undefined,
     pad,
+    vocabulary: text.vocabulary,
     atOnce: 1,
     read([cell, mask], into) {
       const ids = numbersOf(cell, 'token ids')

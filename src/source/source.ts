@@ -86,6 +86,8 @@ export interface Source {
   decoder: string | undefined
   /** Of tokens: the id that `text.pad` says, or else the tokenizer's file, if either does. */
   pad?: number | undefined
+  /** Of tokens: how many ids there are, as `text.vocabulary` says, or else the tokenizer's file, if either does; they are 0 to vocabulary - 1. */
+  vocabulary?: number | undefined
   /** SHA-256, hex. Files with columns: of one JSON line `[name, size, sha256]` a file, and one of the columns. IDX: of the decompressed bytes of the image file, then the label file. Images: of one JSON line `[path, size, sha256]` a row. */
   fingerprint: string
   /** Where the inputs lie as they are, if they do. */

@@ -326,6 +326,7 @@ async function assemble(setting: {
     topLabel: labels ? topOf(labels) : -1,
     decoder: reader.decoder,
     pad: reader.pad,
+    vocabulary: reader.vocabulary,
     fingerprint: fingerprint(tables, chosen),
     async *batches(asked) {
       const range = checkRange(asked, rows)

@@ -10,6 +10,8 @@ export interface Tokenizer {
   library: string
   /** The id that was declared for padding, else the file's own, if there is one. */
   pad: number | undefined
+  /** How many ids the file has: 0 to vocabulary - 1. */
+  vocabulary: number
   /** Writes the tokens of one text into `into`, int32 [length], -1 behind them. @throws FormatError that says why it has none, and not where it is */
   tokenize(text: string, into: Int32Array): Promise<void>
   close(): void
@@ -44,6 +46,7 @@ export async function openTokenizer(text: Declared): Promise<Tokenizer> {
   return {
     library: tokenizerLibrary,
     pad,
+    vocabulary: file.vocabulary,
     async tokenize(text, into) {
       if (LONE_SURROGATE.test(text)) throw new FormatError('the text has half of a surrogate pair: it is not Unicode')
       const ids = await running.ask(text)

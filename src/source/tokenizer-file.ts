@@ -11,6 +11,8 @@ export interface TokenizerFile {
   json: string
   /** The id that the file itself pads with, where it has a padding entry. */
   padding: number | undefined
+  /** Its largest id and 1. */
+  vocabulary: number
   /** The id of a token; undefined where the vocabulary does not have it. */
   idOf(token: string): number | undefined
 }
@@ -45,6 +47,7 @@ export async function readTokenizerFile(path: string): Promise<TokenizerFile> {
     sha256: createHash('sha256').update(bytes).digest('hex'),
     json,
     padding: paddingOf(content, idOf, path),
+    vocabulary: countIds(content),
     idOf,
   }
 }
@@ -71,6 +74,18 @@ function parse(bytes: Buffer, path: string): { json: string; content: Content } 
   } catch (error) {
     throw notTokenizer(path, (error as Error).message)
   }
+}
+
+function countIds({ added_tokens: added, model }: Content): number {
+  const vocab = model?.vocab
+  let most = -1
+  const count = (id: unknown) => {
+    if (isId(id) && id > most) most = id
+  }
+  if (Array.isArray(vocab)) count(vocab.length - 1)
+  else if (typeof vocab === 'object' && vocab !== null) Object.values(vocab).forEach(count)
+  if (Array.isArray(added)) for (const one of added) count(one?.id)
+  return most + 1
 }
 
 function lookUp({ added_tokens: added, model }: Content, token: string): number | undefined {

@@ -2,10 +2,11 @@ import { constants } from 'node:buffer'
 import { type Fidelity, type Lineage, lineageOf, nextTokens, type Targets, viewsOf } from '../cache/index.js'
 import { DecantError, FormatError, InterruptedError } from '../errors.js'
 import { affine, type Preprocess } from '../source/preprocess.js'
-import type { Inputs, Source } from '../source/source.js'
+import type { Source } from '../source/source.js'
 import { allocate, type Domain, describeInput, type InputTable, type StudentInput, widthOf } from './inputs.js'
 import { openInputs } from './row-inputs.js'
 import { emptyTargets, type StoredTargets, storeChunk } from './targets.js'
+import { countTokens } from './vocabulary.js'
 
 /** What students train on, in memory: n inputs and what the teacher said of each. Plain data, so that workers share it. */
 export interface Dataset extends Domain {
@@ -13,6 +14,8 @@ export interface Dataset extends Domain {
   classes: number
   names: string[] | null
   inputs: InputTable
+  /** Of tokens, where nobody says how many there are: the vocabulary is the largest id of the inputs and 1. */
+  counted?: true
   /** What the teacher said, by row, as compact as it lies in the cache. */
   targets: StoredTargets
   /** What the codec lost, as it was measured when the targets were written. */
@@ -93,16 +96,21 @@ export async function loadDataset(options: {
     await reader.close()
   }
   const inputs = reader.table()
-  if (input.kind === 'tokens') input.vocabulary = countTokens(inputs.values, targets.dir)
-  if (lengths && checkPositions(input, { positions, classes, dir: targets.dir }))
-    nextTokens(inputs.values, { positions, classes, into: labels })
   const preprocess: Preprocess = { version: 1, ...manifest.preprocess }
+  const largest = input.kind === 'tokens' ? countTokens(inputs.values, targets.dir) : 0
+  if (lengths) checkPositions(input, { positions, dir: targets.dir })
+  // The classes of a language model are its tokens.
+  const areTokens = lengths !== null && largest <= classes
+  if (areTokens) nextTokens(inputs.values, { positions, classes, into: labels })
+  const told = source?.vocabulary ?? preprocess.text?.vocabulary ?? (areTokens ? classes : undefined)
+  if (input.kind === 'tokens') input.vocabulary = Math.max(largest, told ?? 0)
   return {
     rows,
     classes,
     names,
     input,
     inputs,
+    ...(input.kind === 'tokens' && told === undefined && { counted: true as const }),
     normalisation: input.kind === 'image' ? affine(preprocess, input.shape[2]!) : null,
     targets: stored,
     ...(manifest.fidelity && { fidelity: manifest.fidelity }),
@@ -130,17 +138,6 @@ function createNumbering(manifest: Targets['manifest']): (row: number, id: strin
   }
 }
 
-/** The largest id and 1. @throws FormatError where an id is none */
-function countTokens(tokens: Inputs, dir: string): number {
-  let [most, least] = [-1, -1]
-  for (const token of tokens) {
-    if (token > most) most = token
-    if (token < least) least = token
-  }
-  if (least < -1) throw new FormatError(`${dir}: the inputs hold the token ${least}, expected an id, or -1 for padding`)
-  return most + 1
-}
-
 /** FNV-1a over UTF-8, finished as MurmurHash3 does, because FNV's high bits hardly depend on the last characters. */
 export function hashId(id: string): number {
   let h = 0x811c9dc5
@@ -150,14 +147,12 @@ export function hashId(id: string): number {
   return (h ^ (h >>> 16)) >>> 0
 }
 
-/** Whether the classes are the tokens. @throws FormatError where the inputs are no sequences of so many positions */
-function checkPositions(input: StudentInput, options: { positions: number; classes: number; dir: string }): boolean {
-  const { positions, classes, dir } = options
+/** @throws FormatError where the inputs are no sequences of so many positions */
+function checkPositions(input: StudentInput, { positions, dir }: { positions: number; dir: string }): void {
   if (input.kind !== 'tokens' || input.shape[0] !== positions)
     throw new FormatError(
       `${dir}: targets of ${positions} positions: expected as many tokens, found ${describeInput(input)}`,
     )
-  return input.vocabulary! <= classes
 }
 
 /**

@@ -15,6 +15,8 @@ export interface Provenance {
   module?: string
   /** sha256 of a user's own method module */
   methodModule?: string
+  /** of tokens: how many ids the student knows */
+  vocabulary?: number
   /** sha256 of manifest.json of the targets trained on, and of the teacher's file */
   manifest: string
   teacher: string

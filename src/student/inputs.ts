@@ -13,7 +13,7 @@ export interface StudentInput {
   kind: 'image' | 'features' | 'tokens'
   /** Of one row: [height, width, channels], any, [length]. */
   shape: number[]
-  /** Of tokens: ids are 0 to vocabulary - 1. */
+  /** Of tokens: ids are 0 to vocabulary - 1, those of the tokenizer or the teacher, whether a row has them or not. */
   vocabulary?: number
 }
 

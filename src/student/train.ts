@@ -23,6 +23,7 @@ import { restoreWeights, saveStudent } from './save.js'
 import { buildStudent } from './student.js'
 import { readSummary } from './summary.js'
 import { askUser } from './user-error.js'
+import { checkVocabulary } from './vocabulary.js'
 
 export type TrainEvent =
   | { type: 'start'; parameters: number; rows: number; held: number; steps: number; backend: string; reason?: string }
@@ -85,25 +86,27 @@ export async function trainStudent(options: TrainOptions): Promise<TrainedStuden
  * @throws MismatchError where `out` holds another student; InterruptedError; DecantError where the loss is no number any more
  */
 export async function trainOnDataset(options: TrainDataOptions): Promise<TrainedStudent> {
-  const { dataset, evaluation, engine, out, checkpointEvery, signal, onEvent = () => {} } = options
+  const { evaluation, engine, out, checkpointEvery, signal, onEvent = () => {} } = options
   const method = await findMethod(options.method ?? defaults.method)
   const config = await completeConfig(configOf(options), { evaluated: evaluation !== undefined, method })
-  checkDatasets(dataset, evaluation)
-  checkTargets(method, dataset, config)
+  checkDatasets(options.dataset, evaluation)
+  checkTargets(method, options.dataset, config)
+  const { manifest, teacher, input } = options.dataset
   const asked: Provenance = {
     recipe: RECIPE,
     config,
     engine: engine.name,
     module: await hashModule(config.student),
     methodModule: await hashModule(config.method),
-    manifest: dataset.manifest,
-    teacher: dataset.teacher,
+    ...(input.vocabulary !== undefined && { vocabulary: input.vocabulary }),
+    ...{ manifest, teacher },
     evaluation: evaluation?.manifest,
   }
+  const ingredients = { provenance: asked, dataset: options.dataset }
   const found = out === undefined ? 'empty' : await openFolder(out)
   if (out !== undefined && found === 'finished') {
     const summary = await readSummary(out)
-    const provenance = continueStudent(out, summary.provenance, { asked, dataset })
+    const { provenance, dataset } = continueStudent(out, summary.provenance, ingredients)
     onEvent({ type: 'finished', out })
     // Made by its module, whose layers nobody else may know.
     const model = await buildStudent(config.student, { ...dataset, seed: config.seed })
@@ -112,7 +115,8 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
   }
   const path = out === undefined ? undefined : join(out, CHECKPOINT)
   const checkpoint = path && found === 'checkpoint' ? await readCheckpoint(path) : undefined
-  const provenance = checkpoint ? continueStudent(path!, checkpoint.provenance, { asked, dataset }) : asked
+  const { provenance, dataset } = checkpoint ? continueStudent(path!, checkpoint.provenance, ingredients) : ingredients
+  checkVocabulary(dataset, evaluation)
 
   const began = performance.now()
   const run = await openRun({ config, method, dataset, engine, checkpoint })
@@ -128,6 +132,11 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
     const { codec } = dataset.targets
     const message = poorFidelity({ codec, fidelity: dataset.fidelity }, { temperature: config.temperature, over })
     if (message !== undefined) onEvent({ type: 'warning', message })
+  }
+  if (dataset.counted) {
+    const [student, largest] = [config.student, dataset.input.vocabulary! - 1]
+    const message = `student ${student}: it knows the ids 0 to ${largest}, those that it is trained on: neither tokenizer nor teacher say how many there are; text.vocabulary in the preprocessing of an export does`
+    onEvent({ type: 'warning', message })
   }
   if (checkpoint) onEvent({ type: 'resume', step: progress.step, steps })
   try {
@@ -207,18 +216,14 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
 
 function checkDatasets(dataset: Dataset, evaluation: Dataset | undefined): void {
   if (!evaluation) return
-  // The layout is the teacher's: students take images as they lie.
-  const form = ({ input, classes, preprocess: { layout: _, ...preprocess } }: Dataset) =>
-    `${describeInput(input)}, ${classes} classes, preprocessing ${JSON.stringify(preprocess)}`
+  // The layout is the teacher's: students take images as they lie. A row's length is in its shape, and of its ids those that are there are looked at.
+  const form = ({ input, classes, preprocess: { layout, text, ...preprocess } }: Dataset) => {
+    const { length, vocabulary, ...own } = text ?? {}
+    return `${describeInput(input)}, ${classes} classes, preprocessing ${JSON.stringify({ ...preprocess, ...own })}`
+  }
   if (form(evaluation) !== form(dataset)) {
     throw new DecantError(
       `the targets to evaluate on are of another kind: expected ${form(dataset)}, found ${form(evaluation)}`,
-    )
-  }
-  const [known, found] = [dataset.input.vocabulary ?? 0, evaluation.input.vocabulary ?? 0]
-  if (found > known) {
-    throw new DecantError(
-      `the targets to evaluate on have the token ${found - 1}, those to train on have up to ${known - 1}`,
     )
   }
 }

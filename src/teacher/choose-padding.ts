@@ -1,6 +1,6 @@
 import { DecantError } from '../errors.js'
 import type { IdsInGraph } from '../onnx/index.js'
-import type { Preprocess, Source } from '../source/index.js'
+import type { Source } from '../source/index.js'
 
 /** What a teacher of tokens is fed where a row has none. */
 export interface Padding {
@@ -13,13 +13,16 @@ interface Wishes {
   source: Pick<Source, 'pad' | 'preprocess'>
   /** The id of the export that is run again. */
   exported?: number | undefined
+  /** How many ids the teacher knows. */
+  vocabulary?: number | undefined
 }
 
 /**
  * The id: declared, else the tokenizer's own, else the one that the teacher compares its ids with, else 0.
  * @throws DecantError: the teacher takes another id for padding, or does not know it
  */
-export function choosePadding({ padding: compared, vocabulary }: IdsInGraph, wishes: Wishes): Padding {
+export function choosePadding({ padding: compared }: IdsInGraph, wishes: Wishes): Padding {
+  const { vocabulary } = wishes
   const wished = wishedBy(wishes)
   if (!wished && compared.length > 1)
     throw new DecantError(
@@ -47,17 +50,4 @@ function wishedBy({ source, exported }: Wishes): Omit<Padding, 'side'> | undefin
   if (exported !== undefined) return { id: exported, why: 'as exported' }
   const id = typeof text?.pad === 'number' ? text.pad : source.pad
   return id === undefined ? undefined : { id, why: text?.pad === undefined ? "the tokenizer's" : 'text.pad' }
-}
-
-/**
- * What a manifest says of the preprocessing: as declared, with the id that the teacher was fed at padding. Where that is 0 and nobody
- * declared it, nothing is said.
- */
-export function recordPadding(
-  { input, preprocess }: Pick<Source, 'input' | 'preprocess'>,
-  padding: Padding | undefined,
-): Preprocess | undefined {
-  if (input.kind !== 'tokens' || !padding) return preprocess
-  if (padding.id === 0 && preprocess?.text?.pad === undefined) return preprocess
-  return { version: 1, ...preprocess, text: { length: input.shape[0], ...preprocess?.text, pad: padding.id } }
 }

@@ -12,6 +12,7 @@ import {
   findLabelOutputs,
   findMixing,
   findPadding,
+  findVocabulary,
   fuseTeacher,
   type LabelOutput,
   type Mixing,
@@ -48,6 +49,8 @@ export interface LoadedTeacher {
   output: FoundOutput
   /** What it is fed where a row of tokens has none; undefined where it takes them as they are, and other inputs. */
   padding: Padding | undefined
+  /** Of tokens: how many ids its graph knows, where that shows; they are 0 to vocabulary - 1. */
+  vocabulary: number | undefined
   /** As its file names the classes, in the order of the logits. */
   classLabels: ClassLabel[] | undefined
   /** An output that gives each row's class, and the graph that gives it; undefined where the model has none. */
@@ -110,9 +113,12 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
   const { positions: byPosition } = output
   // one position is an ordinary row
   const positions = byPosition && input.shape[0]! > 1 ? input.shape[0] : undefined
-  const padding = naming(options.teacher, () => {
-    const ids = input.kind === 'tokens' ? findPadding(output.values().proto) : undefined
-    return ids && choosePadding(ids, { source, exported: options.pad })
+  const { padding, vocabulary } = naming(options.teacher, () => {
+    if (input.kind !== 'tokens') return {}
+    const { proto } = output.values()
+    const [ids, vocabulary] = [findPadding(proto), findVocabulary(proto)]
+    const wishes = { source, exported: options.pad, vocabulary }
+    return { padding: ids && choosePadding(ids, wishes), vocabulary }
   })
   const front = frontOf(source, padding)
   const data: FeedSpec = { name: feedNames[input.kind], dtype: input.dtype, shape: input.shape }
@@ -147,6 +153,7 @@ export async function loadTeacher(options: TeacherOptions): Promise<LoadedTeache
     sha256: model.sha256,
     output,
     padding,
+    vocabulary,
     classLabels,
     label,
     takes: description.inputs.map(printValueInfo).join(', '),

@@ -18,7 +18,6 @@ import { version } from '../version.js'
 import { checkRows } from './check-rows.js'
 import { chooseBatch, wholeSamples } from './choose-batch.js'
 import { chooseCodec } from './choose-codec.js'
-import { recordPadding } from './choose-padding.js'
 import { chooseStretch } from './choose-stretch.js'
 import { type Device, type FusedTeacher, openDevice } from './device.js'
 import { type FusedModel, loadTeacher } from './load-teacher.js'
@@ -26,6 +25,7 @@ import { matchClasses } from './match-classes.js'
 import { type ExportEvent, type ExportOptions, rangeIn } from './options.js'
 import { orderColumns } from './order-columns.js'
 import { chooseProvider, shareCores } from './provider.js'
+import { recordTokens } from './record-tokens.js'
 import type { Feeds } from './run-rows.js'
 import { finiteTargets, sampleLogits, sampleRows } from './sample-rows.js'
 import { tryTeacher } from './try-teacher.js'
@@ -182,7 +182,8 @@ export async function prepareExport(
         ...(range && { range }),
         ...(Object.keys(source.options).length > 0 && { options: source.options }),
       },
-      preprocess: recordPadding(source, loaded.padding) ?? (source.input.kind === 'image' ? { version: 1 } : null),
+      preprocess:
+        recordTokens(source, { teacher: loaded, before }) ?? (source.input.kind === 'image' ? { version: 1 } : null),
       runtime: {
         decant: version,
         onnxruntime: onnxruntimeVersion(),

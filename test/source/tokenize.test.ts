@@ -200,6 +200,23 @@ test('the source says what made the tokens', async () => {
   await source.close()
 })
 
+test('the source says how many ids there are: those of the file, or as declared', async () => {
+  const vocabularyOf = async (text: object, content?: string) => {
+    const { path, preprocess } = await setUp({ length: 8, ...text }, content)
+    const source = await openSource(path, { preprocess, input: 't' })
+    await source.close()
+    return source.vocabulary
+  }
+  expect(await vocabularyOf({})).toBe(8)
+  expect(await vocabularyOf({ vocabulary: 64 })).toBe(64)
+  const added = JSON.parse(tokenizer)
+  added.added_tokens.push({ ...added.added_tokens[0], id: 30, content: '[MASK]' })
+  expect(await vocabularyOf({}, JSON.stringify(added))).toBe(31)
+  const pieces = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '▁a'].map((piece) => [piece, -1])
+  const unigram = { ...JSON.parse(tokenizer), model: { type: 'Unigram', unk_id: 1, vocab: pieces } }
+  expect(await vocabularyOf({}, JSON.stringify(unigram))).toBe(5)
+})
+
 test('a dataset whose tokens were made by another library, or version, is told of', () => {
   const input: SourceInput = { kind: 'tokens', dtype: 'int32', shape: [8] }
   const source = { uri: 't.csv', input, decoder: 'tokenizers 0.23.2' }

@@ -101,7 +101,7 @@ it('refuses a source whose images are resized otherwise than for the export; wha
   onTestFinished(() => source.close())
   expect(source.decoder).toBe('decant resampling 1')
   const out = join(dir, 'targets')
-  await exportTargets({ source, teacher, preprocess, out, provider: 'cpu', codec: 'f32', storeInputs: true })
+  await exportTargets({ source, teacher, out, provider: 'cpu', codec: 'f32', storeInputs: true })
   const targets = await openTargets(out)
   onTestFinished(() => targets.close())
   expect((await loadDataset({ targets, source })).inputs.values).toEqual((await loadDataset({ targets })).inputs.values)

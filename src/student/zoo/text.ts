@@ -6,7 +6,14 @@ import { AddPositions, Attend, TokenMean } from './text-layers.js'
 
 // Students of tokens. With logits by position each position sees itself and what is before it; else one mean over all tokens.
 
+/** The largest tables in use have 2^18 rows. */
+const MAX_IDS = 2 ** 24
+
 function embed(dim: number, { inputShape, input: { vocabulary = 1 }, seed }: StudentOptions) {
+  if (vocabulary > MAX_IDS)
+    throw new DecantError(
+      `a student with a row in its table for each of ${vocabulary} ids: expected at most ${MAX_IDS}, or a module of your own that makes fewer of them`,
+    )
   const tokens = input({ shape: inputShape, name: 'tokens', dtype: 'int32' })
   const embedding = layers.embedding({
     inputDim: vocabulary + 1, // 0 is padding
