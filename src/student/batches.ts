@@ -18,9 +18,9 @@ export interface Batches {
   capacity: number
   /**
    * Gathers `count` steps of one epoch, one after another, into the one set of buffers, and gives what is filled of them. They hold
-   * until the next call; `weights` is Σ weights of each step.
+   * until the next call; `weights` is Σ weights of each step, `rows` are those of the dataset that were gathered.
    */
-  take(first: number, count: number): { inputs: StepInputs; weights: number[]; learningRate: number }
+  take(first: number, count: number): { inputs: StepInputs; weights: number[]; learningRate: number; rows: Uint32Array }
   /** What the steps that were last taken say of their rows, [count, B, C], is their past from now on. */
   remember(values: Float32Array): void
 }
@@ -105,6 +105,7 @@ export function createBatches(options: {
           weights.subarray(i * batch * positions, (i + 1) * batch * positions).reduce(sum, 0),
         ),
         learningRate: buffers.learningRate![count - 1]!,
+        rows: some,
       }
     },
     // No row is in two batches of an epoch, but as padding: so the steps of a call need not see what each other say.

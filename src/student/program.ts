@@ -43,29 +43,56 @@ export function trainInputs(
   }
 }
 
-/** One step of training, forward, backward and update, as a function of (state, batch): { loss: [] }, and `past` [B, C] where it remembers. */
-export function trainStep(options: {
+/** What a step's loss is made from. */
+export interface LossOptions {
   model: LayersModel
   method: Method
   /** What the method has beside the student, and where it looks into it. */
   attached?: Attachment
   taps?: Taps
-  optimizer: Optimizer
-  /** Follows the weights, where there is one. */
-  average?: Average
   dataset: Domain & Pick<Dataset, 'targets'>
-  /** The epochs of the whole training, the method's own parameters, and the gradients' largest norm. */
-  config: Pick<StudentConfig, 'epochs' | 'parameters' | 'clip'>
+  /** The epochs of the whole training, and the method's own parameters. */
+  config: Pick<StudentConfig, 'epochs' | 'parameters'>
   /** What dropout and noise are drawn from, with the step's number. */
   seed: number
-}): Step {
-  const { model, method, attached = { branches: [], memory: [] }, taps, optimizer, average, dataset, config } = options
+}
+
+/** One step of training, forward, backward and update, as a function of (state, batch): { loss: [] }, and `past` [B, C] where it remembers. */
+export function trainStep(
+  options: LossOptions & {
+    optimizer: Optimizer
+    /** Follows the weights, where there is one. */
+    average?: Average
+    /** With the gradients' largest norm. */
+    config: Pick<StudentConfig, 'clip'>
+  },
+): Step {
+  const { model, attached, optimizer, average, config } = options
+  const differentiate = createLoss(options)
+  return (inputs) => {
+    const { loss, grads, past } = differentiate(inputs)
+    optimizer.apply(config.clip === null ? grads : clipGradients(grads, config.clip), inputs.learningRate as tf.Scalar)
+    for (const { trainableWeights } of [model, ...(attached?.branches ?? [])]) constrain(trainableWeights)
+    average?.update()
+    if (!past) return { loss }
+    const outputs = { loss, past: tf.clone(past) }
+    past.dispose()
+    return outputs
+  }
+}
+
+/**
+ * The loss of a step with what regularizers add to it, [], and its gradients by the name of a variable, as a function of the step's inputs; `past` [B, C], which
+ * is kept, where the method remembers.
+ */
+export function createLoss(options: LossOptions) {
+  const { model, method, attached = { branches: [], memory: [] }, taps, dataset, config } = options
   const models = [model, ...attached.branches]
   const variables = trainedVariables(model, attached)
   const forward = createForward(model, taps)
   const name = inputNames[dataset.input.kind]
-  return (inputs) => {
-    const { partner, labels, weights, learningRate, temperature, alpha, step, epoch, past } = inputs
+  return (inputs: Record<string, tf.Tensor>) => {
+    const { partner, labels, weights, temperature, alpha, step, epoch, past } = inputs
     const draw = randomSource(options.seed, step!)
     let said: tf.Tensor | undefined
     const loss = () => {
@@ -107,15 +134,7 @@ export function trainStep(options: {
     const regularized = () =>
       models.flatMap(penaltiesOf).reduce<tf.Scalar>((sum, penalty) => tf.add(sum, penalty), loss())
     const { value, grads } = tf.variableGrads(() => withLayerRandom(draw, regularized), variables)
-    optimizer.apply(config.clip === null ? grads : clipGradients(grads, config.clip), learningRate as tf.Scalar)
-    for (const { trainableWeights } of models) constrain(trainableWeights)
-    average?.update()
-    const outputs: Record<string, tf.Tensor> = { loss: value }
-    if (said) {
-      outputs.past = tf.clone(said)
-      said.dispose()
-    }
-    return outputs
+    return { loss: value, grads, past: said }
   }
 }
 

@@ -1,12 +1,12 @@
 import type { LayersModel } from '@tensorflow/tfjs-layers'
 import type { Engine } from '../engine/engine.js'
 import { DecantError } from '../errors.js'
+import { attach } from './attach.js'
 import { createBatches } from './batches.js'
 import type { Checkpoint, EpochRecord, Progress } from './checkpoint.js'
 import type { StudentConfig } from './config.js'
 import { type Dataset, holdOut } from './dataset.js'
 import { createEvaluator } from './evaluate.js'
-import { findTaps, shapesOf } from './forward.js'
 import type { Attachment, Method } from './method.js'
 import { type Average, createAverage, createOptimizer } from './optimizer.js'
 import { trainedVariables, trainInputs, trainStep, variablesOf } from './program.js'
@@ -15,7 +15,6 @@ import type { NamedTensor } from './safetensors.js'
 import { buildStudent } from './student.js'
 import { assignVariables, readVariables, takeTensor } from './tensors.js'
 import { askUser } from './user-error.js'
-import { tfjsSeed } from './zoo.js'
 
 interface RunOptions {
   config: StudentConfig
@@ -43,21 +42,10 @@ export async function openRun(options: RunOptions) {
 async function prepareRun(options: RunOptions & { model: LayersModel; made: { dispose(): unknown }[] }) {
   const { config, method, dataset, engine, checkpoint, model, made } = options
   const { train, held } = holdOut(dataset, config.holdout)
-  const { positions } = dataset
   const weights = variablesOf(model.weights)
   const trainable = variablesOf(model.trainableWeights)
   constrain(model.nonTrainableWeights) // once, as tfjs does when it loads them
-  const taps = findTaps(model, { student: config.student, method })
-  const { parameters } = config
-  const attached: Attachment = {
-    ...{ branches: [], memory: [] },
-    ...method.attach?.({
-      shapes: shapesOf(taps),
-      dataset: { ...dataset, rows: dataset.rows * positions },
-      seed: tfjsSeed(config.seed, 'branches'),
-      parameters,
-    }),
-  }
+  const { taps, attached } = attach(model, options)
   made.push(...attached.branches, ...attached.memory)
   const branches = attached.branches.flatMap(({ weights }) => variablesOf(weights))
   const optimizer = createOptimizer(config.optimizer, trainedVariables(model, attached))

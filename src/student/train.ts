@@ -11,6 +11,7 @@ import { checkTargets } from './check-targets.js'
 import { type EpochRecord, readCheckpoint, writeCheckpoint } from './checkpoint.js'
 import { completeConfig, defaults, type StudentConfig } from './config.js'
 import { type Dataset, holdOut, loadDataset } from './dataset.js'
+import { explainLoss } from './explain-loss.js'
 import { CHECKPOINT, openFolder, type Provenance } from './folder.js'
 import { describeInput } from './inputs.js'
 import { findMethod } from './method.js'
@@ -153,17 +154,16 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
       const { inputs, weights, learningRate } = batches.take(progress.step, count)
       const said = await askUser(modules, () => program.run(inputs))
       const losses = said.loss!
-      if (said.past) batches.remember(said.past)
       for (const [i, loss] of losses.entries()) {
         if (!Number.isFinite(loss)) {
-          throw new DecantError(
-            `student ${config.student}: the loss is ${loss} at step ${progress.step}; a lower learning rate may help`,
-          )
+          const why = await explainLoss({ config, method, dataset, engine, batches, step: progress.step })
+          throw new DecantError(`student ${config.student}: the loss is ${loss} at step ${progress.step}${why}`)
         }
         progress.step++
         progress.loss += loss * weights[i]!
         progress.weight += weights[i]!
       }
+      if (said.past) batches.remember(said.past)
       const now = performance.now()
       // As many steps a call as fit into the time that a signal may wait for its answer.
       if (count === atOnce) {
