@@ -57,6 +57,18 @@ describe("a student with layers of one's own", () => {
     await expect(loadStudent(out)).rejects.toThrow('model.json: Shifted is no layer of tfjs: register it before')
   })
 
+  it('that no registry of tfjs knows is gone on with where it was stopped, to the same bits', async () => {
+    const own = student('unknown', () => new Shifted({}))
+    const [whole, out] = [await temporaryFolder(), await temporaryFolder()]
+    const expected = await trainTiny(own, { engine, out: whole })
+    const stopped = trainTiny(own, { engine, out, checkpointEvery: 1, signal: AbortSignal.abort() })
+    await expect(stopped).rejects.toThrow('stopped after step 1 of 3')
+    const events: string[] = []
+    const found = await trainTiny(own, { engine, out, onEvent: ({ type }) => events.push(type) })
+    expect(events).toContain('resume')
+    expect(found.weights).toEqual(expected.weights)
+  })
+
   it('of which model.json does not say enough is trained, and it is told', async () => {
     const own = student('needy', () => new Needy({ shift: tf.sigmoid }))
     const events: TrainEvent[] = []

@@ -7,6 +7,7 @@ import { readSweep } from '../../src/report/read-sweep.js'
 import { type SweepEvent, type SweepOptions, sweep } from '../../src/student/sweep.js'
 import { trainOnDataset } from '../../src/student/train.js'
 import { type Example, makeExample, temporaryFolder } from './fixtures.js'
+import { userModule } from './user-module.js'
 
 let example: Example
 beforeAll(async () => {
@@ -63,6 +64,31 @@ describe('sweep', () => {
     const { table: _, ...again } = continued
     expect(await readSweep(out)).toMatchObject(again)
     expect((await readFile(join(out, 'sweep.csv'), 'utf8')).split('\r\n')).toHaveLength(4 + 2)
+  })
+
+  it("of a student with a layer of one's own is extended: what is finished is not trained again", async () => {
+    const student = await userModule(
+      `class Doubled extends tfl.layers.Layer {
+        static className = 'Doubled'
+        call(x) { return tf.mul([x].flat()[0], 2) }
+      }
+      export default ({ inputShape, classes: units }) => tfl.sequential({ layers: [
+        tfl.layers.flatten({ inputShape }), new Doubled({}),
+        tfl.layers.dense({ units, kernelInitializer: tfl.initializers.glorotUniform({ seed: 1 }) })] })`,
+      'student.mjs',
+    )
+    const out = await temporaryFolder()
+    const [first] = (await run({ out, grid: { student: [student] } })).students
+    const events: SweepEvent[] = []
+    const { students } = await run({
+      out,
+      grid: { student: [student], seed: [1, 2] },
+      onEvent: (event) => events.push(event),
+    })
+    const finished = events.filter((event) => event.type === 'training' && event.event.type === 'finished')
+    expect(finished).toHaveLength(1)
+    expect(students.map(({ failed }) => failed)).toEqual([undefined, undefined])
+    expect(students[0]!.metrics).toEqual(first!.metrics)
   })
 
   it('lists a student that fails with its reason, and trains the others', async () => {
