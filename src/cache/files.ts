@@ -1,6 +1,7 @@
-import { createHash } from 'node:crypto'
-import { type FileHandle, open, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { createHash, randomBytes } from 'node:crypto'
+import { constants } from 'node:fs'
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { DecantError } from '../errors.js'
 
 /** What the writer needs of a file. */
@@ -10,10 +11,53 @@ export interface OutputFile {
   close(): Promise<void>
 }
 
-/** The seam to the disk: tests inject failures here. */
+/** The seam to the disk: tests inject failures here. 'w' makes a file that is not there yet, 'a' writes behind the end of one; neither goes through a link. */
 export type OpenFile = (path: string, flags: 'w' | 'a') => Promise<OutputFile>
 
-export const openFile: OpenFile = (path, flags) => open(path, flags)
+/** Of `open`: a path that is a link is refused. Windows has no such flag. */
+export const NO_LINK = constants.O_NOFOLLOW ?? 0
+const APPEND = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | NO_LINK
+
+export const openFile: OpenFile = (path, flags) => open(path, flags === 'w' ? 'wx' : APPEND)
+
+/** A file's name until it is whole: `<path>.<process>.<8 hexadecimal digits>.tmp`, which no other process or thread has. It goes with `openFile`'s 'w'. */
+export const temporaryOf = (path: string): string => `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`
+
+/** What a temporary file was to be called, and by which process; undefined of other files. Before, there were `<name>.tmp` and `<name>.<process>.tmp`. */
+export function readTemporary(name: string): { of: string; pid: number | undefined } | undefined {
+  const [, of, pid] = /^(.+?)(?:\.(\d+)(?:\.[0-9a-f]{8})?)?\.tmp$/.exec(name) ?? []
+  return of === undefined ? undefined : { of, pid: pid === undefined ? undefined : Number(pid) }
+}
+
+/** Removes what processes that were killed have left in `dir` of the files `of`. Only for who alone writes them. */
+export async function removeTemporaries(dir: string, of: readonly string[]): Promise<void> {
+  for (const name of await readdir(dir))
+    if (of.includes(readTemporary(name)?.of ?? '')) await rm(join(dir, name), { force: true })
+}
+
+/**
+ * Makes a folder, and those above it that are missing. One by one: node's own `recursive` says ENOENT of a disk that is read-only.
+ * @returns the topmost folder that was made, undefined where `dir` was there
+ * @throws DecantError where one of them is a file, or the disk refuses
+ */
+export async function makeFolder(dir: string): Promise<string | undefined> {
+  const missing: string[] = []
+  for (let path = resolve(dir); !(await isFolder(path)); path = dirname(path)) missing.unshift(path)
+  for (const path of missing) {
+    await mkdir(path).catch(async (error) => {
+      if (error.code !== 'EEXIST' || !(await isFolder(path))) throw diskError(error, path)
+    })
+  }
+  return missing[0]
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  const found = await stat(path).catch((error) => {
+    if (error.code !== 'ENOENT') throw diskError(error, path)
+  })
+  if (found && !found.isDirectory()) throw new DecantError(`${path}: expected a folder, found a file`)
+  return found !== undefined
+}
 
 /** Linux takes at most this many buffers in one call (IOV_MAX). */
 const MAX_BUFFERS = 1024
@@ -66,7 +110,7 @@ export async function replaceFile(
   content: string | Uint8Array,
   open: OpenFile = openFile,
 ): Promise<void> {
-  const temporary = `${path}.tmp`
+  const temporary = temporaryOf(path)
   try {
     const file = await open(temporary, 'w')
     try {
@@ -113,7 +157,9 @@ const ADVICE: Record<string, string> = {
   EACCES: 'no permission',
   EPERM: 'no permission',
   EROFS: 'the file system is read-only',
+  EEXIST: 'is there already, as something else than is wanted',
   ENOTDIR: 'a part of the path is not a folder',
+  ELOOP: 'is a link, expected a file: decant writes through no link',
 }
 
 export const ignoreOn = (error: NodeJS.ErrnoException, ...codes: string[]): undefined => {

@@ -1,10 +1,10 @@
-import { mkdir, open, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises'
+import { open, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { DecantError, MismatchError } from '../errors.js'
 import { diffJson } from './diff.js'
-import { diskError, hashFile, ignoreOn, type OpenFile, syncFolder } from './files.js'
+import { diskError, hashFile, ignoreOn, makeFolder, type OpenFile, readTemporary, syncFolder } from './files.js'
 import { createJournal, cutJournal, JOURNAL, type JournalLine, readJournal, removeJournal } from './journal.js'
-import { LOCK } from './lock.js'
+import { isLock, LOCK } from './lock.js'
 import { checkManifestSize, type Manifest, type Plan, parseManifest, planOf } from './manifest.js'
 
 export const MANIFEST = 'manifest.json'
@@ -18,8 +18,8 @@ export const DATA = 'data'
 export const PULL = 'pull.json'
 
 /** What a process that died may leave behind besides the journal and the shards in it. */
-const isLeftover = (name: string) =>
-  name === LOCK || /^(lock\.\d+\.stale|(journal\.jsonl|manifest\.json|README\.md|plot\.svg)\.tmp)$/.test(name)
+const isLeftover = (name: string) => isLock(name) || REPLACED.includes(readTemporary(name)?.of ?? '')
+const REPLACED = [JOURNAL, MANIFEST, CARD, PLOT, SIGNATURE]
 
 /** Same bytes, other words: where the teacher and the source lie, and the Node version, do not change a dataset. */
 export const NOT_COMPARED = [
@@ -54,7 +54,7 @@ export async function readManifestBytes(dir: string): Promise<Buffer | undefined
  */
 export async function claimFolder(dir: string): Promise<string | undefined> {
   try {
-    const made = await mkdir(dir, { recursive: true })
+    const made = await makeFolder(dir)
     const names = await readdir(dir)
     if (names.includes(MANIFEST) || names.includes(JOURNAL)) return made
     const foreign = names.find((name) => !isLeftover(name))
@@ -62,8 +62,6 @@ export async function claimFolder(dir: string): Promise<string | undefined> {
       throw new DecantError(`${dir}: expected an empty folder or an export to continue, found '${foreign}'`)
     return made
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST')
-      throw new DecantError(`${dir}: expected a folder, found a file`)
     throw diskError(error, dir)
   }
 }
@@ -91,7 +89,7 @@ export async function resumeFolder(
   if (!journal) {
     try {
       await createJournal(dir, plan, openFile)
-      await mkdir(join(dir, DATA), { recursive: true })
+      await makeFolder(join(dir, DATA))
       await syncFolder(dir)
       await removeLeftovers(dir, 0)
     } catch (error) {
@@ -101,7 +99,7 @@ export async function resumeFolder(
     return { plan, lines: [] }
   }
   checkSamePlan(dir, journal.plan, plan)
-  await mkdir(join(dir, DATA), { recursive: true })
+  await makeFolder(join(dir, DATA))
   let whole = 0
   while (whole < journal.lines.length && (await isWhole(dir, journal.lines[whole]!))) whole++
   await cutJournal(dir, journal.ends[whole]!)
@@ -124,8 +122,11 @@ async function isWhole(dir: string, { shard }: JournalLine): Promise<boolean> {
 export async function removeLeftovers(dir: string, shards: number): Promise<void> {
   const names = await readdir(join(dir, DATA)).catch((error) => ignoreOn(error, 'ENOENT'))
   const data = (names ?? []).map((name) => `${DATA}/${name}`)
-  const own = (name: string) => name.endsWith('.tmp') || Number(/(\d+)\.arrow$/.exec(name)?.[1]) >= shards
-  const stale = data.filter((name) => /^data\/\d{5,7}\.arrow(\.tmp)?$/.test(name) && own(name))
+  const stale = data.filter((name) => {
+    const temporary = readTemporary(name)
+    const number = /^data\/(\d{5,7})\.arrow$/.exec(temporary?.of ?? name)?.[1]
+    return number !== undefined && (temporary || Number(number) >= shards)
+  })
   const top = (await readdir(dir)).filter((name) => name !== LOCK && isLeftover(name))
   for (const name of [...stale, ...top]) await rm(join(dir, name), { force: true })
 }

@@ -1,8 +1,9 @@
-import { open, readFile, rm, truncate } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { FormatError } from '../errors.js'
-import { diskError, type OpenFile, replaceFile, writeFully } from './files.js'
+import { diskError, NO_LINK, type OpenFile, replaceFile, writeFully } from './files.js'
 import {
   MAX_SKIPPED,
   type Plan,
@@ -63,10 +64,17 @@ export const createJournal = (dir: string, plan: Plan, open: OpenFile): Promise<
 /** Forgets what lies behind byte `bytes`: a torn line, or shards that did not hold what the journal says. */
 export async function cutJournal(dir: string, bytes: number): Promise<void> {
   const path = join(dir, JOURNAL)
-  await truncate(path, bytes)
-  const file = await open(path, 'r+')
-  await file.sync()
-  await file.close()
+  try {
+    const file = await open(path, constants.O_RDWR | NO_LINK)
+    try {
+      await file.truncate(bytes)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+  } catch (error) {
+    throw diskError(error, path)
+  }
 }
 
 /** Records a shard; it counts once this resolves. */

@@ -2,8 +2,8 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeCard } from './card.js'
 import { diskError, replaceFile } from './files.js'
-import { MANIFEST, SIGNATURE } from './folder.js'
-import { takeLock } from './lock.js'
+import { MANIFEST, removeTraces, SIGNATURE } from './folder.js'
+import { withLock } from './lock.js'
 import { formatManifest, type Manifest, parseManifest } from './manifest.js'
 import { openTargets } from './reader.js'
 
@@ -21,22 +21,22 @@ export interface Licences {
  */
 export async function licenseTargets(dir: string, licences: Licences): Promise<Manifest> {
   await (await openTargets(dir)).close() // a folder that is no dataset gets no lock
-  const release = await takeLock(dir)
-  try {
-    const targets = await openTargets(dir) // again: until now another process may have written to it
-    await targets.close()
-    const { sha256: _, ...before } = targets.manifest
-    const path = join(dir, MANIFEST)
-    const { license = before.license, teacherLicense = before.teacherLicense } = licences
-    const text = formatManifest({ ...before, license, ...(teacherLicense !== undefined && { teacherLicense }) })
-    const manifest = parseManifest(text, path)
-    await writeCard(dir, text)
-    await rm(join(dir, SIGNATURE), { force: true })
-    await replaceFile(path, text)
-    return manifest
-  } catch (error) {
-    throw diskError(error, dir)
-  } finally {
-    await release()
-  }
+  return withLock(dir, async () => {
+    try {
+      const targets = await openTargets(dir) // again: until now another process may have written to it
+      await targets.close()
+      const { sha256: _, ...before } = targets.manifest
+      const path = join(dir, MANIFEST)
+      const { license = before.license, teacherLicense = before.teacherLicense } = licences
+      const text = formatManifest({ ...before, license, ...(teacherLicense !== undefined && { teacherLicense }) })
+      const manifest = parseManifest(text, path)
+      await writeCard(dir, text)
+      await rm(join(dir, SIGNATURE), { force: true })
+      await replaceFile(path, text)
+      await removeTraces(dir, manifest)
+      return manifest
+    } catch (error) {
+      throw diskError(error, dir)
+    }
+  })
 }

@@ -1,21 +1,25 @@
+import { constants } from 'node:fs'
 import { open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { DecantError } from '../errors.js'
-import { diskError, ignoreOn } from './files.js'
+import { diskError, ignoreOn, NO_LINK } from './files.js'
 
-/** The name of the file that keeps a second exporter out of a folder. */
+/** The name of the file that keeps a second process that writes out of a folder. */
 export const LOCK = 'lock'
+
+/** The lock, or one that was being taken over from a dead process. */
+export const isLock = (name: string): boolean => /^lock(\.\d+\.stale)?$/.test(name)
 
 const holderSchema = z.strictObject({ pid: z.int(), host: z.string(), started: z.string() })
 type Holder = z.infer<typeof holderSchema>
 
 /**
- * Takes the folder for this process. A lock whose process is dead is taken over; so a killed export needs no cleaning up.
+ * Takes the folder for this process. A lock whose process is dead is taken over; so a killed one needs no cleaning up.
  * @returns the function that releases it
- * @throws DecantError where another export holds it
+ * @throws DecantError where another process, or thread, holds it
  */
 export async function takeLock(dir: string): Promise<() => Promise<void>> {
   const path = join(dir, LOCK)
@@ -36,7 +40,17 @@ export async function takeLock(dir: string): Promise<() => Promise<void>> {
     if (holder && (await isAlive(holder))) throw heldBy(holder, dir, path)
     await removeStale(path, found)
   }
-  throw new DecantError(`${path}: other exports keep taking this lock; try again when they have ended`)
+  throw new DecantError(`${path}: other processes keep taking this lock; try again when they have ended`)
+}
+
+/** Does `work` while the folder is this process's. @throws what `takeLock` throws */
+export async function withLock<T>(dir: string, work: () => Promise<T>): Promise<T> {
+  const release = await takeLock(dir)
+  try {
+    return await work()
+  } finally {
+    await release()
+  }
 }
 
 /** Writes a file that is not there yet; one that the disk has no room for is removed again. */
@@ -54,11 +68,16 @@ async function create(path: string, text: string): Promise<void> {
 
 /** The lock's text. One that has only just been created may still be empty: that is looked at again. */
 async function readLock(path: string): Promise<string> {
-  const read = async () => (await readFile(path, 'utf8').catch((error) => ignoreOn(error, 'ENOENT'))) ?? ''
-  const text = await read()
+  const text = await readText(path)
   if (parseHolder(text)) return text
   await sleep(100)
-  return read()
+  return readText(path)
+}
+
+/** Empty where there is no such file, or a link. */
+const readText = async (path: string): Promise<string> => {
+  const text = readFile(path, { encoding: 'utf8', flag: constants.O_RDONLY | NO_LINK })
+  return (await text.catch((error) => ignoreOn(error, 'ENOENT', 'ELOOP'))) ?? ''
 }
 
 /** Moves the lock aside before deleting it: of two that find it stale, the second must not delete the first one's new lock. */
@@ -69,7 +88,7 @@ async function removeStale(path: string, expected: string): Promise<void> {
   } catch (error) {
     return ignoreOn(error as NodeJS.ErrnoException, 'ENOENT')
   }
-  const moved = await readFile(aside, 'utf8')
+  const moved = await readText(aside)
   if (moved !== expected) await writeFile(path, moved, { flag: 'wx' }).catch((error) => ignoreOn(error, 'EEXIST'))
   await rm(aside, { force: true })
 }
@@ -105,5 +124,5 @@ async function startOf(pid: number): Promise<string | undefined> {
 
 function heldBy({ pid, host }: Holder, dir: string, path: string): DecantError {
   const elsewhere = host === hostname() ? '' : ` on ${host}; if that has ended, delete ${path}`
-  return new DecantError(`${dir}: another export or pull is writing here (process ${pid}${elsewhere})`)
+  return new DecantError(`${dir}: another decant command is writing here (process ${pid}${elsewhere})`)
 }

@@ -5,7 +5,7 @@ import type { Schema } from 'apache-arrow/schema'
 import { arrowSchema, type Block, encodeBatch, encodeHead, encodeTail } from './arrow.js'
 import { Batch } from './batch.js'
 import { type Column, columnsOf, type Stored, viewsOf } from './columns.js'
-import { diskError, type OpenFile, type OutputFile, syncFolder, writeFully } from './files.js'
+import { diskError, type OpenFile, type OutputFile, syncFolder, temporaryOf, writeFully } from './files.js'
 import type { Plan, ShardEntry } from './manifest.js'
 import type { Rows } from './writer.js'
 
@@ -26,6 +26,7 @@ export class ShardWriter {
     private readonly dir: string,
     readonly name: string,
     private readonly plan: Plan,
+    private readonly temporary: string,
     private readonly file: OutputFile,
     private filling: Batch,
   ) {
@@ -36,11 +37,12 @@ export class ShardWriter {
   static async open(options: { dir: string; name: string; plan: Plan; open: OpenFile }): Promise<ShardWriter> {
     const { dir, name, plan, open } = options
     const path = join(dir, name)
-    const file = await open(`${path}.tmp`, 'w').catch((error) => {
+    const temporary = temporaryOf(path)
+    const file = await open(temporary, 'w').catch((error) => {
       throw diskError(error, path)
     })
     const capacity = Math.min(plan.rowsPerBatch, plan.rowsPerShard * viewsOf(plan))
-    const writer = new ShardWriter(dir, name, plan, file, new Batch(capacity, columnsOf(plan), plan.classes))
+    const writer = new ShardWriter(dir, name, plan, temporary, file, new Batch(capacity, columnsOf(plan), plan.classes))
     writer.write(encodeHead(writer.schema))
     return writer
   }
@@ -66,7 +68,7 @@ export class ShardWriter {
     try {
       await this.file.sync()
       await this.file.close()
-      await rename(`${path}.tmp`, path)
+      await rename(this.temporary, path)
       await syncFolder(dirname(path))
     } catch (error) {
       throw diskError(error, path)
@@ -78,7 +80,7 @@ export class ShardWriter {
   async abort(): Promise<void> {
     await this.writing
     await this.file.close().catch(() => {}) // it may be closed already
-    await rm(`${join(this.dir, this.name)}.tmp`, { force: true })
+    await rm(this.temporary, { force: true })
   }
 
   private async flush(): Promise<void> {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { DecantError, FormatError } from '../errors.js'
 import { diskError, replaceFile } from './files.js'
 import { MANIFEST, readManifestBytes, SIGNATURE } from './folder.js'
+import { withLock } from './lock.js'
 import { parseManifest } from './manifest.js'
 
 // FORMAT.md, "Signature": Ed25519 (RFC 8032) of the bytes of manifest.json, which name all others by their hashes.
@@ -16,11 +17,21 @@ const SIGNATURE_BYTES = 64
  * @returns SHA-256 of the manifest that was signed
  */
 export async function signTargets(dir: string, { key }: { key: string | Uint8Array }): Promise<string> {
+  const known = privateKey(key)
+  await readSound(dir) // a folder that is no dataset gets no lock
+  return withLock(dir, async () => {
+    const bytes = await readSound(dir)
+    await replaceFile(join(dir, SIGNATURE), sign(null, bytes, known))
+    return createHash('sha256').update(bytes).digest('hex')
+  })
+}
+
+/** The manifest's bytes: nobody signs what no reader takes. */
+async function readSound(dir: string): Promise<Buffer> {
   const bytes = await readManifestBytes(dir)
   if (!bytes) throw new DecantError(`${dir}: expected a finished soft-target dataset, found no ${MANIFEST}`)
-  parseManifest(Buffer.from(bytes).toString(), join(dir, MANIFEST)) // nobody signs what no reader takes
-  await replaceFile(join(dir, SIGNATURE), sign(null, bytes, privateKey(key)))
-  return createHash('sha256').update(bytes).digest('hex')
+  parseManifest(bytes.toString(), join(dir, MANIFEST))
+  return bytes
 }
 
 /**

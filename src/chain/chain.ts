@@ -1,5 +1,7 @@
 import { join } from 'node:path'
+import { makeFolder } from '../cache/files.js'
 import { openTargets, type Targets } from '../cache/index.js'
+import { withLock } from '../cache/lock.js'
 import type { Engine } from '../engine/engine.js'
 import { DecantError } from '../errors.js'
 import { type Source, withViews } from '../source/index.js'
@@ -43,18 +45,25 @@ const BATCH = 250
  * Students that learn from each other, each link an ordinary student and an ordinary cache: a teacher's assistant (Mirzadeh et al. 2020), or
  * generations of one student (Furlanello et al. 2018, born-again networks), the first of which learns from labels or from the teacher.
  * Stopped or killed, the same call goes on.
- * @throws DecantError where the targets are not of the source as it is; what `trainStudent` and `exportTargets` throw
+ * @throws DecantError where the targets are not of the source as it is, or another process writes to `out`; what `trainStudent` and `exportTargets` throw
  */
 export async function trainChain(options: ChainOptions): Promise<Link[]> {
-  const { source, links, engine, out, signal, onEvent = () => {} } = options
-  const { evaluate } = options
-  const found: Link[] = []
+  const { out } = options
   const { manifest, dir } = options.targets
   if (manifest.derived) {
     throw new DecantError(
       `${dir}: a chain exports each student's targets from the source: expected targets of an export`,
     )
   }
+  await makeFolder(out)
+  return withLock(out, () => trainLinks(options))
+}
+
+async function trainLinks(options: ChainOptions): Promise<Link[]> {
+  const { source, links, engine, out, signal, onEvent = () => {} } = options
+  const { evaluate } = options
+  const { manifest } = options.targets
+  const found: Link[] = []
   let targets = options.targets
   for (const [i, config] of links.entries()) {
     const link = i + 1

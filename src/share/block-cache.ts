@@ -2,6 +2,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, rm, stat, statfs, utimes } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { NO_LINK } from '../cache/files.js'
 import { DecantError } from '../errors.js'
 
 /** Files are kept in blocks of this size: what one row costs at least, and what is hashed when it is read. */
@@ -174,9 +175,10 @@ export function openBlockCache({ dir: root = cacheFolder(), bytes }: CacheOption
 
 async function openFiles(dir: string, key: string): Promise<Files> {
   const path = join(dir, key)
-  const data = await open(`${path}.data`, constants.O_RDWR | constants.O_CREAT, 0o600)
+  const flags = constants.O_RDWR | constants.O_CREAT | NO_LINK
+  const data = await open(`${path}.data`, flags, 0o600)
   try {
-    const index = await open(`${path}.index`, 'a+', 0o600)
+    const index = await open(`${path}.index`, flags | constants.O_APPEND, 0o600)
     const now = new Date()
     await utimes(`${path}.index`, now, now).catch(() => {}) // used now; another process may have removed it
     return { data, index }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
-import { diskError, hashFile, ignoreOn } from '../cache/files.js'
+import { diskError, hashFile, ignoreOn, NO_LINK } from '../cache/files.js'
 import { DecantError, FormatError, UnavailableError } from '../errors.js'
 import { copyHashed } from './copy-hashed.js'
 import { createHashedWriter, type HashedWriter } from './hashed-writer.js'
@@ -75,7 +75,7 @@ async function fillPart(
   part: string,
   { resume, onBytes, signal, retry }: FetchOptions & { resume: boolean },
 ): Promise<{ sha256: string; resumed: boolean }> {
-  const flags = constants.O_RDWR | constants.O_CREAT | (resume ? 0 : constants.O_TRUNC)
+  const flags = constants.O_RDWR | constants.O_CREAT | NO_LINK | (resume ? 0 : constants.O_TRUNC)
   const file = await open(part, flags)
   try {
     const { size } = await file.stat()

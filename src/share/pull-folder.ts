@@ -1,10 +1,10 @@
-import { mkdir, readdir, readFile, rm, rmdir, statfs } from 'node:fs/promises'
+import { readdir, readFile, rm, rmdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { diskError, ignoreOn, replaceFile } from '../cache/files.js'
+import { diskError, ignoreOn, makeFolder, readTemporary, replaceFile } from '../cache/files.js'
 import { DATA, MANIFEST, PULL, readManifestBytes, removeMade } from '../cache/folder.js'
 import { JOURNAL } from '../cache/journal.js'
-import { LOCK, takeLock } from '../cache/lock.js'
+import { isLock, LOCK, takeLock } from '../cache/lock.js'
 import { parseJson, validate } from '../cache/manifest.js'
 import { DecantError } from '../errors.js'
 import { isPart } from './fetch-file.js'
@@ -41,10 +41,7 @@ export async function openPullFolder(
   dir: string,
   { uri, manifest }: { uri: string; manifest: string },
 ): Promise<PullFolder> {
-  const made = await mkdir(dir, { recursive: true }).catch((error) => {
-    if (error.code === 'EEXIST') throw new DecantError(`${dir}: expected a folder, found a file`)
-    throw diskError(error, dir)
-  })
+  const made = await makeFolder(dir)
   let release = async () => {}
   try {
     await checkFolder(dir, manifest)
@@ -54,7 +51,7 @@ export async function openPullFolder(
       const state = { format: 'decant pull', version: 1, uri, manifest }
       await replaceFile(join(dir, PULL), `${JSON.stringify(state, null, 2)}\n`)
     }
-    await mkdir(join(dir, DATA), { recursive: true })
+    await makeFolder(join(dir, DATA))
     return {
       finished,
       async finish(text) {
@@ -103,14 +100,13 @@ async function checkFolder(dir: string, manifest: string): Promise<boolean> {
       `${dir}: holds an unfinished pull of another dataset, or of another version of it (${state.uri}, manifest ${short(state.manifest)}); delete the folder, or pull that one with #sha256=${state.manifest}`,
     )
   }
-  const foreign = names.find((name) => name !== LOCK && !isLeftover(name))
+  const foreign = names.find((name) => !isLeftover(name))
   if (foreign !== undefined)
     throw new DecantError(`${dir}: expected an empty folder, or a pull to continue; found '${foreign}'`)
   return false
 }
 
-const isLeftover = (name: string) =>
-  /^lock\.\d+\.stale$/.test(name) || [PULL, MANIFEST, ...BESIDE].some((own) => name === `${own}.tmp`)
+const isLeftover = (name: string) => isLock(name) || [PULL, MANIFEST, ...BESIDE].includes(readTemporary(name)?.of ?? '')
 
 const short = (sha256: string) => `${sha256.slice(0, 12)}…`
 
@@ -118,7 +114,7 @@ const short = (sha256: string) => `${sha256.slice(0, 12)}…`
 async function removeLeftovers(dir: string): Promise<void> {
   for (const folder of [dir, join(dir, DATA)])
     for (const name of (await readdir(folder).catch((error) => ignoreOn(error, 'ENOENT'))) ?? [])
-      if (isPart(name) || isLeftover(name)) await rm(join(folder, name), { force: true })
+      if (name !== LOCK && (isPart(name) || isLeftover(name))) await rm(join(folder, name), { force: true })
 }
 
 /** @throws DecantError where the disk has not the room: before the first byte, so that what is declared is never begun in vain */

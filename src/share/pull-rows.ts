@@ -1,6 +1,7 @@
-import { mkdir, readFile, rm, rmdir, stat } from 'node:fs/promises'
+import { readFile, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { rowsOf, writeDerived } from '../cache/algebra/derive.js'
+import { makeFolder } from '../cache/files.js'
 import { MANIFEST } from '../cache/folder.js'
 import { folderFiles, openTargets } from '../cache/index.js'
 import { JOURNAL } from '../cache/journal.js'
@@ -40,7 +41,7 @@ export async function pullRows(
   const fetch = async ({ entry }: (typeof entries)[number]) => {
     const path = join(temporary, entry.file)
     began = true
-    await mkdir(dirname(path), { recursive: true })
+    await makeFolder(dirname(path))
     if ((await isWhole(path, entry, signal)) === 'whole') progress.bytes(entry.bytes)
     else {
       await checkSpace(dir, entry.bytes, store.uri)

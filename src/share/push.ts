@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readFile, realpath, stat } from 'node:fs/promises'
+import { isAbsolute, join, relative, sep } from 'node:path'
 import { diffJson } from '../cache/diff.js'
 import { diskError } from '../cache/files.js'
 import { CARD, MANIFEST, PLOT, SIGNATURE } from '../cache/folder.js'
@@ -61,7 +61,8 @@ export const MAX_BESIDE_BYTES = 2 ** 20
  * hashes, is safe if the manifest is still the old one after a shard was opened (its ETag held from then on).
  *
  * @throws FormatError where the local dataset is not what its manifest says; no wrong shard gets its name there
- * @throws MismatchError where another dataset lies there; DecantError where there is no licence, or the place refuses
+ * @throws MismatchError where another dataset lies there; DecantError where there is no licence, a file is a link that leads out of the
+ * folder, or the place refuses
  */
 export async function pushTargets(dir: string, uri: string, options: PushOptions = {}): Promise<PushResult> {
   const { signal } = options
@@ -179,6 +180,7 @@ async function readLocal(dir: string): Promise<Local> {
   const path = join(dir, MANIFEST)
   const found = await stat(path).catch(() => undefined)
   if (!found) throw new DecantError(`${dir}: expected a finished soft-target dataset, found no ${MANIFEST}`)
+  await refuseOutside(dir, MANIFEST)
   if (found.size > MAX_MANIFEST_BYTES)
     throw new FormatError(`${path}: ${found.size} bytes, expected at most ${MAX_MANIFEST_BYTES}`)
   const text = await readFile(path).catch((error) => {
@@ -192,6 +194,7 @@ async function readBeside(dir: string, name: string): Promise<LocalFile[]> {
   const path = join(dir, name)
   const found = await stat(path).catch(() => undefined)
   if (!found?.isFile()) return []
+  await refuseOutside(dir, name)
   if (found.size > MAX_BESIDE_BYTES)
     throw new DecantError(`${path}: ${found.size} bytes, expected at most ${MAX_BESIDE_BYTES}`)
   const content = await readFile(path)
@@ -204,7 +207,19 @@ async function checkSizes(dir: string, shards: ShardEntry[]): Promise<void> {
     const found = await stat(path).catch(() => undefined)
     if (!found?.isFile()) throw new FormatError(`${path}: listed in the manifest, but not there`)
     if (found.size !== bytes) throw new FormatError(`${path}: expected ${bytes} bytes, found ${found.size}`)
+    await refuseOutside(dir, file)
   }
+}
+
+/** What is published lies in the folder: who made it cannot have other files of this machine sent. */
+async function refuseOutside(dir: string, name: string): Promise<void> {
+  const path = join(dir, name)
+  const [folder, file] = await Promise.all([realpath(dir), realpath(path)])
+  const way = relative(folder, file)
+  if (way.split(sep)[0] === '..' || isAbsolute(way))
+    throw new DecantError(
+      `${path}: leads out of the folder, to ${file}: expected a file; put a copy in the link's stead`,
+    )
 }
 
 // the other side

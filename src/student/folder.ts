@@ -1,7 +1,8 @@
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { diffJson } from '../cache/diff.js'
-import { diskError, replaceFile } from '../cache/files.js'
+import { diskError, makeFolder, readTemporary, removeTemporaries } from '../cache/files.js'
+import { isLock, withLock } from '../cache/lock.js'
 import { DecantError, FormatError, MismatchError } from '../errors.js'
 import type { StudentConfig } from './config.js'
 
@@ -28,32 +29,52 @@ export const SUMMARY = 'student.json'
 export const CHECKPOINT = 'checkpoint.safetensors'
 /** How far it is, while it trains. */
 export const TRAINING = 'training.json'
-/** Beside the folders of several students: all that are to be trained, names and configs, in their order. */
-export const PLAN = 'plan.json'
 
-/** Finds what a student's folder holds; makes it where there is none. @throws DecantError where it holds something else */
-export async function openFolder(dir: string): Promise<'empty' | 'checkpoint' | 'finished'> {
-  try {
-    await mkdir(dir, { recursive: true })
-    const files = await readdir(dir)
-    if (files.includes(SUMMARY)) return 'finished'
-    if (files.includes(CHECKPOINT)) return 'checkpoint'
-    const foreign = files.find((file) => !file.endsWith('.tmp') && file !== TRAINING && !PARTS.includes(file))
-    if (foreign) throw new DecantError(`${dir}: not empty and no student's folder: it holds ${foreign}`)
-    return 'empty'
-  } catch (error) {
+/** What a student's folder holds, and only this process changes. */
+export interface StudentFolder {
+  holds: 'nothing' | 'checkpoint' | 'finished'
+  /** Of a finished student: removes what was there for its training, which a kill may have left. */
+  clear(): Promise<void>
+}
+
+/**
+ * Does `work` in a student's folder, which is made where there is none. One that is finished, and has nothing to clear, may be read-only.
+ * @throws DecantError where it holds something else, or another process writes to it
+ */
+export async function inFolder<T>(dir: string, work: (folder: StudentFolder) => Promise<T>): Promise<T> {
+  await makeFolder(dir)
+  const { holds, traces } = await look(dir)
+  if (holds === 'finished' && !traces) return work({ holds, clear: async () => {} })
+  return withLock(dir, async () => {
+    await removeTemporaries(dir, OWN)
+    const { holds } = await look(dir) // again: until now another process may have written to it
+    return work({
+      holds,
+      async clear() {
+        for (const name of WHILE_TRAINING) await rm(join(dir, name), { force: true })
+      },
+    })
+  })
+}
+
+async function look(dir: string): Promise<Pick<StudentFolder, 'holds'> & { traces: boolean }> {
+  const names = await readdir(dir).catch((error) => {
     throw diskError(error, dir)
-  }
+  })
+  const isTrace = (name: string) =>
+    isLock(name) || WHILE_TRAINING.includes(name) || OWN.includes(readTemporary(name)?.of ?? '')
+  const traces = names.some(isTrace)
+  if (names.includes(SUMMARY)) return { holds: 'finished', traces }
+  if (names.includes(CHECKPOINT)) return { holds: 'checkpoint', traces }
+  const foreign = names.find((name) => !isTrace(name) && !PARTS.includes(name))
+  if (foreign) throw new DecantError(`${dir}: not empty and no student's folder: it holds ${foreign}`)
+  return { holds: 'nothing', traces }
 }
 
 /** The files of a student, in the order in which they are written: student.json comes last and says that it is whole. */
 export const PARTS = ['model.json', 'weights.bin', 'student.onnx', 'preprocess.json', 'metrics.json', SUMMARY]
-
-/** Says in a folder which students are to be trained in it, so that who looks sees those that have not begun. */
-export async function writePlan(dir: string, plan: { name: string; config: StudentConfig }[]): Promise<void> {
-  await mkdir(dir, { recursive: true })
-  await replaceFile(join(dir, PLAN), `${JSON.stringify(plan, null, 2)}\n`)
-}
+const WHILE_TRAINING = [CHECKPOINT, TRAINING]
+const OWN = [...PARTS, ...WHILE_TRAINING]
 
 /** @throws MismatchError with a line for each difference where `found` (of `path`) is not the student that is asked for */
 export function checkProvenance(path: string, found: unknown, asked: Provenance): void {
@@ -70,31 +91,4 @@ export async function readJson(path: string): Promise<unknown> {
   } catch (error) {
     throw new FormatError(`${path}: not JSON: ${(error as Error).message}`)
   }
-}
-
-/** Makes the folder of a sweep. @throws DecantError where it holds something else */
-export async function openParent(dir: string): Promise<void> {
-  await makeFolder(join(dir, 'students'))
-  await refuseForeign(dir, { own: /^(students|(sweep\.(json|csv)|report\.html)(\.tmp)?)$/, what: 'sweep' })
-}
-
-/** Makes the folder of several students, and says in it which. @throws DecantError where it holds something else */
-export async function openPlanned(dir: string, plan: Parameters<typeof writePlan>[1]): Promise<void> {
-  await makeFolder(dir)
-  await refuseForeign(dir, { own: /^(seed-\d+|plan\.json(\.tmp)?)$/, what: 'student' })
-  await writePlan(dir, plan)
-}
-
-async function makeFolder(dir: string): Promise<void> {
-  await mkdir(dir, { recursive: true }).catch((error) => {
-    throw diskError(error, dir)
-  })
-}
-
-async function refuseForeign(dir: string, { own, what }: { own: RegExp; what: string }): Promise<void> {
-  const files = await readdir(dir).catch((error) => {
-    throw diskError(error, dir)
-  })
-  const foreign = files.find((file) => !own.test(file))
-  if (foreign) throw new DecantError(`${dir}: not empty and no ${what}'s folder: it holds ${foreign}`)
 }

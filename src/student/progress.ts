@@ -1,6 +1,7 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { temporaryOf } from '../cache/files.js'
 import { type EpochRecord, epochSchema, type Progress } from './checkpoint.js'
 import type { StudentConfig } from './config.js'
 import { TRAINING } from './folder.js'
@@ -37,12 +38,10 @@ export function openTrainingFile(dir: string | undefined, { config, steps }: { c
       written = performance.now()
       const state: TrainingState = { config, step, steps, loss: weight > 0 ? loss / weight : null, history }
       // Neither synced nor needed: a disk that is full is said by the checkpoint.
-      await writeFile(`${path}.tmp`, JSON.stringify(state))
-        .then(() => rename(`${path}.tmp`, path))
-        .catch(() => {})
-    },
-    async remove(): Promise<void> {
-      if (path !== undefined) await rm(path, { force: true })
+      const temporary = temporaryOf(path)
+      await writeFile(temporary, JSON.stringify(state), { flag: 'wx' })
+        .then(() => rename(temporary, path))
+        .catch(() => rm(temporary, { force: true }).catch(() => {}))
     },
   }
 }

@@ -9,8 +9,8 @@ import type { EpochRecord } from './checkpoint.js'
 import type { StudentConfig } from './config.js'
 import { checkModel, measureCosts } from './cost.js'
 import { type Dataset, loadDataset } from './dataset.js'
-import { openParent, writePlan } from './folder.js'
 import type { Metrics } from './metrics.js'
+import { inSweep, STUDENTS } from './parent-folder.js'
 import { gatherFacts } from './sweep-facts.js'
 import type { CostTable, SweepFacts } from './sweep-file.js'
 import { type Grid, type PlannedStudent, planSweep } from './sweep-plan.js'
@@ -67,17 +67,18 @@ export type FromWorker =
 
 /**
  * Trains the students of a grid from one copy of the data. A student whose training fails is listed with the reason, and the others
- * go on. @throws InterruptedError after every student in hand wrote its checkpoint
+ * go on. @throws InterruptedError after every student in hand wrote its checkpoint; DecantError where another process writes to `out`
  */
 export async function sweep(options: SweepOptions): Promise<SweepResult> {
-  const { targets, source, evaluate, grid, base = {}, teacher, out, signal, onEvent = () => {} } = options
-  const began = performance.now()
+  const { grid, base = {}, evaluate, out } = options
   const plan = await planSweep(grid, base, { evaluated: evaluate !== undefined })
-  if (out !== undefined) {
-    await openParent(out)
-    // for who looks at the folder while it trains
-    await writePlan(join(out, 'students'), plan)
-  }
+  const run = () => trainPlanned(options, plan)
+  return out === undefined ? run() : inSweep(out, plan, run)
+}
+
+async function trainPlanned(options: SweepOptions, plan: PlannedStudent[]): Promise<SweepResult> {
+  const { targets, source, evaluate, teacher, out, signal, onEvent = () => {} } = options
+  const began = performance.now()
   const jobs = Math.min(options.jobs, plan.length)
   const load = async (): Promise<SweepData> => {
     const evaluation = evaluate && (await loadDataset({ ...evaluate, shared: true, signal }))
@@ -96,7 +97,7 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
     const planned = plan[index]
     if (!planned) return undefined
     const { name, config } = planned
-    return { type: 'train', index, config, out: out && join(out, 'students', name) }
+    return { type: 'train', index, config, out: out && join(out, STUDENTS, name) }
   }
   const hear = (message: FromWorker) => {
     const { name, config } = plan[message.index]!
@@ -150,7 +151,7 @@ async function costsOf(
   const { out, teacher, shape } = options
   const kinds = new Map<string, string>()
   for (const { name, config } of trained)
-    if (!kinds.has(config.student)) kinds.set(config.student, join(out, 'students', name, 'student.onnx'))
+    if (!kinds.has(config.student)) kinds.set(config.student, join(out, STUDENTS, name, 'student.onnx'))
   const models = [...kinds].map(([name, path]) => ({ name, path }))
   return measureCosts({
     models: [...(teacher === undefined ? [] : [{ name: 'teacher', path: teacher }]), ...models],

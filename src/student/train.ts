@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { LayersModel } from '@tensorflow/tfjs-layers'
@@ -12,9 +11,9 @@ import { type EpochRecord, readCheckpoint, writeCheckpoint } from './checkpoint.
 import { completeConfig, defaults, type StudentConfig } from './config.js'
 import { type Dataset, holdOut, loadDataset } from './dataset.js'
 import { explainLoss } from './explain-loss.js'
-import { CHECKPOINT, openFolder, type Provenance } from './folder.js'
+import { CHECKPOINT, inFolder, type Provenance, type StudentFolder } from './folder.js'
 import { describeInput } from './inputs.js'
-import { findMethod } from './method.js'
+import { findMethod, type Method } from './method.js'
 import type { Metrics } from './metrics.js'
 import { hashModule } from './module.js'
 import { openTrainingFile } from './progress.js'
@@ -84,10 +83,11 @@ export async function trainStudent(options: TrainOptions): Promise<TrainedStuden
 
 /**
  * Trains one student. The same config, dataset and engine give the same bits, whether the run was interrupted or not.
- * @throws MismatchError where `out` holds another student; InterruptedError; DecantError where the loss is no number any more
+ * @throws MismatchError where `out` holds another student; InterruptedError; DecantError where another process trains in `out`, or the
+ * loss is no number any more
  */
 export async function trainOnDataset(options: TrainDataOptions): Promise<TrainedStudent> {
-  const { evaluation, engine, out, checkpointEvery, signal, onEvent = () => {} } = options
+  const { evaluation, engine, out } = options
   const method = await findMethod(options.method ?? defaults.method)
   const config = await completeConfig(configOf(options), { evaluated: evaluation !== undefined, method })
   checkDatasets(options.dataset, evaluation)
@@ -103,11 +103,21 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
     ...{ manifest, teacher },
     evaluation: evaluation?.manifest,
   }
+  if (out === undefined) return train(options, { asked, method })
+  return inFolder(out, (folder) => train(options, { asked, method, folder }))
+}
+
+async function train(
+  options: TrainDataOptions,
+  { asked, method, folder }: { asked: Provenance; method: Method; folder?: StudentFolder },
+): Promise<TrainedStudent> {
+  const { evaluation, engine, out, checkpointEvery, signal, onEvent = () => {} } = options
+  const { config } = asked
   const ingredients = { provenance: asked, dataset: options.dataset }
-  const found = out === undefined ? 'empty' : await openFolder(out)
-  if (out !== undefined && found === 'finished') {
+  if (out !== undefined && folder?.holds === 'finished') {
     const summary = await readSummary(out)
     const { provenance, dataset } = continueStudent(out, summary.provenance, ingredients)
+    await folder.clear()
     onEvent({ type: 'finished', out })
     // Made by its module, whose layers nobody else may know.
     const model = await buildStudent(config.student, { ...dataset, seed: config.seed })
@@ -115,7 +125,7 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
     return { ...summary, provenance, model }
   }
   const path = out === undefined ? undefined : join(out, CHECKPOINT)
-  const checkpoint = path && found === 'checkpoint' ? await readCheckpoint(path) : undefined
+  const checkpoint = path && folder?.holds === 'checkpoint' ? await readCheckpoint(path) : undefined
   const { provenance, dataset } = checkpoint ? continueStudent(path!, checkpoint.provenance, ingredients) : ingredients
   checkVocabulary(dataset, evaluation)
 
@@ -200,10 +210,9 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
       metrics: rows.length > 0 ? await run.evaluate(on, rows) : null,
       measuredOn: evaluation ? 'evaluation' : rows.length > 0 ? 'held-out rows' : 'nothing',
     }
-    if (out !== undefined && path) {
+    if (out !== undefined) {
       await saveStudent(out, student, dataset)
-      await rm(path, { force: true })
-      await training.remove()
+      await folder?.clear()
     }
     return student
   } catch (error) {

@@ -1,8 +1,9 @@
-import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { readTemporary } from '../cache/files.js'
 import { bytesPerRow, viewsOf } from '../cache/index.js'
-import { readJournal } from '../cache/journal.js'
+import { readJournal, shardName } from '../cache/journal.js'
 import { plannedSamples } from '../cache/manifest.js'
 import type { Live } from './api.js'
 import { exists, readStudents, type StudentsFolder } from './students.js'
@@ -44,9 +45,8 @@ export function followExport(dir: string): () => Promise<Live> {
     const { plan, lines } = journal
     const of = plannedSamples(plan) * viewsOf(plan)
     const whole = lines.reduce((sum, { shard, skipped }) => sum + shard.rows + skipped.length * viewsOf(plan), 0)
-    const name = `data/${String(lines.length).padStart(5, '0')}.arrow.tmp`
-    const { size } = await stat(join(dir, name)).catch(() => ({ size: 0 }))
-    const inHand = Math.min(plan.rowsPerShard * viewsOf(plan), Math.floor(size / bytesPerRow(plan)))
+    const bytes = await bytesInHand(dir, shardName(lines.length))
+    const inHand = Math.min(plan.rowsPerShard * viewsOf(plan), Math.floor(bytes / bytesPerRow(plan)))
     const rows = Math.min(of, whole + inHand)
     const now = performance.now()
     if (before >= 0 && rows !== before) {
@@ -64,4 +64,14 @@ export function followExport(dir: string): () => Promise<Live> {
       done: false,
     }
   }
+}
+
+/** Bytes of the shard that is being written; of several temporary files, which processes that were killed have left, the newest is. */
+async function bytesInHand(dir: string, shard: string): Promise<number> {
+  const folder = join(dir, dirname(shard))
+  const names = await readdir(folder).catch(() => [])
+  const own = names.filter((name) => readTemporary(name)?.of === basename(shard))
+  const found = await Promise.all(own.map((name) => stat(join(folder, name)).catch(() => undefined)))
+  const [newest] = found.flatMap((file) => file ?? []).sort((a, b) => b.mtimeMs - a.mtimeMs)
+  return newest?.size ?? 0
 }

@@ -235,7 +235,7 @@ describe('refused, with nothing written:', () => {
     const dir = temporaryFolder()
     const first = await begin(dir)
     await expect(createTargets(dir, makePlan())).rejects.toThrow(
-      `${dir}: another export or pull is writing here (process ${process.pid})`,
+      `${dir}: another decant command is writing here (process ${process.pid})`,
     )
     await first.close()
     await writeTargets(dir, makePlan())

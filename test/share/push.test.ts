@@ -1,5 +1,15 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { appendFile, cp, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
@@ -192,5 +202,46 @@ describe('push', () => {
   it('holds a pin against the dataset that is here', async () => {
     const there = join(temporaryFolder(), 'there')
     await expect(pushTargets(small, `${there}#sha256=${'0'.repeat(64)}`)).rejects.toThrow('is not the dataset')
+  })
+})
+
+describe('push does not publish what lies outside the folder:', () => {
+  it.each(['README.md', 'plot.svg', 'manifest.json.sig', 'manifest.json', 'data/00001.arrow'])(
+    'a link %s that leads out of it',
+    async (name) => {
+      const [dir, outside, there] = [
+        temporaryFolder(),
+        join(temporaryFolder(), 'secret'),
+        join(temporaryFolder(), 'there'),
+      ]
+      await cp(small, dir, { recursive: true })
+      const path = join(dir, name)
+      writeFileSync(outside, existsSync(path) ? readFileSync(path) : 'secret')
+      rmSync(path, { force: true })
+      symlinkSync(outside, path)
+      await expect(pushTargets(dir, there)).rejects.toThrow(
+        `${path}: leads out of the folder, to ${realpathSync(outside)}`,
+      )
+      expect(existsSync(there)).toBe(false)
+    },
+  )
+
+  it('a folder data that is a link', async () => {
+    const [dir, outside] = [temporaryFolder(), join(temporaryFolder(), 'data')]
+    await cp(small, dir, { recursive: true })
+    renameSync(join(dir, 'data'), outside)
+    symlinkSync(outside, join(dir, 'data'))
+    await expect(pushTargets(dir, temporaryFolder())).rejects.toThrow('data/00000.arrow: leads out of the folder')
+  })
+
+  it('but links within it, and the folder by another name, as before', async () => {
+    const [dir, there] = [temporaryFolder(), join(temporaryFolder(), 'there')]
+    await cp(small, dir, { recursive: true })
+    renameSync(join(dir, 'README.md'), join(dir, 'card.md'))
+    symlinkSync('card.md', join(dir, 'README.md'))
+    const other = join(temporaryFolder(), 'by-another-name')
+    symlinkSync(dir, other)
+    await pushTargets(other, there)
+    expect(hashFolder(there)).toEqual(hashFolder(small))
   })
 })

@@ -77,7 +77,7 @@ export function trainCommand(): Command {
 }
 
 async function run(dir: string, flags: Flags): Promise<void> {
-  const { completeConfig, loadDataset, openPlanned, printStep, trainOnDataset } = await import('../../student/index.js')
+  const { completeConfig, inPlanned, loadDataset, printStep, trainOnDataset } = await import('../../student/index.js')
   const { renderMetrics } = await import('../../report/render-metrics.js')
   const terminal = openTerminal({ json: flags.json === true })
   const config = {
@@ -102,34 +102,35 @@ async function run(dir: string, flags: Flags): Promise<void> {
       terminal.print(await printStep({ targets, source, engine, config: { ...config, seed } }))
       return
     }
+    const all: TrainedStudent[] = []
+    const trainAll = () =>
+      interruptible(
+        async (signal) => {
+          const evaluated = evaluation && (await loadDataset({ ...evaluation, signal }))
+          const dataset = await loadDataset({ targets: data.targets, source: data.source, signal })
+          for (const each of [seed, ...more]) {
+            const out = outOf(each)
+            const onEvent = (event: TrainEvent) => show(event, terminal)
+            const options = { ...config, seed: each, dataset, evaluation: evaluated, engine, signal, onEvent }
+            const trained = await trainOnDataset({ ...options, ...(out !== undefined && { out }) })
+            trained.model.dispose()
+            all.push(trained)
+            const { metrics, measuredOn, parameters, seconds } = trained
+            terminal.settle()
+            const event = { type: 'trained', out, seed: each, parameters, seconds, measuredOn, metrics }
+            terminal.event(event as { type: string })
+          }
+        },
+        () => terminal.note('stopping: writing a checkpoint'),
+      )
     if (flags.out !== undefined && more.length > 0) {
       const evaluated = evaluation !== undefined
       const planOf = async (seed: number) => ({
         name: nameOf(seed),
         config: await completeConfig({ ...config, seed }, { evaluated }),
       })
-      await openPlanned(flags.out, await Promise.all([seed, ...more].map(planOf)))
-    }
-    const all: TrainedStudent[] = []
-    await interruptible(
-      async (signal) => {
-        const evaluated = evaluation && (await loadDataset({ ...evaluation, signal }))
-        const dataset = await loadDataset({ targets: data.targets, source: data.source, signal })
-        for (const each of [seed, ...more]) {
-          const out = outOf(each)
-          const onEvent = (event: TrainEvent) => show(event, terminal)
-          const options = { ...config, seed: each, dataset, evaluation: evaluated, engine, signal, onEvent }
-          const trained = await trainOnDataset({ ...options, ...(out !== undefined && { out }) })
-          trained.model.dispose()
-          all.push(trained)
-          const { metrics, measuredOn, parameters, seconds } = trained
-          terminal.settle()
-          const event = { type: 'trained', out, seed: each, parameters, seconds, measuredOn, metrics }
-          terminal.event(event as { type: string })
-        }
-      },
-      () => terminal.note('stopping: writing a checkpoint'),
-    )
+      await inPlanned(flags.out, await Promise.all([seed, ...more].map(planOf)), trainAll)
+    } else await trainAll()
     const [{ parameters, measuredOn }] = all as [TrainedStudent]
     const seconds = all.reduce((sum, one) => sum + one.seconds, 0)
     const seeds = all.length > 1 ? `, ${all.length} seeds` : ''

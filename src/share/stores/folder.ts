@@ -1,8 +1,15 @@
 import { createHash } from 'node:crypto'
-import { constants } from 'node:fs'
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, relative, sep } from 'node:path'
-import { diskError, ignoreOn, syncFolder, writeFully } from '../../cache/files.js'
+import {
+  diskError,
+  ignoreOn,
+  makeFolder,
+  readTemporary,
+  syncFolder,
+  temporaryOf,
+  writeFully,
+} from '../../cache/files.js'
 import { MismatchError } from '../../errors.js'
 import { copyHashed } from '../copy-hashed.js'
 import { wrongHash } from '../file-content.js'
@@ -31,7 +38,7 @@ export function openFolderStore(dir: string): Store {
       const files: StoredFile[] = []
       for (const entry of entries ?? []) {
         const path = join(entry.parentPath, entry.name)
-        if (entry.isFile() && !TEMPORARY.test(entry.name))
+        if (entry.isFile() && writerOf(entry.name) === undefined)
           files.push({ name: relative(dir, path).split(sep).join('/'), ...(await describe(path))! })
       }
       return files.sort((a, b) => (a.name < b.name ? -1 : 1))
@@ -52,8 +59,8 @@ export function openFolderStore(dir: string): Store {
   }
 }
 
-/** A file that this store is writing: its name, and the process's number. */
-const TEMPORARY = /^[A-Za-z0-9_-][\w.-]*\.(\d+)\.tmp$/
+/** Of a file that this store is writing, the process's number. */
+const writerOf = (name: string): number | undefined => readTemporary(name)?.pid
 
 async function describe(path: string): Promise<{ bytes: number; etag: string } | undefined> {
   const found = await stat(path, { bigint: true }).catch((error) => {
@@ -91,18 +98,18 @@ async function* read(
   }
 }
 
-/** Written under a name of this process and synced, before it gets its own. */
+/** Written under a temporary name and synced, before it gets its own. */
 async function write(
   path: string,
   content: Content,
   { sweep, ...transfer }: Transfer & { sweep: (dir: string) => Promise<void> },
 ): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`
+  const temporary = temporaryOf(path)
   let file: FileHandle | undefined
   try {
-    await mkdir(dirname(path), { recursive: true })
+    await makeFolder(dirname(path))
     await sweep(dirname(path))
-    file = await open(temporary, constants.O_CREAT | constants.O_TRUNC | constants.O_RDWR)
+    file = await open(temporary, 'wx+')
     if (content.path === undefined) await writePieces(file, content, transfer)
     else await copy(file, { ...content, path: content.path }, transfer)
     await file.close()
@@ -144,8 +151,8 @@ async function copy(
 /** What processes that were killed while they wrote into this folder have left. */
 async function removeStale(dir: string): Promise<void> {
   for (const name of await readdir(dir)) {
-    const pid = Number(TEMPORARY.exec(name)?.[1])
-    if (pid > 0 && pid !== process.pid && !isAlive(pid)) await rm(join(dir, name), { force: true })
+    const pid = writerOf(name)
+    if (pid && pid !== process.pid && !isAlive(pid)) await rm(join(dir, name), { force: true })
   }
 }
 
