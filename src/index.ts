@@ -69,6 +69,7 @@ export {
   type ExportOptions,
   estimateExport,
   exportTargets,
+  type PlannedExport,
   type Provider,
   type Rerun,
   type RerunOptions,

@@ -1,4 +1,5 @@
 import { type Buckets, codecOf } from './codecs/codec.js'
+import { targetKind } from './columns.js'
 import type { Chunk, Targets } from './reader.js'
 
 /** What the card shows: T from 1/2 to 16 by doubling. */
@@ -34,12 +35,17 @@ export async function measureFigures(targets: Targets): Promise<Figures | undefi
   for await (const chunk of look(targets, Math.floor(MOST_VALUES / (classes * positions)))) {
     const count = chunk.labels.length
     const softOf = dense ? denseSoftness(chunk.logits, classes) : bucketSoftness(chunk.buckets, classes)
+    const tops =
+      positions === 1 ? codecOf(manifest.codec).tops(chunk.columns, targetKind(manifest), chunk.labels) : undefined
     const lengths = chunk.columns.length as Int32Array | undefined
     for (let row = 0; row < count; row++) {
       const valid = lengths?.[row] ?? positions
       // a label is a sample's: the positions of a sequence have none
       const label = positions === 1 ? chunk.labels[row]! : -1
-      for (let at = 0; at < valid; at++) tally.add(softOf(row * positions + at), label)
+      for (let at = 0; at < valid; at++) {
+        const target = row * positions + at
+        tally.add(softOf(target), { label, top: tops?.[target] })
+      }
     }
     rows += count
   }
@@ -56,10 +62,9 @@ async function* look(targets: Targets, most: number): AsyncGenerator<Chunk> {
   }
 }
 
-/** One target: entropy at each temperature, the likeliest class and what it is given at T = 1. */
+/** One target: entropy at each temperature, and what the likeliest class is given at T = 1. */
 interface Softness {
   entropy: Float64Array
-  top: number
   confidence: number
 }
 
@@ -88,11 +93,11 @@ function denseSoftness(logits: Float32Array, classes: number): (index: number) =
     // H = log S - Σ w·gap / (T·S) with S = Σ w, w = exp(gap / T)
     for (let t = 0; t < entropy.length; t++)
       entropy[t] = Math.log(sums[t]!) - products[t]! / (TEMPERATURES[t]! * sums[t]!)
-    return { entropy, top, confidence: 1 / sums[TEMPERATURES.indexOf(1)]! }
+    return { entropy, confidence: 1 / sums[TEMPERATURES.indexOf(1)]! }
   }
 }
 
-function bucketSoftness({ k, index, logits, logTail }: Buckets, classes: number): (index: number) => Softness {
+function bucketSoftness({ k, logits, top, logTail }: Buckets, classes: number): (index: number) => Softness {
   const tails = TEMPERATURES.map((temperature) => logTail(temperature))
   const entropy = new Float64Array(TEMPERATURES.length)
   return (target) => {
@@ -110,9 +115,9 @@ function bucketSoftness({ k, index, logits, logTail }: Buckets, classes: number)
         if (weight > 0) product += weight * (at(i) - most - each)
       }
       entropy[t] = Math.log(sum) - product / sum
-      if (temperature === 1) confidence = Math.exp(at(0) - most) / sum
+      if (temperature === 1) confidence = Math.exp(top[target]! - most) / sum
     })
-    return { entropy, top: index[target * k]!, confidence }
+    return { entropy, confidence }
   }
 }
 
@@ -121,7 +126,7 @@ function createTally() {
   const bins = Array.from({ length: BINS }, () => ({ rows: 0, confidence: 0, right: 0 }))
   let targets = 0
   return {
-    add(soft: Softness, label: number) {
+    add(soft: Softness, { label, top }: { label: number; top: number | undefined }) {
       if (!Number.isFinite(soft.confidence)) return // NaN or infinity among its logits, which verify tells of
       targets++
       for (let t = 0; t < entropy.length; t++) entropy[t]! += soft.entropy[t]!
@@ -129,7 +134,7 @@ function createTally() {
       const bin = bins[Math.min(BINS - 1, Math.floor(soft.confidence * BINS))]!
       bin.rows++
       bin.confidence += soft.confidence
-      if (soft.top === label) bin.right++
+      if (top === label) bin.right++
     },
     result(rows: number): Figures | undefined {
       if (targets === 0) return undefined

@@ -55,16 +55,29 @@ export async function readManifestBytes(dir: string): Promise<Buffer | undefined
 export async function claimFolder(dir: string): Promise<string | undefined> {
   try {
     const made = await makeFolder(dir)
-    const names = await readdir(dir)
-    if (names.includes(MANIFEST) || names.includes(JOURNAL)) return made
-    const foreign = names.find((name) => !isLeftover(name))
-    if (foreign !== undefined)
-      throw new DecantError(`${dir}: expected an empty folder or an export to continue, found '${foreign}'`)
+    await checkFolder(dir)
     return made
   } catch (error) {
     throw diskError(error, dir)
   }
 }
+
+/** @throws DecantError where `dir` is no folder, or holds something else than an export; one that is not there may be made */
+export async function checkFolder(dir: string): Promise<void> {
+  try {
+    const names = await readdir(dir)
+    if (names.includes(MANIFEST) || names.includes(JOURNAL)) return
+    const foreign = names.find((name) => !isLeftover(name))
+    if (foreign !== undefined)
+      throw new DecantError(`${dir}: expected an empty folder or an export to continue, found '${foreign}'`)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return
+    throw code === 'ENOTDIR' ? notAFolder(dir) : diskError(error, dir)
+  }
+}
+
+const notAFolder = (dir: string) => new DecantError(`${dir}: expected a folder, found a file`)
 
 export function checkSamePlan(dir: string, old: Plan, now: Plan): void {
   const differences = diffJson(old, now, NOT_COMPARED)

@@ -8,6 +8,7 @@ export {
   type SelectOptions,
   selectTargets,
 } from './algebra/index.js'
+export { checkPlan } from './check-plan.js'
 export {
   type BucketedCodec,
   type Buckets,
@@ -39,7 +40,7 @@ export {
 } from './columns.js'
 export { type DatasetFiles, folderFiles, type InputFile } from './dataset-files.js'
 export { measureFidelity } from './fidelity.js'
-export { CARD, MANIFEST, PLOT, SIGNATURE } from './folder.js'
+export { CARD, checkFolder, checkSamePlan, MANIFEST, PLOT, readPlan, SIGNATURE } from './folder.js'
 export { type IdColumn, idAt, idColumn } from './ids.js'
 export { bytesPerRow, chooseRows } from './layout.js'
 export { checkLicences } from './licences.js'
@@ -60,4 +61,4 @@ export { type Chunk, type ChunkOptions, type DatasetPlace, openTargets, type Row
 export { checkSignature, readKey, signTargets } from './signature.js'
 export { softTargets } from './soften.js'
 export { type Verification, type VerifyOptions, verifyTargets } from './verify.js'
-export { createTargets, type Rows, readPlan, type TargetsWriter } from './writer.js'
+export { createTargets, type Rows, type TargetsWriter } from './writer.js'

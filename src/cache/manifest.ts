@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import { DecantError, FormatError } from '../errors.js'
+import { FormatError } from '../errors.js'
 import { version } from '../version.js'
+import { checkKind, expectIn, MAX_ROW_VALUES } from './check-kind.js'
 import { CODECS, type CodecName, isCodecName } from './codecs/codec.js'
-import { columnBytes, columnsOf, labelsByPosition, viewsOf } from './columns.js'
+import { viewsOf } from './columns.js'
 
 // Limits. A manifest may come from anyone: each limit bounds what reading it, or acting on it, can cost.
 /** A manifest of 100,000 shards is 16 MB; its list of skipped rows may be as long again. Read whole into memory. */
@@ -22,10 +23,8 @@ export const MAX_SETTINGS_BYTES = 64 * 2 ** 10
 /** The most views that a study has used is 10⁴ (Beyer et al. 2022); a view has a handful of parameters. */
 export const MAX_VIEWS = 2 ** 16
 export const MAX_PARAMETERS = 64
-/** Longer contexts exist, but a row is read whole: L·C is bounded too. */
+/** Longer contexts exist, but a row is read whole: what it stores is bounded, too. */
 export const MAX_POSITIONS = 2 ** 20
-/** Values that a row holds in one column: 256 MiB of float32, which still fits an Arrow list's int32 width. */
-export const MAX_ROW_VALUES = 2 ** 26
 /** A dataset made of this many others, over all generations, is a mistake; the list is held in memory. */
 export const MAX_ANCESTORS = 10_000
 
@@ -297,25 +296,10 @@ export function validate<T>(schema: z.ZodType<T>, value: unknown, path: string):
 }
 
 function checkCounts(manifest: Manifest, path: string): void {
-  const { classes, codec, derived, names, positionLabels, positions = 1, rows, shards, source, rowsPerShard } = manifest
+  const { derived, rows, shards, source, rowsPerShard } = manifest
   const views = viewsOf(manifest)
-  const expect = (what: string, expected: number, found: number) => {
-    if (expected !== found) throw new FormatError(`${path}: ${what}: expected ${expected}, found ${found}`)
-  }
-  if (positions * classes > MAX_ROW_VALUES)
-    throw new FormatError(
-      `${path}: ${positions} positions of ${classes} classes are more than ${MAX_ROW_VALUES} values`,
-    )
-  if (positionLabels && !labelsByPosition({ classes, codec, positions }).positionLabels)
-    throw new FormatError(
-      `${path}: positionLabels: expected positions and a codec that keeps some classes, found ${codec}`,
-    )
-  if (names) expect('names, one per class', classes, names.length)
-  const { classLabels, swapped, logits, floor } = manifest.teacher
-  if (classLabels) expect('teacher.classLabels, one per class', classes, classLabels.length)
-  if (swapped || logits === 'sigmoid removed') expect("classes of a binary teacher's logits", 2, classes)
-  if (floor !== undefined && logits !== 'log of probabilities')
-    throw new FormatError(`${path}: teacher.floor: expected it with 'log of probabilities', found '${logits}'`)
+  const expect = expectIn(path)
+  const rowBytes = checkKind(manifest, path)
   expect(
     "rows, the sum of the shards' rows",
     shards.reduce((sum, shard) => sum + shard.rows, 0),
@@ -332,7 +316,6 @@ function checkCounts(manifest: Manifest, path: string): void {
       rows + source.skipped.length * views,
     )
   if (rows % views) throw new FormatError(`${path}: ${rows} rows, expected a multiple of the ${views} views`)
-  const rowBytes = rowBytesOf(manifest, path)
   const files = new Set<string>()
   for (const { file, rows, bytes } of shards) {
     if (files.has(file)) throw new FormatError(`${path}: shards: ${file} is listed twice`)
@@ -349,13 +332,3 @@ function checkCounts(manifest: Manifest, path: string): void {
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
-
-/** @throws FormatError where the codec does not work for so many classes */
-function rowBytesOf(manifest: Manifest, path: string): number {
-  try {
-    return columnBytes(columnsOf(manifest))
-  } catch (error) {
-    if (!(error instanceof DecantError)) throw error
-    throw new FormatError(`${path}: ${error.message}`)
-  }
-}

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { DecantError } from '../errors.js'
 import { writeCard } from './card.js'
+import { checkPlan } from './check-plan.js'
 import { type Columns, viewsOf } from './columns.js'
 import { diskError, type OpenFile, openFile, replaceFile } from './files.js'
 import {
@@ -21,17 +22,14 @@ import {
   type Fidelity,
   formatManifest,
   MAX_MANIFEST_BYTES,
-  MAX_SHARDS,
   MAX_SKIPPED,
   type Manifest,
   type Plan,
   parseManifest,
   plannedSamples,
   planOf,
-  planSchema,
   type ShardEntry,
   type Skipped,
-  validate,
 } from './manifest.js'
 import { ShardWriter } from './shard-writer.js'
 import { storedColumns } from './stored-columns.js'
@@ -105,20 +103,6 @@ async function readFinished(dir: string, plan: Plan): Promise<Manifest | undefin
   const manifest = await readManifest(dir)
   if (manifest) checkSamePlan(dir, planOf(manifest), plan)
   return manifest
-}
-
-function checkPlan(plan: Plan): Plan {
-  // A copy: what is written later is what was checked now. The round trip drops undefined, as writing would.
-  const checked: Plan = validate(planSchema, JSON.parse(JSON.stringify(plan)), 'plan')
-  if (checked.names && checked.names.length !== checked.classes)
-    throw new DecantError(`plan: expected ${checked.classes} class names, one per class, found ${checked.names.length}`)
-  const { range, rows } = checked.source
-  if (range && (range.from >= range.to || range.to > rows))
-    throw new DecantError(`plan: rows ${range.from} to ${range.to}, but the source has ${rows}`)
-  const shards = Math.ceil(plannedSamples(checked) / checked.rowsPerShard)
-  if (shards > MAX_SHARDS)
-    throw new DecantError(`plan: ${shards} shards, expected at most ${MAX_SHARDS}: choose larger shards`)
-  return checked
 }
 
 /** What the manifest, indented, has around the texts of a row that was left out; and of a shard, all of it. */
@@ -292,5 +276,3 @@ class Writer implements TargetsWriter {
     }
   }
 }
-
-export { readPlan } from './folder.js'

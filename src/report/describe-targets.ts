@@ -32,8 +32,8 @@ export async function describeTargets(targets: Targets, signal?: AbortSignal): P
     // A label is a sample's: the positions of a sequence have none.
     const labels = positions === 1 ? chunk.labels : new Int32Array(chunk.rows * positions).fill(-1)
     const of = (i: number) => chunk.logits.subarray(i * classes, (i + 1) * classes)
-    const spread = (temperature: number) => spreadTail(chunk.buckets, { classes, temperature, labels })
-    const raw = dense ? of : spread(1)
+    const spread = (temperature: number) => spreadTail(chunk.buckets, { classes, temperature })
+    const raw = dense ? of : spreadTail(chunk.buckets, { classes, temperature: 1, labels })
     const softAt = (temperature: number): ((i: number) => Float64Array) => {
       if (dense) return (i) => softTargets(of(i), temperature)
       const logits = spread(temperature)

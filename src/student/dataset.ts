@@ -3,9 +3,9 @@ import { type Fidelity, type Lineage, lineageOf, nextTokens, type Targets, views
 import { DecantError, FormatError, InterruptedError } from '../errors.js'
 import { affine, type Preprocess } from '../source/preprocess.js'
 import type { Source } from '../source/source.js'
-import { allocate, type Domain, describeInput, type InputTable, type StudentInput, widthOf } from './inputs.js'
+import { allocate, type Domain, describeInput, type InputTable, inputBytes, type StudentInput } from './inputs.js'
 import { openInputs } from './row-inputs.js'
-import { emptyTargets, type StoredTargets, storeChunk } from './targets.js'
+import { emptyTargets, type StoredTargets, storeChunk, targetBytes } from './targets.js'
 import { countTokens } from './vocabulary.js'
 
 /** What students train on, in memory: n inputs and what the teacher said of each. Plain data, so that workers share it. */
@@ -58,12 +58,11 @@ export async function loadDataset(options: {
   if (rows === 0) throw new DecantError(`${targets.dir}: no rows to train on`)
   const reader = openInputs({ targets, source, shared, signal })
   const { input } = reader
-  const width = widthOf(input)
-  if (rows * Math.max(width, positions * classes) * 4 > constants.MAX_LENGTH) {
-    throw new DecantError(
-      `${targets.dir}: ${rows} rows of ${width} inputs and ${classes} logits do not fit into memory: at most ${constants.MAX_LENGTH} bytes each`,
-    )
-  }
+  for (const { name, bytes } of heldArrays(manifest, input))
+    if (bytes > constants.MAX_LENGTH)
+      throw new DecantError(
+        `${targets.dir}: ${rows} rows do not fit into memory: their ${name} would be ${bytes} bytes, expected at most ${constants.MAX_LENGTH}`,
+      )
   const stored = emptyTargets({ ...manifest, rows, shared })
   const labels = new Int32Array(allocate(rows * positions * 4, shared)).fill(-1)
   const lengths = positions > 1 ? new Int32Array(allocate(rows * 4, shared)) : null
@@ -124,6 +123,18 @@ export async function loadDataset(options: {
     lineage: lineageOf(targets),
     teacher: manifest.teacher.sha256,
   }
+}
+
+/** The arrays that a dataset is held in, an array a column, in bytes: targets as compact as they are stored. Those of a number a row are small beside them. */
+export function heldArrays(manifest: Targets['manifest'], input: StudentInput): { name: string; bytes: number }[] {
+  const { rows, positions = 1, derived } = manifest
+  // a derived dataset may have lost any views of a sample
+  const samples = derived ? rows : rows / viewsOf(manifest)
+  return [
+    { name: 'inputs', bytes: inputBytes(input, samples) },
+    { name: 'labels', bytes: rows * positions * Int32Array.BYTES_PER_ELEMENT },
+    ...targetBytes(manifest).map(({ name, bytes }) => ({ name: `targets' ${name}`, bytes })),
+  ]
 }
 
 /** Numbers the samples; rows must come in order. A derived dataset may have lost any of its rows: ids tell its samples apart. */

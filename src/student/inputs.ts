@@ -50,9 +50,12 @@ export const describeInput = ({ kind, shape }: StudentInput): string =>
 
 /** Room for `rows` rows. */
 export function allocateInputs(input: StudentInput, rows: number, { shared = false } = {}): Inputs {
-  const make = arrays[input.kind]
-  return new make(allocate(rows * widthOf(input) * make.BYTES_PER_ELEMENT, shared))
+  return new arrays[input.kind](allocate(inputBytes(input, rows), shared))
 }
+
+/** Bytes of `rows` rows. */
+export const inputBytes = (input: StudentInput, rows: number): number =>
+  rows * widthOf(input) * arrays[input.kind].BYTES_PER_ELEMENT
 
 /** Zeros; in memory that threads share where `shared`. */
 export const allocate = (bytes: number, shared: boolean): ArrayBuffer =>

@@ -79,24 +79,23 @@ export interface Decoupled {
   others: tf.Tensor2D
 }
 
-/** Room for the targets of n rows, or n sequences of `positions`. */
-export function emptyTargets(options: {
-  codec: CodecName
-  classes: number
-  positions?: number | undefined
-  positionLabels?: RowKind['positionLabels']
-  rows: number
-  /** In memory that threads share. */
-  shared?: boolean
-}): StoredTargets {
-  const { codec, classes, positions = 1, positionLabels, rows, shared = false } = options
-  const own = codecOf(codec).columns(targetKind({ classes, positions, positionLabels }))
-  const columns = own.map(({ name, type, width }): StoredColumn => {
-    const make = arrays[type]
-    const bytes = rows * positions * width * make.BYTES_PER_ELEMENT
-    const memory = shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes)
-    return { name, dtype: type, width, values: new make(memory as ArrayBuffer) }
+type KeptTargets = Pick<RowKind, 'codec' | 'classes' | 'positions' | 'positionLabels'> & { rows: number }
+
+/** The targets' columns of n rows, or n sequences of `positions`, and the bytes of each. */
+export function targetBytes({ codec, rows, positions = 1, ...kind }: KeptTargets) {
+  const own = codecOf(codec).columns(targetKind({ ...kind, positions }))
+  return own.map(({ name, type, width }) => {
+    return { name, type, width, bytes: rows * positions * width * arrays[type].BYTES_PER_ELEMENT }
   })
+}
+
+/** Room for them. @param options.shared in memory that threads share */
+export function emptyTargets({ shared = false, ...kept }: KeptTargets & { shared?: boolean }): StoredTargets {
+  const columns = targetBytes(kept).map(({ name, type, width, bytes }): StoredColumn => {
+    const memory = shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes)
+    return { name, dtype: type, width, values: new arrays[type](memory as ArrayBuffer) }
+  })
+  const { codec, classes, positions = 1 } = kept
   return { codec, classes, positions, columns }
 }
 

@@ -2,7 +2,7 @@ import type { Plan, RowKind } from '../cache/index.js'
 import type { Batch, Inputs } from '../source/index.js'
 import type { Device } from './device.js'
 import type { Calls } from './find-calls.js'
-import type { ExportEvent, ExportOptions } from './options.js'
+import type { ExportEvent, PlannedExport } from './options.js'
 import { type FedArray, type Feeds, repeatRows } from './run-rows.js'
 import { tuneBatch } from './tune-batch.js'
 
@@ -10,7 +10,7 @@ import { tuneBatch } from './tune-batch.js'
 const MAX_BATCH_BYTES = 256 * 2 ** 20
 
 export interface ChooseBatch {
-  options: ExportOptions
+  options: PlannedExport
   calls: Calls
   /** The plan of an unfinished export in the folder. */
   before: Plan | undefined

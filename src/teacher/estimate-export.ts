@@ -1,6 +1,6 @@
 import { bytesPerRow } from '../cache/index.js'
 import { type Accuracy, createAccuracy } from './accuracy.js'
-import { type ExportOptions, rangeIn } from './options.js'
+import { type PlannedExport, rangeIn } from './options.js'
 import { runInOrder } from './ordered.js'
 import { prepareExport } from './prepare-export.js'
 import type { Provider } from './provider.js'
@@ -25,8 +25,11 @@ export interface ExportEstimate {
 /** Real batches are decoded and run for at least this long. */
 const LEAST_MS = 1500
 
-/** Does everything that an export does before its first byte, times a few batches of the real source, and writes nothing. */
-export async function estimateExport(options: ExportOptions): Promise<ExportEstimate> {
+/**
+ * Does everything that an export does before its first byte, times a few batches of the real source, and writes nothing. Without `out`, no folder is looked at.
+ * @throws whatever `exportTargets` refuses before its first byte
+ */
+export async function estimateExport(options: PlannedExport): Promise<ExportEstimate> {
   const { source } = options
   const began = performance.now()
   const prepared = await prepareExport({ ...options, onEvent: options.onEvent ?? (() => {}) })

@@ -1,6 +1,6 @@
 export { type ExportEstimate, estimateExport } from './estimate-export.js'
 export { exportTargets } from './export-targets.js'
-export type { ExportEvent, ExportOptions } from './options.js'
+export type { ExportEvent, ExportOptions, PlannedExport } from './options.js'
 export { type Provider, providers } from './provider.js'
 export { readTeacherClasses } from './read-classes.js'
 export { type Rerun, type RerunOptions, rerunTeacher } from './rerun-teacher.js'

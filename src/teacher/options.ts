@@ -11,6 +11,9 @@ import type { BatchTiming } from './tune-batch.js'
 export const logitsAre = ['logits', 'probabilities', 'log-probabilities'] as const
 export type LogitsAre = (typeof logitsAre)[number]
 
+/** What an export is of: all but where it goes. */
+export type PlannedExport = Omit<ExportOptions, 'out'> & { out?: string }
+
 export interface ExportOptions {
   /** Rows and batches are of views, where it gives them (`withViews`). It was opened with the preprocessing that the teacher expects. */
   source: Source

@@ -2,6 +2,9 @@ import { createRequire } from 'node:module'
 import {
   bytesPerRow,
   type CodecName,
+  checkFolder,
+  checkPlan,
+  checkSamePlan,
   chooseRows,
   codecOf,
   type Fidelity,
@@ -22,7 +25,7 @@ import { chooseStretch } from './choose-stretch.js'
 import { type Device, type FusedTeacher, openDevice } from './device.js'
 import { type FusedModel, loadTeacher } from './load-teacher.js'
 import { matchClasses } from './match-classes.js'
-import { type ExportEvent, type ExportOptions, rangeIn } from './options.js'
+import { type ExportEvent, type PlannedExport, rangeIn } from './options.js'
 import { orderColumns } from './order-columns.js'
 import { chooseProvider, shareCores } from './provider.js'
 import { recordTokens } from './record-tokens.js'
@@ -60,7 +63,7 @@ const FIRST_ROWS = 256
  * finite with labels the teacher knows. Finds the batch size and makes the plan.
  */
 export async function prepareExport(
-  options: ExportOptions & { onEvent: (event: ExportEvent) => void },
+  options: PlannedExport & { onEvent: (event: ExportEvent) => void },
 ): Promise<PreparedExport> {
   const { source, onEvent } = options
   const { range } = options
@@ -73,6 +76,7 @@ export async function prepareExport(
     throw new DecantError(
       `rows ${range.from} to ${range.to}: ${source.uri} has ${source.rows / views} rows, counted from 0`,
     )
+  if (options.out !== undefined) await checkFolder(options.out)
   const first = await firstBatch(source, options)
   const choice = chooseProvider(options.provider ?? 'auto', options.devices)
   const loaded = await loadTeacher({ ...options, told: options.logitsAre !== undefined })
@@ -91,7 +95,7 @@ export async function prepareExport(
     return opened
   }
   try {
-    const before = options.out === '' ? undefined : await readPlan(options.out)
+    const before = options.out === undefined ? undefined : await readPlan(options.out)
     const { settled, calls, run, load } = await tryTeacher({
       path: options.teacher,
       ...{ loaded, source, before },
@@ -196,14 +200,16 @@ export async function prepareExport(
       },
       ...licencesOf(options, before),
     }
-    return { plan, fidelity, classes, devices, feed, buffers, inFile, rowBytes, stretch, close }
+    const checked = checkPlan(plan)
+    if (options.out !== undefined && before) checkSamePlan(options.out, before, checked)
+    return { plan: checked, fidelity, classes, devices, feed, buffers, inFile, rowBytes, stretch, close }
   } catch (error) {
     await close()
     throw error
   }
 }
 
-async function firstBatch(source: Source, { range, onError = 'fail' }: ExportOptions): Promise<Batch> {
+async function firstBatch(source: Source, { range, onError = 'fail' }: PlannedExport): Promise<Batch> {
   const views = source.views?.count ?? 1
   const size = wholeSamples(Math.min(FIRST_ROWS, Math.max(1, source.rows)), views)
   for await (const batch of source.batches({ ...rangeIn(source, range), size, onError })) {
@@ -214,7 +220,7 @@ async function firstBatch(source: Source, { range, onError = 'fail' }: ExportOpt
 
 /** Given, else as the unfinished export in the folder has it, else the smallest that holds. */
 function codecFor(
-  { codec = 'f16', maxKl = 1e-3, onEvent }: ExportOptions,
+  { codec = 'f16', maxKl = 1e-3, onEvent }: PlannedExport,
   { before, ...sample }: { logits: Float32Array; kind: Omit<RowKind, 'codec'>; before: Plan | undefined },
 ): CodecName {
   if (codec !== 'auto') return codec
@@ -224,7 +230,7 @@ function codecFor(
 }
 
 /** Given, else as the export in the folder has it: the same command goes on, whoever was asked the first time. */
-function licencesOf({ license, teacherLicense }: ExportOptions, before: Plan | undefined): Licences {
+function licencesOf({ license, teacherLicense }: PlannedExport, before: Plan | undefined): Licences {
   const teacher = teacherLicense ?? before?.teacherLicense
   return {
     license: license ?? before?.license ?? null,

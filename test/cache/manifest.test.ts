@@ -42,6 +42,15 @@ test('a manifest is read as it was written', () => {
   expect(parseManifest(formatManifest(makeManifest()))).toEqual({ ...makeManifest(), sha256 })
 })
 
+test('of a codec that keeps some classes, those count for the size of a row', () => {
+  const wide = { ...makeManifest(), classes: 32_000, positions: 4096, shards: [], rows: 0 }
+  const source = { ...wide.source, rows: 0, skipped: [] }
+  expect(parseManifest(formatManifest({ ...wide, source, codec: 'topk:8' })).classes).toBe(32_000)
+  expect(() => parseManifest(formatManifest({ ...wide, source, codec: 'f16' }))).toThrow(
+    /131072000 values a row in the column 'logits' of codec f16, expected at most 67108864: a codec that keeps some/,
+  )
+})
+
 test('views, positions, stored inputs and fidelity are read as they were written', () => {
   const manifest: Manifest = {
     ...makeManifest(),
@@ -128,7 +137,7 @@ const attacks: [string, string, RegExp][] = [
   [
     'rows too large in all',
     changed('positions', 2 ** 20).replace('"classes":3', '"classes":100'),
-    /1048576 positions of 100/,
+    /1048576 positions of 100 classes are 104857600 values a row in the column 'logits' of codec f32, expected at most 67108864/,
   ],
   ['inputs of an unknown kind', changed('inputs', { kind: 'sound', shape: [1] }), /inputs\.kind/],
   [

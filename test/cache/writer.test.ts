@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type OutputFile, openFile } from '../../src/cache/files.js'
-import { createTargets, openTargets, readPlan } from '../../src/cache/index.js'
+import { checkPlan, createTargets, openTargets, readPlan } from '../../src/cache/index.js'
 import { DecantError, MismatchError } from '../../src/errors.js'
 import { random } from '../../src/random.js'
 import { temporaryFolder } from '../helpers/folder.js'
@@ -225,10 +225,23 @@ describe('refused, with nothing written:', () => {
   test('a plan that makes no sense', async () => {
     const dir = join(temporaryFolder(), 'new')
     await expect(createTargets(dir, makePlan({ names: ['a'] }))).rejects.toThrow(
-      'plan: expected 3 class names, one per class, found 1',
+      'plan: names, one per class: expected 3, found 1',
     )
     await expect(createTargets(dir, makePlan({ classes: 0 }))).rejects.toThrow('plan: classes: ')
     await expect(readdir(dir)).rejects.toThrow('ENOENT')
+  })
+
+  test('a plan whose rows store more than a reader takes: of topk the classes that it keeps count', async () => {
+    const dir = join(temporaryFolder(), 'new')
+    const language = { positions: 4096, classes: 32_000, rows: 8 }
+    await expect(createTargets(dir, makePlan({ ...language, codec: 'f16' }))).rejects.toThrow(
+      "plan: 4096 positions of 32000 classes are 131072000 values a row in the column 'logits' of codec f16, expected at most 67108864",
+    )
+    await expect(readdir(dir)).rejects.toThrow('ENOENT')
+    checkPlan(makePlan({ ...language, codec: 'topk:8' }))
+    await expect(createTargets(dir, makePlan({ ...language, codec: 'topk:20000' }))).rejects.toThrow(
+      "81920000 values a row in the column 'index' of codec topk:20000",
+    )
   })
 
   test('a second export into the same folder, until the first has ended', async () => {

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { type CodecName, createTargets, idColumn, openTargets, softTargets } from '../../src/cache/index.js'
 import { describeTargets, inspectedTemperatures } from '../../src/report/describe-targets.js'
 import { makePlan, writeTargets } from '../cache/datasets.js'
@@ -99,3 +99,22 @@ it('says the same of a dataset that keeps some classes, where it is about these 
     expect(entropy).toBeGreaterThan(all.softness[i]!.entropy - 0.01)
   })
 })
+
+it.each(['topk:1', 'sampled:1'] as const)(
+  'has the accuracy of all logits where a codec keeps a class (%s)',
+  async (codec) => {
+    const dirs = { all: temporaryFolder(), one: temporaryFolder() }
+    const plan = { rows: 300, rowsPerShard: 300, classes: 5 }
+    await writeTargets(dirs.all, makePlan({ ...plan, codec: 'f32' }))
+    await writeTargets(dirs.one, makePlan({ ...plan, codec }))
+    const described = async (dir: string) => {
+      const targets = await openTargets(dir)
+      onTestFinished(() => targets.close())
+      return describeTargets(targets)
+    }
+    const [all, one] = await Promise.all([dirs.all, dirs.one].map(described))
+    expect(one!.accuracy).toBe(all!.accuracy)
+    expect(one!.ece).toBeCloseTo(all!.ece!, 2)
+    expect(one!.nll).toBeCloseTo(all!.nll!, 2)
+  },
+)

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { idAt, idColumn } from '../../src/cache/index.js'
 import { FormatError, InterruptedError, MismatchError } from '../../src/errors.js'
 import type { Batch, Source } from '../../src/source/index.js'
-import { hashId, holdOut, loadDataset } from '../../src/student/dataset.js'
+import { hashId, heldArrays, holdOut, loadDataset } from '../../src/student/dataset.js'
 import { gather } from '../../src/student/gather.js'
 import { teacherOf } from '../../src/student/targets.js'
 import { type Example, labelOf, logitsOf, makeExample, pixelsOf } from './fixtures.js'
@@ -37,6 +37,24 @@ describe('loadDataset', () => {
     for (const { buffer } of [inputs.values, samples, targets.columns[0]!.values, labels, hashes])
       expect(buffer).toBeInstanceOf(SharedArrayBuffer)
     expect(dataset.targets).toEqual(example.dataset.targets)
+  })
+
+  it('takes the memory that it says, an array a column', () => {
+    const { inputs, labels, targets } = example.dataset
+    const held = [inputs.values, labels, ...targets.columns.map(({ values }) => values)]
+    expect(heldArrays(example.targets.manifest, example.dataset.input).map(({ bytes }) => bytes)).toEqual(
+      held.map(({ byteLength }) => byteLength),
+    )
+  })
+
+  it('of topk takes what it keeps: 2,200 sequences of 16 positions and 32,000 tokens are some megabytes', () => {
+    const [rows, positions, k] = [2200, 16, 8]
+    const manifest = { ...example.targets.manifest, rows, positions, classes: 32_000, codec: `topk:${k}` } as const
+    const held = heldArrays(manifest, { kind: 'tokens', shape: [positions] })
+    const bytesOf = (name: string) => held.find((array) => array.name === name)!.bytes
+    expect(bytesOf('inputs')).toBe(rows * positions * 4)
+    expect(bytesOf("targets' index")).toBe(rows * positions * k * 2)
+    expect(Math.max(...held.map(({ bytes }) => bytes))).toBe(rows * positions * 15 * 2) // the tail
   })
 
   it('refuses another source, naming both fingerprints', async () => {

@@ -10,6 +10,7 @@ const known = {
   logits: Float32Array.of(4, 3),
   logTail: (T: number) => [Math.log([1, -2, 0.5, -1].reduce((sum, x) => sum + Math.exp(x / T), 0))],
   labelLogit: Float32Array.of(-2),
+  top: Float32Array.of(4),
 }
 const soft = softTargets(z, temperature)
 const spread = (labels?: Int32Array) =>

@@ -77,7 +77,7 @@ describe('an export tells the accuracy', () => {
 
   it('and an estimate, of the rows that it ran', async () => {
     const { options } = await fixture()
-    const { accuracy } = await estimateExport({ ...options, out: '' })
+    const { accuracy } = await estimateExport(options)
     expect(accuracy!.labelled).toBeGreaterThan(0)
   })
 

@@ -222,4 +222,35 @@ describe('a dry run', () => {
     expect(preparing).toBeLessThan(all)
     expect(existsSync(out)).toBe(false)
   })
+
+  it('refuses what an export refuses before its first byte: what a reader would not take, and the folder', async () => {
+    const { dir, options } = await fixture(20)
+    const graph = new GraphBuilder()
+    const x = graph.input('x', 'float32', ['N', 1, side, side])
+    graph.output('z'.repeat(1001), 'float32', ['N', 16], graph.node('Reshape', [x, graph.i64([-1, 16])]))
+    const long = join(dir, 'long.onnx')
+    writeFileSync(long, encodeModel(graph.model({ name: 'long' })))
+    writeFileSync(join(dir, 'file'), '')
+    const cases: [object, RegExp][] = [
+      [{ teacher: long, logitsAre: 'logits' }, /plan: teacher.output: /],
+      [{ out: join(dir, 'file') }, /file: expected a folder, found a file/],
+      [{ out: dir }, /expected an empty folder or an export to continue, found/],
+    ]
+    for (const [change, message] of cases)
+      for (const run of [estimateExport, exportTargets])
+        await expect(run({ ...options, ...change })).rejects.toThrow(message)
+    expect(existsSync(options.out)).toBe(false)
+  })
+
+  it('without a folder looks at none: what lies in the working directory is nothing to it', async () => {
+    const { dir, options } = await fixture(20)
+    await exportTargets({ ...options, codec: 'q8', out: join(dir, 'other') })
+    const { out: _, ...rest } = options
+    const before = process.cwd()
+    onTestFinished(() => process.chdir(before))
+    process.chdir(join(dir, 'other'))
+    const { bytesPerRow } = await estimateExport({ ...rest, codec: 'auto', maxKl: 1 })
+    process.chdir(dir)
+    expect((await estimateExport({ ...rest, codec: 'auto', maxKl: 1 })).bytesPerRow).toBe(bytesPerRow)
+  })
 })

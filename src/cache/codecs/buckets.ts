@@ -87,6 +87,7 @@ export function decodeBuckets(columns: Columns, { k, classes }: TargetKind & { k
     k: width,
     index: Int32Array.from(columns.index!),
     logits: raw('logits', width),
+    top: shift,
     labelLogit: columns.label_logit && raw('label_logit', 1),
     mean: raw('mean', 1),
     std: Float32Array.from(columns.std!, (half) => halfValues[half]!),

@@ -65,6 +65,8 @@ export interface Buckets {
   index: Int32Array
   /** [n, k] their raw logits */
   logits: Float32Array
+  /** [n] the row's top raw logit; of codec sampled perhaps of a class in the tail */
+  top: Float32Array
   /** log Σ exp(z_j / T) over the tail, [n]. @throws DecantError for T outside [0.5, 20] */
   logTail(temperature: number): Float64Array
   /** [n] raw logit of the label, NaN where there is none; undefined for sequences whose labels were not known */

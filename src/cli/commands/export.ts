@@ -4,7 +4,7 @@ import type { Licences } from '../../cache/index.js'
 import { DecantError } from '../../errors.js'
 import { augmentations, MAX_VIEWS } from '../../source/views/index.js'
 import type { Accuracy } from '../../teacher/accuracy.js'
-import { type ExportEvent, type ExportOptions, type LogitsAre, logitsAre } from '../../teacher/options.js'
+import { type ExportEvent, type LogitsAre, logitsAre, type PlannedExport } from '../../teacher/options.js'
 import { providers } from '../../teacher/provider.js'
 import { askLicences } from '../ask-licences.js'
 import { bytes, count, duration, howFound, percent } from '../format.js'
@@ -27,7 +27,7 @@ interface Flags {
   logitsAre?: LogitsAre
   codec: CodecName | 'auto'
   maxKl?: number
-  provider: ExportOptions['provider'] & string
+  provider: PlannedExport['provider'] & string
   device?: number[]
   batch: number | 'auto'
   shardMb: number
@@ -142,7 +142,8 @@ async function run(uris: string[], flags: Flags): Promise<void> {
   const { openSource, readPreprocess, withViews } = await import('../../source/index.js')
   const { exportTargets, readTeacherClasses } = await import('../../teacher/index.js')
   const terminal = openTerminal({ json: flags.json === true })
-  if (!flags.out && !flags.dryRun) throw new DecantError('--out is missing: the folder that the dataset goes to')
+  const { out } = flags
+  if (!out && !flags.dryRun) throw new DecantError('--out is missing: the folder that the dataset goes to')
   if (flags.maxKl !== undefined && flags.codec !== 'auto') throw new DecantError('--max-kl goes with --codec auto')
   const views = viewsOf(flags)
   const preprocess = flags.preprocess === undefined ? undefined : await readPreprocess(flags.preprocess)
@@ -159,10 +160,9 @@ async function run(uris: string[], flags: Flags): Promise<void> {
     ...(flags.labels !== undefined && { labels: flags.labels }),
     classes: { ...own, ...(names && { names }) },
   })
-  const options: ExportOptions = {
+  const options: PlannedExport = {
     source,
     teacher: flags.teacher,
-    out: flags.out ?? '',
     codec: flags.codec,
     ...(flags.maxKl !== undefined && { maxKl: flags.maxKl }),
     provider: flags.provider,
@@ -179,9 +179,9 @@ async function run(uris: string[], flags: Flags): Promise<void> {
   }
   try {
     if (views) options.source = withViews(source, views)
-    if (flags.dryRun) return await dryRun(options, terminal)
+    if (flags.dryRun || !out) return await dryRun({ ...options, ...(out && { out }) }, terminal)
     await interruptible(
-      (signal) => exportTargets({ ...options, signal }),
+      (signal) => exportTargets({ ...options, out, signal }),
       () => terminal.note('stopping after what is in hand; once more stops at once and loses the shard'),
     )
     terminal.print(`wrote ${flags.out}; look at it with: decant inspect ${flags.out}`)
@@ -222,7 +222,7 @@ function viewsOf({ views: count, augment, viewSeed: seed }: Flags) {
   return undefined
 }
 
-async function dryRun(options: ExportOptions, terminal: Terminal): Promise<void> {
+async function dryRun(options: PlannedExport, terminal: Terminal): Promise<void> {
   const { estimateExport } = await import('../../teacher/index.js')
   const estimate = await estimateExport(options)
   terminal.event({ type: 'estimate', ...estimate } as { type: string })
