@@ -17,7 +17,7 @@ const arrows: Record<string, string[]> = {
   viewer: ['source', 'cache', 'student', 'report', 'share'],
   cli: ['chain', 'source', 'cache', 'teacher', 'student', 'engine', 'report', 'onnx', 'share', 'viewer', 'doctor'],
 }
-const anyone = ['errors', 'flatbuffer', 'random', 'telemetry', 'thread', 'version', 'wasm']
+const anyone = ['errors', 'flatbuffer', 'input-file', 'json', 'random', 'telemetry', 'thread', 'version', 'wasm']
 
 const src = resolve(import.meta.dirname, '../src')
 const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => /\.tsx?$/.test(file))

@@ -1,6 +1,7 @@
-import { open, readdir, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DecantError } from '../errors.js'
+import { openInput } from '../input-file.js'
 import { ignoreOn } from './files.js'
 import { DATA, MANIFEST, PULL, readManifestBytes, SIGNATURE } from './folder.js'
 import { JOURNAL } from './journal.js'
@@ -73,7 +74,7 @@ async function explainMissing(dir: string): Promise<DecantError> {
 
 /** A signature is 64 bytes: of a longer file so many that it is seen to be none. */
 async function readSignature(path: string): Promise<Uint8Array | undefined> {
-  const file = await open(path, 'r').catch((error) => ignoreOn(error, 'ENOENT', 'ENOTDIR'))
+  const file = await openInput(path).catch((error) => ignoreOn(error, 'ENOENT', 'ENOTDIR'))
   if (!file) return undefined
   try {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(1024), 0, 1024, 0)

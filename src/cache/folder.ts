@@ -1,11 +1,12 @@
-import { open, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises'
+import { readdir, rm, rmdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { DecantError, MismatchError } from '../errors.js'
+import { openInput, readInput } from '../input-file.js'
 import { diffJson } from './diff.js'
 import { diskError, hashFile, ignoreOn, makeFolder, type OpenFile, readTemporary, syncFolder } from './files.js'
 import { createJournal, cutJournal, JOURNAL, type JournalLine, readJournal, removeJournal } from './journal.js'
 import { isLock, LOCK } from './lock.js'
-import { checkManifestSize, type Manifest, type Plan, parseManifest, planOf } from './manifest.js'
+import { MAX_MANIFEST_BYTES, type Manifest, type Plan, parseManifest, planOf } from './manifest.js'
 
 export const MANIFEST = 'manifest.json'
 export const CARD = 'README.md'
@@ -39,10 +40,7 @@ export async function readManifest(dir: string): Promise<Manifest | undefined> {
 export async function readManifestBytes(dir: string): Promise<Buffer | undefined> {
   const path = join(dir, MANIFEST)
   try {
-    const found = await stat(path).catch((error) => ignoreOn(error, 'ENOENT', 'ENOTDIR'))
-    if (!found) return undefined
-    checkManifestSize(found.size, path)
-    return await readFile(path)
+    return await readInput(path, MAX_MANIFEST_BYTES).catch((error) => ignoreOn(error, 'ENOENT', 'ENOTDIR'))
   } catch (error) {
     throw diskError(error, path)
   }
@@ -122,7 +120,7 @@ export async function resumeFolder(
 
 async function isWhole(dir: string, { shard }: JournalLine): Promise<boolean> {
   const path = join(dir, shard.file)
-  const file = await open(path, 'r').catch((error) => ignoreOn(error, 'ENOENT'))
+  const file = await openInput(path).catch((error) => ignoreOn(error, 'ENOENT'))
   if (!file) return false
   try {
     return (await file.stat()).size === shard.bytes && (await hashFile(file)) === shard.sha256

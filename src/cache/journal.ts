@@ -1,13 +1,15 @@
 import { constants } from 'node:fs'
-import { open, readFile, rm } from 'node:fs/promises'
+import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { FormatError } from '../errors.js'
+import { readInput } from '../input-file.js'
+import { parseJson } from '../json.js'
 import { diskError, NO_LINK, type OpenFile, replaceFile, writeFully } from './files.js'
 import {
+  MAX_MANIFEST_BYTES,
   MAX_SKIPPED,
   type Plan,
-  parseJson,
   planSchema,
   type ShardEntry,
   type Skipped,
@@ -37,10 +39,11 @@ const lineSchema = z.strictObject({ shard: shardSchema, skipped: z.array(skipped
 /** The first line of the journal in `dir`, and the shards it records; undefined where there is none. */
 export async function readJournal(dir: string): Promise<Journal | undefined> {
   const path = join(dir, JOURNAL)
-  const content = await readFile(path, 'utf8').catch((error) => {
+  const bytes = await readInput(path, MAX_MANIFEST_BYTES).catch((error) => {
     if (error.code !== 'ENOENT') throw diskError(error, path)
   })
-  if (content === undefined) return undefined
+  if (bytes === undefined) return undefined
+  const content = bytes.toString()
   // What follows the last line break was being written when the process died.
   const whole = content.slice(0, content.lastIndexOf('\n') + 1)
   const [head, ...rest] = whole.split('\n').slice(0, -1)

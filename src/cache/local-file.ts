@@ -1,5 +1,6 @@
-import { type FileHandle, open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { FormatError } from '../errors.js'
+import { openInput } from '../input-file.js'
 import type { InputFile } from './dataset-files.js'
 import { diskError, MAX_READ, readFully } from './files.js'
 
@@ -24,7 +25,7 @@ export class LocalFile implements InputFile {
 
   /** @throws FormatError where it is not there; DecantError where the disk refuses */
   static async open(path: string): Promise<LocalFile> {
-    const handle = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+    const handle = await openInput(path).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT' || error.code === 'ENOTDIR')
         throw new FormatError(`${path}: listed in the manifest, but not there`)
       throw diskError(error, path)

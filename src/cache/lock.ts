@@ -1,10 +1,11 @@
-import { constants } from 'node:fs'
 import { open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { DecantError } from '../errors.js'
+import { READ } from '../input-file.js'
+import { parseJson } from '../json.js'
 import { diskError, ignoreOn, NO_LINK } from './files.js'
 
 /** The name of the file that keeps a second process that writes out of a folder. */
@@ -76,7 +77,7 @@ async function readLock(path: string): Promise<string> {
 
 /** Empty where there is no such file, or a link. */
 const readText = async (path: string): Promise<string> => {
-  const text = readFile(path, { encoding: 'utf8', flag: constants.O_RDONLY | NO_LINK })
+  const text = readFile(path, { encoding: 'utf8', flag: READ | NO_LINK })
   return (await text.catch((error) => ignoreOn(error, 'ENOENT', 'ELOOP'))) ?? ''
 }
 
@@ -95,7 +96,7 @@ async function removeStale(path: string, expected: string): Promise<void> {
 
 function parseHolder(text: string): Holder | undefined {
   try {
-    return holderSchema.parse(JSON.parse(text))
+    return holderSchema.parse(parseJson(text, LOCK))
   } catch {
     return undefined // a process that died before it had written its name
   }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { FormatError } from '../errors.js'
+import { parseJson } from '../json.js'
 import { version } from '../version.js'
 import { checkKind, expectIn, MAX_ROW_VALUES } from './check-kind.js'
 import { CODECS, type CodecName, isCodecName } from './codecs/codec.js'
@@ -262,24 +263,6 @@ function checkSeal(text: string, sha256: string, path: string): void {
 }
 
 const hashText = (text: string): string => createHash('sha256').update(text).digest('hex')
-
-/** Before a manifest is read into memory. */
-export function checkManifestSize(bytes: number, path: string): void {
-  if (bytes > MAX_MANIFEST_BYTES)
-    throw new FormatError(`${path}: ${bytes} bytes, expected at most ${MAX_MANIFEST_BYTES}`)
-}
-
-/** JSON without the one key that reaches an object's prototype when copied. */
-export function parseJson(text: string, path: string): unknown {
-  try {
-    return JSON.parse(text, (key, value) => {
-      if (key === '__proto__') throw new SyntaxError('the key __proto__ is not allowed')
-      return value
-    })
-  } catch (error) {
-    throw new FormatError(`${path}: not readable as JSON: ${(error as Error).message}`)
-  }
-}
 
 /** Parses with a schema; the first issue becomes a one-line FormatError that names the key. */
 export function validate<T>(schema: z.ZodType<T>, value: unknown, path: string): T {

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fromBinary } from '@bufbuild/protobuf'
 import { type ModelProto, ModelProtoSchema } from 'onnx-buf'
 import { DecantError, FormatError } from '../errors.js'
+import { readInput } from '../input-file.js'
 import { findEnvelopeFault } from './check-envelope.js'
 import { findTensorFault } from './check-tensor.js'
 import { withDefaultOpset } from './default-opset.js'
@@ -61,22 +61,13 @@ async function readChecked(path: string): Promise<{ data: Uint8Array; proto: Mod
 }
 
 async function readAll(path: string): Promise<Uint8Array<ArrayBuffer>> {
-  let file: FileHandle | undefined
   try {
-    file = await open(path)
-    const found = await file.stat()
-    if (!found.isFile()) throw new DecantError(`${path}: expected an ONNX file, found no regular file`)
-    if (found.size > maxModelBytes) {
-      throw new FormatError(`${path}: expected an ONNX file of at most ${maxModelBytes} bytes, found ${found.size}`)
-    }
-    return await file.readFile()
+    return (await readInput(path, maxModelBytes)) as Uint8Array<ArrayBuffer>
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     if (code === 'ENOENT') throw new DecantError(`${path}: no such file`)
     if (code) throw new DecantError(`${path}: cannot be read (${code})`)
     throw error
-  } finally {
-    await file?.close()
   }
 }
 

@@ -1,7 +1,8 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { DecantError, FormatError } from '../errors.js'
+import { readInput } from '../input-file.js'
+import { parseJson } from '../json.js'
 import type { SweepResult } from '../student/index.js'
 import { costSchema, sweepFactsSchema } from '../student/sweep-file.js'
 import { sweepStudentSchema } from '../student/sweep-table.js'
@@ -21,22 +22,17 @@ const fileSchema = z.object({
 /** Reads sweep.json of a sweep's folder. @throws DecantError where there is none; FormatError naming the key that is wrong */
 export async function readSweep(dir: string): Promise<SweepFile> {
   const path = join(dir, 'sweep.json')
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+  const text = await readInput(path).catch((error: NodeJS.ErrnoException) => {
+    if (error instanceof DecantError) throw error
     throw new DecantError(
       `${path}: ${error.code === 'ENOENT' ? 'no such file: expected the folder of a sweep' : `cannot be read (${error.code})`}`,
     )
   })
-  return parseSweep(text, path)
+  return parseSweep(String(text), path)
 }
 
 export function parseSweep(text: string, path: string): SweepFile {
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch (error) {
-    throw new FormatError(`${path}: not JSON: ${(error as Error).message}`)
-  }
-  const result = fileSchema.safeParse(json)
+  const result = fileSchema.safeParse(parseJson(text, path))
   if (result.success) return result.data
   const { path: key, message } = result.error.issues[0]!
   throw new FormatError(`${path}: ${key.join('.')}: ${message}`)

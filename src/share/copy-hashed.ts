@@ -1,8 +1,8 @@
 import { readSync } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { setImmediate as turn } from 'node:timers/promises'
 import { diskError } from '../cache/files.js'
 import { FormatError } from '../errors.js'
+import { openInput } from '../input-file.js'
 import type { HashedWriter } from './hashed-writer.js'
 
 /** Read, hashed and written at once: large enough for the disk, small enough for the processor's cache. */
@@ -24,7 +24,7 @@ export async function copyHashed(
   { from, to, signal, onBytes }: CopyOptions,
 ): Promise<void> {
   try {
-    const file = await open(path, 'r')
+    const file = await openInput(path)
     try {
       const piece = Buffer.allocUnsafeSlow(PIECE)
       for (let at = from; at < to; ) {

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { type FileHandle, open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { diskError, hashFile } from '../cache/files.js'
 import { FormatError } from '../errors.js'
+import { openInput } from '../input-file.js'
 import type { Content } from './store.js'
 
 const PIECE = 2 ** 20
@@ -71,7 +72,7 @@ export function bytesContent(bytes: Uint8Array): Content {
 export const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 
 async function openToRead(path: string): Promise<FileHandle> {
-  return open(path, 'r').catch((error) => {
+  return openInput(path).catch((error) => {
     throw diskError(error, path)
   })
 }

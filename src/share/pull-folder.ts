@@ -1,18 +1,23 @@
-import { readdir, readFile, rm, rmdir, statfs } from 'node:fs/promises'
+import { readdir, rm, rmdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { diskError, ignoreOn, makeFolder, readTemporary, replaceFile } from '../cache/files.js'
 import { DATA, MANIFEST, PULL, readManifestBytes, removeMade } from '../cache/folder.js'
 import { JOURNAL } from '../cache/journal.js'
 import { isLock, LOCK, takeLock } from '../cache/lock.js'
-import { parseJson, validate } from '../cache/manifest.js'
+import { validate } from '../cache/manifest.js'
 import { DecantError } from '../errors.js'
+import { readInput } from '../input-file.js'
+import { parseJson } from '../json.js'
 import { isPart } from './fetch-file.js'
 import { hashOf } from './file-content.js'
 import { BESIDE } from './push.js'
 
 // The folder that a pull writes: `pull.json` says what it will be from the first moment on, shards lie as `*.part` until their hash is
 // right, and manifest.json, which makes it a dataset, comes last.
+
+/** A URI and a hash. */
+const MAX_STATE_BYTES = 2 ** 16
 
 const stateSchema = z.strictObject({
   format: z.literal('decant pull'),
@@ -94,7 +99,8 @@ async function checkFolder(dir: string, manifest: string): Promise<boolean> {
     throw new DecantError(`${dir}: holds an export that has not finished; choose another folder`)
   if (names.includes(PULL)) {
     const path = join(dir, PULL)
-    const state = validate(stateSchema, parseJson(await readFile(path, 'utf8'), path), path)
+    const text = String(await readInput(path, MAX_STATE_BYTES))
+    const state = validate(stateSchema, parseJson(text, path), path)
     if (state.manifest === manifest) return false
     throw new DecantError(
       `${dir}: holds an unfinished pull of another dataset, or of another version of it (${state.uri}, manifest ${short(state.manifest)}); delete the folder, or pull that one with #sha256=${state.manifest}`,

@@ -2,8 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFile, realpath, stat } from 'node:fs/promises'
 import { isAbsolute, join, relative, sep } from 'node:path'
 import { diffJson } from '../cache/diff.js'
-import { diskError } from '../cache/files.js'
-import { CARD, MANIFEST, PLOT, SIGNATURE } from '../cache/folder.js'
+import { CARD, MANIFEST, PLOT, readManifestBytes, SIGNATURE } from '../cache/folder.js'
 import { checkLicences } from '../cache/licences.js'
 import { MAX_MANIFEST_BYTES, type Manifest, parseManifest, type ShardEntry } from '../cache/manifest.js'
 import { DecantError, FormatError, InterruptedError, MismatchError, UnavailableError } from '../errors.js'
@@ -178,14 +177,9 @@ async function pushTo(
 
 async function readLocal(dir: string): Promise<Local> {
   const path = join(dir, MANIFEST)
-  const found = await stat(path).catch(() => undefined)
-  if (!found) throw new DecantError(`${dir}: expected a finished soft-target dataset, found no ${MANIFEST}`)
+  const text = await readManifestBytes(dir)
+  if (!text) throw new DecantError(`${dir}: expected a finished soft-target dataset, found no ${MANIFEST}`)
   await refuseOutside(dir, MANIFEST)
-  if (found.size > MAX_MANIFEST_BYTES)
-    throw new FormatError(`${path}: ${found.size} bytes, expected at most ${MAX_MANIFEST_BYTES}`)
-  const text = await readFile(path).catch((error) => {
-    throw diskError(error, path)
-  })
   const beside = (await Promise.all(BESIDE.map((name) => readBeside(dir, name)))).flat()
   return { dir, text, sha256: hashOf(text), manifest: parseManifest(text.toString(), path), beside }
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { FormatError } from '../errors.js'
+import { parseJson } from '../json.js'
 import type { ArrowField, ArrowSchema, ArrowType } from './arrow-schema.js'
 import type { ArrayType } from './table.js'
 
@@ -52,7 +53,7 @@ function categoricalsOf(pandas: string | undefined): Map<string, NonNullable<Col
   const found = new Map<string, NonNullable<ColumnFacts['categories']>>()
   let value: unknown
   try {
-    value = JSON.parse(pandas ?? 'null')
+    value = parseJson(pandas ?? 'null', 'pandas')
   } catch {
     return found
   }
@@ -88,7 +89,7 @@ const tensorMetadata = z.object({
 
 function parsed(text: string | undefined): unknown {
   try {
-    return JSON.parse(text ?? 'null')
+    return parseJson(text ?? 'null', 'ARROW:extension:metadata')
   } catch {
     return undefined
   }

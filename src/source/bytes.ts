@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
 import { createReadStream, type Stats } from 'node:fs'
-import { type FileHandle, open, stat } from 'node:fs/promises'
+import { type FileHandle, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import type { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { DecantError, FormatError } from '../errors.js'
+import { openInput } from '../input-file.js'
 import { makeScratch } from './scratch.js'
 
 /** Exactly `length` bytes, in a buffer of their own. @throws FormatError where the file ends before, or has changed since it was opened */
@@ -79,7 +80,7 @@ export async function spill(
 
 /** The first bytes of a file, fewer where it is shorter. */
 export async function head(path: string, length: number): Promise<Buffer> {
-  const file = await open(path, 'r').catch((error) => {
+  const file = await openInput(path).catch((error) => {
     throw unreadable(path, error)
   })
   try {
@@ -116,7 +117,7 @@ function readable(
 ): Bytes {
   async function take(): Promise<FileHandle> {
     if (file.held) return file.held
-    const handle = await open(file.place, 'r').catch((error) => {
+    const handle = await openInput(file.place).catch((error) => {
       throw unreadable(path, error)
     })
     const now = await handle.stat()
@@ -166,7 +167,7 @@ function readable(
 }
 
 export const unreadable = (path: string, error: NodeJS.ErrnoException) =>
-  new DecantError(`${path}: cannot be read: ${error.code ?? error.message}`)
+  error instanceof DecantError ? error : new DecantError(`${path}: cannot be read: ${error.code ?? error.message}`)
 
 /** What a library throws over bytes that came from others becomes a FormatError behind `what`, in one line. */
 export async function understand<T>(what: string, read: () => Promise<T>): Promise<T> {

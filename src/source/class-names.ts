@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { parseJson } from '../json.js'
 
 /** Of Hugging Face's schema metadata (key `huggingface`), what says the names of labels. */
 const schema = z.object({
@@ -11,7 +12,7 @@ export function classNamesOf(text: string | undefined): Map<string, string[]> {
   const found = new Map<string, string[]>()
   let value: unknown
   try {
-    value = JSON.parse(text ?? 'null')
+    value = parseJson(text ?? 'null', 'huggingface')
   } catch {
     return found
   }

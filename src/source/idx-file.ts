@@ -1,9 +1,10 @@
 import type { Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { type FileHandle, open, stat } from 'node:fs/promises'
+import { type FileHandle, stat } from 'node:fs/promises'
 import { pipeline } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { DecantError, FormatError } from '../errors.js'
+import { openInput } from '../input-file.js'
 import { shortened } from './file-rows.js'
 
 /** An IDX file: two zero bytes, the type (8 = unsigned byte), the rank, the dimensions as uint32 big-endian, then the data row-major. */
@@ -19,7 +20,7 @@ const BLOCK = 1 << 18
 
 /** What a file begins with: gzip (1f 8b), IDX of bytes (00 00 08), or neither. @throws DecantError if it cannot be read */
 export async function sniff(path: string): Promise<'gz' | 'idx' | 'other'> {
-  const file = await open(path, 'r').catch((error) => {
+  const file = await openInput(path).catch((error) => {
     throw unreadable(path, error)
   })
   try {
@@ -193,4 +194,4 @@ const missing = (path: string, dims: number[], { expected, found }: { expected: 
 const surplus = (path: string, dims: number[], expected: number) =>
   new FormatError(`${path}: bytes behind the end: ${dims.join('×')} are ${expected} bytes of data, found more`)
 const unreadable = (path: string, error: NodeJS.ErrnoException) =>
-  new DecantError(`${path}: cannot be read: ${error.code ?? error.message}`)
+  error instanceof DecantError ? error : new DecantError(`${path}: cannot be read: ${error.code ?? error.message}`)

@@ -1,9 +1,10 @@
 import { constants } from 'node:buffer'
 import { createHash } from 'node:crypto'
-import { open, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import pLimit from 'p-limit'
 import { DecantError, FormatError } from '../errors.js'
+import { openInput } from '../input-file.js'
 import { ahead, batchStarts, checkRange, checkRows } from './batching.js'
 import { BufferPool } from './buffers.js'
 import { grayToRgb } from './channels.js'
@@ -130,7 +131,7 @@ interface Rows {
 const NONE = new Uint8Array(0)
 
 async function direct({ path, offset }: IdxFile, pixels: number): Promise<Rows> {
-  const handle = await open(path, 'r')
+  const handle = await openInput(path)
   const readRows = (target: Uint8Array, first: number) =>
     readAt(handle, target, { path, position: offset + first * pixels })
   return {

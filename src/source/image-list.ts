@@ -1,6 +1,7 @@
 import { readdir, realpath, stat } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 import { DecantError } from '../errors.js'
+import { checkInput } from '../input-file.js'
 import { ClassFinder, type LabelClasses, listed, numberIn } from './class-finder.js'
 import { type IdColumn, joinIds } from './ids.js'
 import { sortedByBytes } from './labels.js'
@@ -49,7 +50,9 @@ export async function listImages(root: string, classes?: LabelClasses): Promise<
           path: Buffer.from(path),
           outside: entry.isSymbolicLink() && !(await isFileInside(join(root, path), real)),
         })
-      } else if (entry.isSymbolicLink() && (await isDirectory(join(root, path))))
+      } else if (IMAGE.test(entry.name))
+        await checkInput(join(root, path)) // it is none
+      else if (entry.isSymbolicLink() && (await isDirectory(join(root, path))))
         throw new DecantError(
           `${join(root, path)}: links to directories are not followed; put the directory itself here`,
         )

@@ -1,7 +1,8 @@
-import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { DecantError, FormatError } from '../errors.js'
+import { readInput } from '../input-file.js'
+import { parseJson } from '../json.js'
 import { show } from './labels.js'
 import { type Crop, cropSchema, type Resize, resizeSchema } from './pixel-options.js'
 import { readTokenizerFile } from './tokenizer-file.js'
@@ -116,16 +117,11 @@ export function parsePreprocess(value: unknown, where: string): Preprocess {
 
 /** Reads a preprocessing file (JSON), and hashes the tokenizer that it names. @throws DecantError if it cannot be read; FormatError if it is not JSON or not a Preprocess of version 1 */
 export async function readPreprocess(path: string): Promise<Preprocess> {
-  const content = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+  const content = await readInput(path).catch((error: NodeJS.ErrnoException) => {
+    if (error instanceof DecantError) throw error
     throw new DecantError(`${path}: cannot read the preprocessing file: ${error.code ?? error.message}`)
   })
-  let value: unknown
-  try {
-    value = JSON.parse(content)
-  } catch (error) {
-    throw new FormatError(`${path}: not JSON: ${(error as Error).message.split('\n')[0]}`)
-  }
-  const { text, ...preprocess } = parsePreprocess(value, path)
+  const { text, ...preprocess } = parsePreprocess(parseJson(String(content), path), path)
   if (!text?.tokenizer) return { ...preprocess, ...(text && { text }) }
   const tokenizer = resolve(dirname(path), text.tokenizer)
   const { sha256 } = await readTokenizerFile(tokenizer)

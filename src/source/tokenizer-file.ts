@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
-import { readFile, stat } from 'node:fs/promises'
 import { DecantError, FormatError } from '../errors.js'
+import { readInput } from '../input-file.js'
+import { parseJson } from '../json.js'
 import { show } from './labels.js'
 
 /** A tokenizer.json, as far as it is understood here; what makes ids of text reads its `json`. */
@@ -54,10 +55,7 @@ export async function readTokenizerFile(path: string): Promise<TokenizerFile> {
 
 async function readBounded(path: string): Promise<Buffer> {
   try {
-    const { size } = await stat(path)
-    if (size > MAX_BYTES)
-      throw new FormatError(`${path}: ${size} bytes, expected a tokenizer.json of at most ${MAX_BYTES}`)
-    return await readFile(path)
+    return await readInput(path, MAX_BYTES)
   } catch (error) {
     if (error instanceof DecantError) throw error
     const { code, message } = error as NodeJS.ErrnoException
@@ -66,14 +64,16 @@ async function readBounded(path: string): Promise<Buffer> {
 }
 
 function parse(bytes: Buffer, path: string): { json: string; content: Content } {
+  let json: string
   try {
-    const json = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-    const content: unknown = JSON.parse(json)
-    if (typeof content !== 'object' || content === null) throw new Error(`expected an object, found ${show(content)}`)
-    return { json, content }
+    json = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (error) {
     throw notTokenizer(path, (error as Error).message)
   }
+  const content = parseJson(json, `${path}: not a tokenizer.json`, { anyKey: true }) // any text may be a token
+  if (typeof content !== 'object' || content === null)
+    throw notTokenizer(path, `expected an object, found ${show(content)}`)
+  return { json, content }
 }
 
 function countIds({ added_tokens: added, model }: Content): number {

@@ -20,6 +20,9 @@ const MAX_END_BYTES = 22 + 65_535
 /** An archive of arrays has tens of members. */
 const MAX_DIRECTORY_BYTES = 2 ** 24
 
+/** Bytes that deflate makes of one, at most (https://zlib.net/zlib_tech.html, Maximum Compression Factor). */
+const MAX_RATIO = 1032
+
 /** The members of an archive, from its central directory. @throws FormatError */
 export async function listZip(bytes: Bytes): Promise<ZipMember[]> {
   const { path, size } = bytes
@@ -117,6 +120,11 @@ export async function openMember(bytes: Bytes, member: ZipMember): Promise<Bytes
   }
   if (member.method !== 8)
     throw new FormatError(`${path}: compressed by method ${member.method}, expected deflate or none`)
+  const most = MAX_RATIO * member.compressed
+  if (member.size > most)
+    throw new FormatError(
+      `${path}: ${member.compressed} bytes are said to hold ${member.size}, at most ${most} can be in them`,
+    )
   const packed = Readable.from(blocks(bytes, start, member.compressed))
   return spill(path, [packed, createInflateRaw()], (inflated) => checked(inflated, member, path))
 }

@@ -1,7 +1,8 @@
-import { open, readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { replaceFile } from '../cache/files.js'
 import { FormatError } from '../errors.js'
+import { openInput, readInput } from '../input-file.js'
+import { parseJson } from '../json.js'
 import type { Provenance } from './folder.js'
 import { decodeSafetensors, encodeSafetensors, type NamedTensor, readMetadata } from './safetensors.js'
 
@@ -49,6 +50,9 @@ const progressSchema: z.ZodType<Progress> = z.strictObject({
   best: z.strictObject({ epoch: z.int(), score: z.number() }).nullable(),
 })
 
+/** It is read at once, which takes less than 2 GiB. */
+const MAX_BYTES = 2 ** 31 - 1
+
 /** Writes a checkpoint in one step: a safetensors file whose metadata holds progress and provenance as JSON. */
 export async function writeCheckpoint(path: string, checkpoint: Checkpoint, provenance: Provenance): Promise<void> {
   const metadata = {
@@ -61,13 +65,13 @@ export async function writeCheckpoint(path: string, checkpoint: Checkpoint, prov
 
 /** A checkpoint, and the provenance of its student. @throws FormatError where it is none */
 export async function readCheckpoint(path: string): Promise<Checkpoint & { provenance: unknown }> {
-  const { tensors, metadata } = decodeSafetensors(await readFile(path), path)
+  const { tensors, metadata } = decodeSafetensors(await readInput(path, MAX_BYTES), path)
   return { ...parseMetadata(metadata, path), tensors }
 }
 
 /** What a checkpoint says of itself, without its tensors: how far a student is that is being trained. Undefined where there is none. */
 export async function readProgress(path: string): Promise<{ progress: Progress; provenance: unknown } | undefined> {
-  const file = await open(path, 'r').catch(() => undefined)
+  const file = await openInput(path).catch(() => undefined)
   if (!file) return undefined
   try {
     return parseMetadata(await readMetadata(file, path), path)
@@ -78,13 +82,7 @@ export async function readProgress(path: string): Promise<{ progress: Progress; 
 
 function parseMetadata(metadata: Record<string, string>, path: string): { progress: Progress; provenance: unknown } {
   if (metadata.decant !== 'checkpoint 1') throw new FormatError(`${path}: not a decant checkpoint of version 1`)
-  const parse = (text = ''): unknown => {
-    try {
-      return JSON.parse(text)
-    } catch (error) {
-      throw new FormatError(`${path}: metadata: ${(error as Error).message}`)
-    }
-  }
+  const parse = (text = '') => parseJson(text, `${path}: metadata`)
   const progress = progressSchema.safeParse(parse(metadata.progress))
   if (!progress.success) throw new FormatError(`${path}: progress: ${progress.error.issues[0]!.message}`)
   return { progress: progress.data, provenance: parse(metadata.provenance) }

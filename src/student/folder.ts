@@ -1,9 +1,11 @@
-import { readdir, readFile, rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { diffJson } from '../cache/diff.js'
 import { diskError, makeFolder, readTemporary, removeTemporaries } from '../cache/files.js'
 import { isLock, withLock } from '../cache/lock.js'
-import { DecantError, FormatError, MismatchError } from '../errors.js'
+import { DecantError, MismatchError } from '../errors.js'
+import { readInput } from '../input-file.js'
+import { parseJson } from '../json.js'
 import type { StudentConfig } from './config.js'
 
 /** Everything that a student's bits follow from; kept in its checkpoint and in student.json. */
@@ -82,13 +84,10 @@ export function checkProvenance(path: string, found: unknown, asked: Provenance)
   if (lines.length > 0) throw new MismatchError(`${path} is of another student:`, lines)
 }
 
+/** @throws DecantError where it cannot be read; FormatError where it is too large, or no JSON */
 export async function readJson(path: string): Promise<unknown> {
-  const text = await readFile(path, 'utf8').catch((error) => {
+  const text = await readInput(path).catch((error) => {
     throw diskError(error, path)
   })
-  try {
-    return JSON.parse(text)
-  } catch (error) {
-    throw new FormatError(`${path}: not JSON: ${(error as Error).message}`)
-  }
+  return parseJson(String(text), path)
 }

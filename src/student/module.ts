@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { DecantError } from '../errors.js'
+import { checkInput, readInput } from '../input-file.js'
 
 // Modules of the user's own: a student or a method is a name that decant knows, or the path of one.
 
@@ -11,7 +11,7 @@ export const isPath = (specification: string): boolean => /^[./]|\.[cm]?[jt]s$/.
 /** What identifies the code of a user's module; undefined where the specification is no path. */
 export async function hashModule(specification: string): Promise<string | undefined> {
   if (!isPath(specification)) return undefined
-  const bytes = await readFile(specification).catch((error: Error) => {
+  const bytes = await readInput(specification).catch((error: Error) => {
     throw new DecantError(`module ${specification}: ${error.message}`)
   })
   return createHash('sha256').update(bytes).digest('hex')
@@ -21,6 +21,7 @@ export async function hashModule(specification: string): Promise<string | undefi
 export async function findModule(path: string): Promise<unknown> {
   let module: { default?: unknown }
   try {
+    await checkInput(path)
     module = await load(pathToFileURL(resolve(path)).href)
   } catch (error) {
     throw new DecantError(`module ${path}: ${(error as Error).message}`)

@@ -1,10 +1,10 @@
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { temporaryOf } from '../cache/files.js'
 import { type EpochRecord, epochSchema, type Progress } from './checkpoint.js'
 import type { StudentConfig } from './config.js'
-import { TRAINING } from './folder.js'
+import { readJson, TRAINING } from './folder.js'
 
 /** How far a student's training is, for who looks into its folder meanwhile. Nothing goes on from it: that is what checkpoints are for. */
 export interface TrainingState {
@@ -48,11 +48,6 @@ export function openTrainingFile(dir: string | undefined, { config, steps }: { c
 
 /** Undefined where there is none, or none that can be read. */
 export async function readTrainingState(dir: string): Promise<TrainingState | undefined> {
-  const text = await readFile(join(dir, TRAINING), 'utf8').catch(() => undefined)
-  if (text === undefined) return undefined
-  try {
-    return schema.safeParse(JSON.parse(text)).data
-  } catch {
-    return undefined
-  }
+  const found = await readJson(join(dir, TRAINING)).catch(() => undefined)
+  return schema.safeParse(found).data
 }

@@ -1,5 +1,6 @@
 import type { FileHandle } from 'node:fs/promises'
 import { FormatError } from '../errors.js'
+import { parseJson } from '../json.js'
 
 /** A float32 tensor by name. */
 export interface NamedTensor {
@@ -76,12 +77,7 @@ function parseHeader(
   text: string,
   path: string,
 ): { metadata: Record<string, string>; entries: Record<string, unknown> } {
-  let header: unknown
-  try {
-    header = JSON.parse(text)
-  } catch (error) {
-    throw wrong(path, (error as Error).message)
-  }
+  const header = parseJson(text, `${path}: not a safetensors file of float32`)
   if (!isRecord(header)) throw wrong(path, 'the header is no object')
   const { __metadata__: metadata = {}, ...entries } = header
   if (!isRecord(metadata) || !Object.values(metadata).every((value) => typeof value === 'string'))

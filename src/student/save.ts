@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { dispose, io } from '@tensorflow/tfjs-core'
 import { type LayersModel, loadLayersModel } from '@tensorflow/tfjs-layers'
 import { replaceFile } from '../cache/files.js'
 import { DecantError } from '../errors.js'
+import { readInput } from '../input-file.js'
 import { version } from '../version.js'
 import { artifactsOf, checkSaved } from './check-saved.js'
 import type { Dataset } from './dataset.js'
@@ -74,9 +74,12 @@ export async function restoreWeights(model: LayersModel, dir: string): Promise<v
   dispose(weights.map(([, tensor]) => tensor))
 }
 
+/** They are read at once, which takes less than 2 GiB. */
+const MAX_WEIGHTS_BYTES = 2 ** 31 - 1
+
 async function readArtifacts(dir: string): Promise<io.ModelArtifacts> {
   const description = (await readJson(join(dir, 'model.json'))) as io.ModelJSON
-  const weights = await readFile(join(dir, 'weights.bin'))
+  const weights = await readInput(join(dir, 'weights.bin'), MAX_WEIGHTS_BYTES)
   return io.getModelArtifactsForJSON(description, async (manifest) => [
     manifest.flatMap((group) => group.weights),
     new Uint8Array(weights).buffer,

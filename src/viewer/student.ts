@@ -1,7 +1,9 @@
 import { join } from 'node:path'
 import { z } from 'zod'
+import { diskError } from '../cache/files.js'
 import type { Chunk } from '../cache/index.js'
 import { FormatError, MismatchError } from '../errors.js'
+import { checkInput } from '../input-file.js'
 import { affine, parsePreprocess } from '../source/index.js'
 import { readJson } from '../student/folder.js'
 import { moduleNames } from '../student/module.js'
@@ -42,7 +44,11 @@ export async function openStudent(dir: string, classes: number): Promise<AskedSt
     ])
   const prepare = input.kind === 'image' ? await normalisation(dir, input.shape) : undefined
   const ort = await import('onnxruntime-node') // not where there is no student: it takes long to load
-  const session = await ort.InferenceSession.create(join(dir, 'student.onnx'), {
+  const model = join(dir, 'student.onnx')
+  await checkInput(model).catch((error) => {
+    throw diskError(error, model)
+  })
+  const session = await ort.InferenceSession.create(model, {
     intraOpNumThreads: 1,
     logSeverityLevel: 3,
   })

@@ -85,8 +85,8 @@ test('how logits were found and how rows were run are read as they were written'
 
 const views = { count: 2, parameters: [], augment: {}, seed: 0 }
 const attacks: [string, string, RegExp][] = [
-  ['no JSON', 'ARROW1', /manifest\.json: not readable as JSON/],
-  ['cut short', formatManifest(makeManifest()).slice(0, 300), /not readable as JSON/],
+  ['no JSON', 'ARROW1', /manifest\.json: not JSON/],
+  ['cut short', formatManifest(makeManifest()).slice(0, 300), /not JSON/],
   ['a list', '[]', /expected object/],
   ['null', 'null', /expected object/],
   ['another format', changed('format', 'parquet'), /format: .*"decant"/],

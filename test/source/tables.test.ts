@@ -246,6 +246,24 @@ describe('NPY and NPZ', () => {
     await expect(read({ 'a.npz': flipped }, { input: 'x', label: 'y' }).then((r) => r.inputs)).rejects.toThrow(/a\.npz/)
   })
 
+  test.each([
+    ['stored, of 4 GiB', { deflate: false, said: 0xfffffffe }, /a\.npz: 'x\.npy': stored \d+ bytes as 4294967294/],
+    [
+      'deflated, of 4 GiB',
+      { deflate: true, said: 0xfffffffe },
+      /a\.npz: 'x\.npy': \d+ bytes are said to hold 4294967294, at most \d+/,
+    ],
+    [
+      'deflated, of a few bytes more',
+      { deflate: true, said: 1000 },
+      /a\.npz: 'x\.npy': inflates to \d+ bytes, expected 1000/,
+    ],
+  ])('an archive that declares more than it has is refused: %s', async (_, { deflate, said }, message) => {
+    const archive = zip({ 'x.npy': npy('<f4', [3, 1], Float32Array.of(1, 2, 3)) }, { deflate })
+    archive.writeUInt32LE(said, archive.indexOf('PK\x01\x02') + 24)
+    await expect(read({ 'a.npz': archive })).rejects.toThrow(message)
+  })
+
   test('have no keys', async () => {
     const x = npy('<f4', [3, 1], Float32Array.of(1, 2, 3))
     const files: Record<string, Buffer>[] = [

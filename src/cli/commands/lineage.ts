@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises'
 import { Command } from 'commander'
 import type { Lineage } from '../../cache/index.js'
 import { DecantError } from '../../errors.js'
+import { parseJson } from '../../json.js'
 import { count, howFound } from '../format.js'
 import { openTerminal } from '../terminal.js'
 
@@ -57,8 +58,8 @@ async function ofStudent(path: string): Promise<Found> {
       `${path}: no lineage in it: expected a student that decant saved${metadata.manifest ? `; it names the dataset ${metadata.manifest}` : ''}`,
     )
   try {
-    const lineage = JSON.parse(metadata.lineage) as Lineage
-    const config: unknown = JSON.parse(metadata.student ?? 'null')
+    const lineage = parseJson(metadata.lineage, 'lineage') as Lineage
+    const config = parseJson(metadata.student ?? 'null', 'student')
     render(lineage, undefined) // a file of somebody else's may hold anything: what cannot be shown is refused here
     return { lineage, student: { file: path, sha256: model.sha256, config } }
   } catch (error) {

@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises'
 import { Command, InvalidArgumentError } from 'commander'
 import { DecantError } from '../../errors.js'
+import { readInput } from '../../input-file.js'
 import { integer, list } from '../parse.js'
 import { addDeriveOptions, type DeriveFlags, runDerive } from './derive.js'
 
@@ -42,10 +42,13 @@ export function selectCommand(): Command {
 }
 
 async function readIds(path: string): Promise<string[]> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+  const bytes = await readInput(path).catch((error: NodeJS.ErrnoException) => {
+    if (error instanceof DecantError) throw error
     throw new DecantError(`${path}: cannot read the ids: ${error.code ?? error.message}`)
   })
-  return text.replace(/\r?\n$/, '').split(/\r?\n/)
+  return String(bytes)
+    .replace(/\r?\n$/, '')
+    .split(/\r?\n/)
 }
 
 function shares(text: string): { from: number; to: number } {

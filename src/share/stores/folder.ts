@@ -11,6 +11,7 @@ import {
   writeFully,
 } from '../../cache/files.js'
 import { MismatchError } from '../../errors.js'
+import { openInput } from '../../input-file.js'
 import { copyHashed } from '../copy-hashed.js'
 import { wrongHash } from '../file-content.js'
 import { createHashedWriter } from '../hashed-writer.js'
@@ -75,7 +76,7 @@ async function* read(
   { from, to, etag }: { from: number; to: number; etag?: string },
   { signal, onBytes }: { signal?: AbortSignal; onBytes?: (bytes: number) => void } = {},
 ): AsyncGenerator<Uint8Array> {
-  const file = await open(path, 'r').catch((error) => {
+  const file = await openInput(path).catch((error) => {
     throw diskError(error, path)
   })
   try {

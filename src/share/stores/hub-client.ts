@@ -1,4 +1,5 @@
 import { DecantError, UnavailableError } from '../../errors.js'
+import { parseJson } from '../../json.js'
 import { withoutSecrets } from '../credentials.js'
 import type { HttpClient, HttpRequest, HttpResponse } from '../http-client.js'
 import { isPassing, isPassingStatus, PassingError, type RetryOptions, retry } from '../retry.js'
@@ -154,7 +155,7 @@ async function readAnswer(hub: Hub, response: HttpResponse): Promise<Buffer> {
 
 function parse(hub: Hub, bytes: Buffer): unknown {
   try {
-    return JSON.parse(bytes.toString())
+    return parseJson(bytes.toString(), hub.uri)
   } catch {
     throw strange(hub, 'JSON')
   }
