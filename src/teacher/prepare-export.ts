@@ -187,7 +187,8 @@ export async function prepareExport(
         ...(Object.keys(source.options).length > 0 && { options: source.options }),
       },
       preprocess:
-        recordTokens(source, { teacher: loaded, before }) ?? (source.input.kind === 'image' ? { version: 1 } : null),
+        recordTokens(source, { teacher: loaded, classes, before }) ??
+        (source.input.kind === 'image' ? { version: 1 } : null),
       runtime: {
         decant: version,
         onnxruntime: onnxruntimeVersion(),

@@ -91,7 +91,7 @@ describe('padding', () => {
     const { logits, told, manifest } = await exported({ teacher, out, preprocess })
     expect(logits).toEqual(exact)
     expect(told).toMatchObject({ id: 0, side: 'left', why: 'default' })
-    expect(manifest.preprocess).toEqual(preprocess)
+    expect(manifest.preprocess).toEqual(text({ padSide: 'left', vocabulary: 12 }))
     await expect(exported({ teacher, out: `${out}-12`, preprocess: text({ pad: 12 }) })).rejects.toThrow(
       'the teacher knows the ids 0 to 11, but padding would be 12 (text.pad)',
     )
