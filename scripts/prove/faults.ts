@@ -17,7 +17,7 @@ const faults: [exporter: string, title: RegExp, fault: string][] = [
   ['skl2onnx', /^SVC one against one, 10 /, 'declares 10 classes, gives 45 pairs'],
   ['skl2onnx', /^LinearSVC in OneVsRest/, 'scores divided by their sum, of any sign'],
   ['skl2onnx', /^MLPClassifier raw_scores/, 'raw_scores asked for, probabilities given'],
-  ['onnxmltools', /^LGBMClassifier random forest/, 'trees summed and not averaged, of 10 classes as of 2'],
+  ['onnxmltools', /^LGBMClassifier random forest/, 'sigmoid of summed trees / 100; of 10 classes two columns'],
   ['onnxmltools', /^LGBMClassifier one against all/, 'softmax for a sigmoid each class by their sum'],
   ['onnxmltools', /^XGBRFClassifier, 10 /, 'trees of a round given to the wrong classes'],
   ['onnxmltools', /^CatBoostClassifier one against all/, 'softmax for a sigmoid each class'],
