@@ -68,5 +68,9 @@ await writeFile(
 const table = renderTable(results, list.versions, new Date())
 await writeFile(join(cases, 'table.md'), table)
 console.log(renderSummary(results, (performance.now() - began) / 1000))
-if (!values.ci && values.only === '') await updateDocs(join(root, 'docs/teachers.md'), table)
+if (!values.ci && values.only === '') {
+  const docs = join(root, 'docs/teachers.md')
+  await updateDocs(docs, table)
+  execFileSync('npx', ['biome', 'format', '--write', docs], { cwd: root, stdio: 'inherit' })
+}
 process.exitCode = results.some(({ verdict }) => verdict === 'WRONG' || verdict === 'CRASHED') ? 1 : 0

@@ -54,7 +54,7 @@ def work(make, folder, pipe):
     except BaseException as error:
         traceback.print_exc()
         log.flush()
-        lines = str(error).strip().splitlines() or [""]
+        lines = str(error).replace(f"{folder}/", "").strip().splitlines() or [""]
         pipe.send(f"{type(error).__name__}: {lines[0][:160]}")
 
 
