@@ -4,7 +4,15 @@ import { defineConfig } from 'vitest/config'
 // fast and slow (npm test), long (npm run test:long) and faults (npm run faults) need nothing but npm ci; interop needs Python with the packages that .ci/run lists;
 // servers nginx and moto; webgpu a Vulkan driver; browser Chromium; tensorflow what scripts/build-tfjs-node.sh makes.
 const project = (name: string, include: string[], testTimeout: number, isolate = true) => ({
-  test: { name, include, testTimeout, hookTimeout: testTimeout, pool: 'forks' as const, isolate },
+  test: {
+    name,
+    include,
+    setupFiles: ['test/setup.ts'],
+    testTimeout,
+    hookTimeout: testTimeout,
+    pool: 'forks' as const,
+    isolate,
+  },
 })
 
 export default defineConfig({
