@@ -32,6 +32,9 @@ export interface OutputOptions {
   told?: boolean
 }
 
+const ONE_OUTPUT =
+  "a column each, as skl2onnx writes classes with zipmap='columns'; export the teacher with one output of [N, C] (zipmap=False)"
+
 /**
  * Finds the output of a classifier. Throws DecantError where the one asked for is missing, where none is floats of shape [N, C] or of one
  * column, and where several are and are not the same logits.
@@ -51,12 +54,10 @@ export function findOutput({ proto, path }: { proto: ModelProto; path: string },
   })
   if (new Set(found.map(identityOf)).size > 1) {
     const names = found.map(({ info, name }) => printValueInfo({ ...info, name }))
-    const more = names.length > 4 ? ` and ${names.length - 4} more` : ''
-    const advice = found.every(({ info }) => info.shape?.length === 1)
-      ? "a column each, as skl2onnx writes classes with zipmap='columns'; export the teacher with one output of [N, C] (zipmap=False)"
-      : 'choose one with --output'
+    const some = [...names.slice(0, 4), ...(names.length > 4 ? [`${names.length - 4} more`] : [])].join(' and ')
+    const columns = found.every(({ info }) => info.shape?.length === 1)
     throw new DecantError(
-      `${path}: expected one output of logits, found ${names.slice(0, 4).join(' and ')}${more}: ${advice}`,
+      `${path}: expected one output of logits, found ${some}: ${columns ? ONE_OUTPUT : 'choose one with --output'}`,
     )
   }
   return found[0]!

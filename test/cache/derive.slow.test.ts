@@ -71,7 +71,7 @@ test('while one operation writes into a folder, another is refused', async () =>
   })
   expect(refused).toEqual([
     expect.stringMatching(/another decant command is writing here/),
-    expect.stringMatching(/another export/),
+    expect.stringMatching(/another decant command is writing here/),
     expect.stringMatching(/are in both/),
   ])
 })
