@@ -38,6 +38,7 @@ export {
   targetKind,
   viewsOf,
 } from './columns.js'
+export { hashContent } from './content-hash.js'
 export { type DatasetFiles, folderFiles, type InputFile } from './dataset-files.js'
 export { measureFidelity } from './fidelity.js'
 export { CARD, checkFolder, checkSamePlan, MANIFEST, PLOT, readPlan, SIGNATURE } from './folder.js'

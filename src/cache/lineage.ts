@@ -1,10 +1,13 @@
+import { hashContent } from './content-hash.js'
 import type { Manifest } from './manifest.js'
 import type { Targets } from './reader.js'
 
 /** How a dataset came to be, from the source to the codec: what its manifest says, shards and sizes aside. Students carry it on. */
 export interface Lineage {
-  /** SHA-256 of manifest.json */
-  manifest: string
+  /** SHA-256 of manifest.json. A student leaves it out: the time of the export is in it, and would be in all that is made from the student. */
+  manifest?: string
+  /** What tells the dataset, times aside: `hashContent`. */
+  content: string
   /** where a remote dataset was read from, without credentials */
   uri?: string
   rows: number
@@ -27,6 +30,7 @@ export function lineageOf({
   const { skipped, options: _, ...origin } = source
   return {
     manifest: manifestSha256,
+    content: hashContent(manifest),
     ...(uri !== undefined && { uri }),
     rows,
     classes,

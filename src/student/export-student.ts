@@ -11,13 +11,13 @@ import { type Domain, inputNames, inputTypes, prepareInput } from './inputs.js'
 /**
  * A student as an ONNX model: `input` float32 [batch, H, W, C], normalised as preprocess.json says, or `features` float32, or `tokens`
  * int32 with -1 = padding, [batch, ...shape]; to `logits` float32 [batch, classes].
- * Its metadata say what it was made from, so that it can be a teacher at once.
+ * Its metadata say what it was made from, so that it can be a teacher at once, and nothing of when: the same training gives the same bytes.
  * @throws DecantError where a layer has no form for any number of rows
  */
 export function exportStudent(
   model: LayersModel,
   dataset: Dataset,
-  provenance: Pick<Provenance, 'teacher' | 'manifest' | 'config'>,
+  provenance: Pick<Provenance, 'teacher' | 'content' | 'config'>,
 ): Uint8Array {
   const { names } = dataset
   const proto = exportInference(model, {
@@ -27,8 +27,8 @@ export function exportStudent(
       ...(names && { classes: JSON.stringify(names) }),
       preprocess: JSON.stringify(preprocessOf(dataset)),
       teacher: provenance.teacher,
-      manifest: provenance.manifest,
-      lineage: JSON.stringify(dataset.lineage),
+      ...(provenance.content !== undefined && { content: provenance.content }),
+      lineage: JSON.stringify({ ...dataset.lineage, manifest: undefined }),
       student: JSON.stringify(provenance.config),
     },
   })

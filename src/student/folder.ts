@@ -25,6 +25,9 @@ export interface Provenance {
   teacher: string
   /** sha256 of manifest.json of the targets evaluated on */
   evaluation?: string
+  /** What tells both targets, times aside (`hashContent`): by this they are compared. Absent of older students. */
+  content?: string
+  evaluationContent?: string
 }
 
 export const SUMMARY = 'student.json'
@@ -80,7 +83,11 @@ const OWN = [...PARTS, ...WHILE_TRAINING]
 
 /** @throws MismatchError with a line for each difference where `found` (of `path`) is not the student that is asked for */
 export function checkProvenance(path: string, found: unknown, asked: Provenance): void {
-  const lines = diffJson(found, asked)
+  const { content, evaluationContent } = (found ?? {}) as Partial<Provenance>
+  const known = ['content', 'evaluationContent'] // two ways to tell the same targets
+  if (content !== undefined && content === asked.content) known.push('manifest')
+  if (evaluationContent !== undefined && evaluationContent === asked.evaluationContent) known.push('evaluation')
+  const lines = diffJson(found, asked, known)
   if (lines.length > 0) throw new MismatchError(`${path} is of another student:`, lines)
 }
 

@@ -102,6 +102,7 @@ export async function trainOnDataset(options: TrainDataOptions): Promise<Trained
     ...(input.vocabulary !== undefined && { vocabulary: input.vocabulary }),
     ...{ manifest, teacher },
     evaluation: evaluation?.manifest,
+    ...{ content: options.dataset.lineage.content, evaluationContent: evaluation?.lineage.content },
   }
   if (out === undefined) return train(options, { asked, method })
   return inFolder(out, (folder) => train(options, { asked, method, folder }))

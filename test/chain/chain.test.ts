@@ -8,6 +8,7 @@ import { withViews } from '../../src/source/index.js'
 import { trainStudent } from '../../src/student/index.js'
 import { exportTargets } from '../../src/teacher/index.js'
 import { runCommand } from '../cli/output.js'
+import { hashFolder, withoutTimes } from '../helpers/folder.js'
 import { writeLinearTeacher } from '../helpers/teachers.js'
 import { makeExample, temporaryFolder } from '../student/fixtures.js'
 
@@ -52,6 +53,10 @@ it('trains an assistant and its student, each link an ordinary student and an or
   await Promise.all([targets.close(), evaluate.targets.close()])
   // Once more: nothing is made again.
   expect((await chain()).out).toBe(said)
+  // In another folder, at another time: the same bytes, from link to link.
+  const again = await temporaryFolder()
+  await runCommand('chain', join(dir, 'targets'), ...flags.map((flag) => (flag === out ? again : flag)))
+  expect(hashFolder(again, withoutTimes)).toEqual(hashFolder(out, withoutTimes))
 })
 
 it('trains generations of one student from labels on, on the views of the first targets', async () => {

@@ -84,6 +84,31 @@ describe('a folder has one process that writes to it:', () => {
   })
 })
 
+it('what a kill just after student.json left is cleared up by the next run', async () => {
+  const out = await temporaryFolder()
+  await train({ out })
+  const whole = readdirSync(out).sort()
+  for (const name of ['checkpoint.safetensors', 'training.json', 'metrics.json.7.0123abcd.tmp', 'weights.bin.tmp'])
+    writeFileSync(join(out, name), 'x')
+  writeFileSync(join(out, 'lock'), '')
+  const events: TrainEvent[] = []
+  await train({ out, onEvent: (event) => events.push(event) })
+  expect(events).toEqual([{ type: 'finished', out }])
+  expect(readdirSync(out).sort()).toEqual(whole)
+})
+
+it('a student that is finished is the same one of the same targets, exported at another time', async () => {
+  const out = await temporaryFolder()
+  const { dataset } = example
+  await train({ out })
+  const again = { ...dataset, manifest: 'f'.repeat(64) }
+  const events: TrainEvent[] = []
+  await train({ out, dataset: again, onEvent: (event) => events.push(event) })
+  expect(events).toEqual([{ type: 'finished', out }])
+  const other = { ...again, lineage: { ...dataset.lineage, content: 'e'.repeat(64) } }
+  await expect(train({ out, dataset: other })).rejects.toThrow(/manifest: "[0-9a-f]{64}" in the folder, "f{64}" now/)
+})
+
 it('a link in the place of a temporary or of a final file is not written through', async () => {
   const out = await temporaryFolder()
   const diary = join(await temporaryFolder(), 'diary')

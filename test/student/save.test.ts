@@ -63,7 +63,7 @@ describe("a student's folder", () => {
     const { metadata } = describeModel(await readModel(join(out, 'student.onnx')))
     expect(metadata).toMatchObject({
       classes: JSON.stringify(example.targets.names),
-      manifest: example.dataset.manifest,
+      content: example.dataset.lineage.content,
       teacher: 'a'.repeat(64),
     })
     expect(JSON.parse(metadata.preprocess!)).toEqual({ version: 1, mean: [0.3], std: [0.2], layout: 'NHWC' })

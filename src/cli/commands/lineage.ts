@@ -86,7 +86,10 @@ function render(lineage: Lineage, student: StudentPart | undefined): string[] {
     ],
     ...operations(derived),
     ['codec', `${lineage.codec}, ${count(lineage.rows)} rows of ${lineage.classes} classes`],
-    ['dataset', `${lineage.manifest}${lineage.uri === undefined ? '' : `, ${lineage.uri}`}`],
+    [
+      'dataset',
+      `${lineage.manifest ?? `content ${lineage.content}`}${lineage.uri === undefined ? '' : `, ${lineage.uri}`}`,
+    ],
     ...(student
       ? [
           [
