@@ -1,11 +1,10 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as ort from 'onnxruntime-node'
-import { beforeAll, describe, expect, it } from 'vitest'
-import { openTargets } from '../../src/cache/index.js'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openTargets, type Targets } from '../../src/cache/index.js'
 import { type Engine, openEngine } from '../../src/engine/engine.js'
-import { encodeModel, GraphBuilder } from '../../src/onnx/index.js'
-import type { Preprocess, Source, SourceInput } from '../../src/source/index.js'
+import { encodeModel, findVocabulary, GraphBuilder, readModel } from '../../src/onnx/index.js'
 import { type Dataset, loadDataset } from '../../src/student/dataset.js'
 import { type TrainDataOptions, type TrainEvent, trainOnDataset } from '../../src/student/train.js'
 import { exportTargets } from '../../src/teacher/index.js'
@@ -14,50 +13,33 @@ import { temporaryFolder } from './fixtures.js'
 
 // A student of tokens knows every id that the tokenizer, or the teacher, has: rows that come later have words which those that it is trained on have not.
 
-const [LENGTH, CLASSES, TEACHER, TOKENIZER] = [4, 3, 20, 15]
-const trained = [0, 3, 1, -1, 2, 5, 5, 4, 1, 0, -1, -1]
-const later = [7, 1, -1, -1, 14, 14, 2, 3]
+const [LENGTH, CLASSES, TEACHER, TOKENIZER] = [4, 3, 20, 25]
+const trained = Int32Array.of(0, 3, 1, -1, 2, 5, 5, 4, 1, 0, -1, -1)
+const later = Int32Array.of(7, 1, -1, -1, 14, 14, 2, 3, 9, 9, 9, -1)
+const source = sourceOf({ kind: 'tokens', dtype: 'int32', shape: [LENGTH] }, trained)
 
-const input: SourceInput = { kind: 'tokens', dtype: 'int32', shape: [LENGTH] }
-const sourceFrom = (tokens: number[], vocabulary?: number): Source => ({
-  ...sourceOf(input, Int32Array.from(tokens)),
-  ...(vocabulary !== undefined && { vocabulary }),
-})
-
-/** The mean of its ids' rows in a table; `computed`: a graph in which no table shows. */
-async function writeTeacher(path: string, { computed = false } = {}): Promise<string> {
-  const graph = new GraphBuilder()
-  const ids = graph.input('input_ids', 'int64', ['N', 'L'])
-  const values = Float32Array.from({ length: TEACHER * CLASSES }, (_, i) => Math.sin(7 * i))
-  const table = graph.f32(values, [TEACHER, CLASSES])
-  const rows = graph.node('Gather', [computed ? graph.node('Neg', [table]) : table, ids])
-  graph.output('logits', 'float32', ['N', CLASSES], graph.node('ReduceMean', [rows], { axes: [1], keepdims: 0 }))
-  await writeFile(path, encodeModel(graph.model({ name: 'teacher', opset: 13 })))
-  return path
-}
-
-let dir: string
 let engine: Engine
-let teachers: { plain: string; computed: string }
+let targets: Targets
+let dataset: Dataset
 beforeAll(async () => {
-  dir = await temporaryFolder()
   engine = await openEngine('onnx', { threads: 1 })
-  const plain = await writeTeacher(join(dir, 'teacher.onnx'))
-  teachers = { plain, computed: await writeTeacher(join(dir, 'computed.onnx'), { computed: true }) }
-})
-
-/** Exports, with the inputs beside the targets, and loads without the source. */
-async function datasetOf(source: Source, { teacher = teachers.plain } = {}): Promise<Dataset> {
-  const out = join(await temporaryFolder(), 'targets')
+  const dir = await temporaryFolder()
+  const graph = new GraphBuilder() // the mean of the ids' rows in a table
+  const ids = graph.input('input_ids', 'int64', ['N', 'L'])
+  const table = Float32Array.from({ length: TEACHER * CLASSES }, (_, i) => Math.sin(7 * i))
+  const rows = graph.node('Gather', [graph.f32(table, [TEACHER, CLASSES]), ids])
+  graph.output('logits', 'float32', ['N', CLASSES], graph.node('ReduceMean', [rows], { axes: [1], keepdims: 0 }))
+  const teacher = join(dir, 'teacher.onnx')
+  await writeFile(teacher, encodeModel(graph.model({ name: 'teacher', opset: 13 })))
+  const out = join(dir, 'targets')
   await exportTargets({ source, teacher, codec: 'f32', provider: 'cpu', batch: 1, out, storeInputs: true })
-  const targets = await openTargets(out)
-  const dataset = await loadDataset({ targets })
-  await targets.close()
-  return dataset
-}
+  targets = await openTargets(out)
+  dataset = await loadDataset({ targets })
+})
+afterAll(() => targets.close())
 
-const train = (options: Pick<TrainDataOptions, 'dataset'> & Partial<TrainDataOptions>) =>
-  trainOnDataset({ engine, student: 'bag:2', epochs: 1, batch: 2, holdout: 0, ...options })
+const train = (options: Partial<TrainDataOptions>) =>
+  trainOnDataset({ dataset, engine, student: 'bag:2', epochs: 1, batch: 2, holdout: 0, ...options })
 
 async function runStudent(out: string, tokens: number[]): Promise<readonly number[]> {
   const session = await ort.InferenceSession.create(join(out, 'student.onnx'), { logSeverityLevel: 4 })
@@ -66,43 +48,57 @@ async function runStudent(out: string, tokens: number[]): Promise<readonly numbe
   return logits!.dims
 }
 
-describe('a student of tokens', () => {
-  it.each([
-    ["the tokenizer's", TOKENIZER, TOKENIZER],
-    ["the teacher's, where ids come ready", undefined, TEACHER],
-  ])('has a vocabulary, %s, not the ids that it is trained on', async (_, ofSource, vocabulary) => {
-    const dataset = await datasetOf(sourceFrom(trained, ofSource))
-    expect(dataset.input).toEqual({ kind: 'tokens', shape: [LENGTH], vocabulary })
-    const out = await temporaryFolder()
-    const evaluation = await datasetOf(sourceFrom(later, ofSource))
-    const { metrics } = await train({ dataset, evaluation, out })
-    expect(metrics!.rows).toBe(2)
-    expect(await runStudent(out, [vocabulary - 1, 0, -1, -1])).toEqual([1, CLASSES])
-    await expect(runStudent(out, [vocabulary, 0, -1, -1])).rejects.toThrow('Gather')
+describe('the vocabulary of a dataset', () => {
+  it("is the teacher's, where ids come ready, and not those that are in it", () => {
+    expect(dataset.input).toEqual({ kind: 'tokens', shape: [LENGTH], vocabulary: TEACHER })
+    expect(dataset.counted).toBeUndefined()
   })
 
-  it('is told where nobody says how many ids there are, and is not measured on others', async () => {
-    const dataset = await datasetOf(sourceFrom(trained), { teacher: teachers.computed })
+  it("is the tokenizer's, where the source has one", async () => {
+    const { input } = await loadDataset({ targets, source: { ...source, vocabulary: TOKENIZER } })
+    expect(input.vocabulary).toBe(TOKENIZER)
+  })
+
+  it('is counted where nobody says how large it is', async () => {
+    const dir = await temporaryFolder()
+    await cp(targets.dir, dir, { recursive: true })
+    const { sha256, ...manifest } = targets.manifest
+    await writeFile(join(dir, 'manifest.json'), JSON.stringify({ ...manifest, preprocess: null }))
+    const silent = await openTargets(dir)
+    const { input, counted } = await loadDataset({ targets: silent })
+    await silent.close()
+    expect([input.vocabulary, counted]).toEqual([6, true])
+  })
+})
+
+describe('a student of tokens', () => {
+  const evaluated = (): Dataset => ({ ...dataset, inputs: { values: later } })
+
+  it('takes ids that it was not trained on, in student.onnx and where it is measured', async () => {
+    const out = await temporaryFolder()
+    const { metrics } = await train({ evaluation: evaluated(), out })
+    expect(metrics!.rows).toBe(3)
+    expect(await runStudent(out, [TEACHER - 1, 0, -1, -1])).toEqual([1, CLASSES])
+    await expect(runStudent(out, [TEACHER, 0, -1, -1])).rejects.toThrow('Gather')
+    // as a teacher it says so itself
+    expect(findVocabulary((await readModel(join(out, 'student.onnx'))).proto)).toBe(TEACHER)
+  })
+
+  it('is told where they were counted, and is not measured on others', async () => {
+    const some: Dataset = { ...dataset, input: { ...dataset.input, vocabulary: 6 }, counted: true }
     const events: TrainEvent[] = []
-    await train({ dataset, onEvent: (event) => events.push(event) })
+    await train({ dataset: some, onEvent: (event) => events.push(event) })
     const message = expect.stringMatching(/it knows the ids 0 to 5, those that it is trained on: .* text.vocabulary/)
     expect(events).toContainEqual({ type: 'warning', message })
-    const evaluation = await datasetOf(sourceFrom(later), { teacher: teachers.computed })
-    await expect(train({ dataset, evaluation })).rejects.toThrow('have the token 14, the student knows 0 to 5')
-  })
-
-  it('of another student keeps its vocabulary', async () => {
-    const out = await temporaryFolder()
-    await train({ dataset: await datasetOf(sourceFrom(trained)), out })
-    const again = await datasetOf(sourceFrom(later), { teacher: join(out, 'student.onnx') })
-    expect(again.input.vocabulary).toBe(TEACHER)
+    await expect(train({ dataset: some, evaluation: evaluated() })).rejects.toThrow(
+      'have the token 14, the student knows 0 to 5',
+    )
   })
 
   it.each(['finished', 'half trained'])(
     'that an older decant began goes on with the ids that it knows: %s',
     async (how) => {
-      const { preprocess, ...dataset } = await datasetOf(sourceFrom(trained))
-      const older = { ...dataset, preprocess: { version: 1 } as Preprocess, input: { ...dataset.input, vocabulary: 6 } }
+      const older = { ...dataset, input: { ...dataset.input, vocabulary: 6 } }
       const out = await temporaryFolder()
       const begun = train({
         dataset: older,
@@ -113,7 +109,7 @@ describe('a student of tokens', () => {
       if (how === 'finished') await begun
       else await expect(begun).rejects.toThrow('stopped after step 1')
       await forgetRecipe(out, how === 'finished' ? 'student.json' : 'checkpoint.safetensors')
-      const { model } = await train({ dataset: { ...dataset, preprocess }, out, epochs: 2 })
+      const { model } = await train({ out, epochs: 2 })
       expect(model.getWeights()[0]!.shape).toEqual([7, 2])
     },
   )
