@@ -23,6 +23,7 @@ export {
   type TargetRows,
 } from './codecs/codec.js'
 export { halfOf, halfValues } from './codecs/half.js'
+export { hasMasked, keepsMasked, MASKED_GAP, WIDEST_GAP } from './codecs/masked.js'
 export { decodeTail, encodeTail, TAIL_NODES, TAIL_RANGE, tailTable, tailWeights } from './codecs/tail.js'
 export { rowKeys, uniformsOf } from './codecs/uniforms.js'
 export {

@@ -1,7 +1,24 @@
 import { type Emit, emitAtLeast, emitCast, emitRowReduce } from './emit-ops.js'
 import type { Dimension } from './graph-builder.js'
 
-/** What the codecs' columns are made of: operations on rows of float32 logits [M, C]. They take operator set 11 or later. */
+/** What the codecs' columns are made of: operations on rows of float32 logits [M, C]. They take operator set 11 or later, where nothing else is said. */
+
+/** The widest gap below a row's top logit that is kept, float16's largest number: that of a class that the teacher masks. */
+const WIDEST = 65504
+/** A class at least so far below the top is masked. */
+const MASKED = 60_000
+
+/**
+ * Logits further below their row's top than the widest gap, of -Inf too, raised to it. NaN, +Inf and a row of -Inf alone stay what they are: no comparison holds
+ * there. Operator set 9; of older ones the logits as they are.
+ */
+export function emitRaised(emit: Emit, z: string): string {
+  const { builder, opset } = emit
+  if (opset < 9) return z
+  const top = emitRowReduce(emit, 'ReduceMax', z, { keepdims: true })
+  const least = builder.node('Sub', [top, builder.f32(WIDEST)])
+  return builder.node('Where', [builder.node('Less', [z, least]), least, z])
+}
 
 /** The float32 columns [M, 1] as the output `name`, [M]. */
 export function emitScalar(
@@ -59,14 +76,25 @@ export function emitTail(
   return { most, nodes }
 }
 
-/** Mean of each row and its standard deviation over all C, [M, 1] each; from the deviations, not from the squares' sum. */
-export function emitMoments(emit: Emit, z: string, classes: number): { mean: string; deviation: string } {
+/**
+ * Mean of each row's gaps and their standard deviation, [M, 1] each, over the n of the classes that are not masked; from the deviations, not from the squares' sum.
+ * Methods that divide by n - 1 take √(C/(C - 1)) of the deviation: where no class is masked it is that over all C.
+ */
+export function emitMoments(emit: Emit, gap: string, classes: number): { mean: string; deviation: string } {
   const { builder } = emit
-  const meanOf = (value: string) =>
-    builder.node('Mul', [emitRowReduce(emit, 'ReduceSum', value, { keepdims: true }), builder.f32(1 / classes)])
-  const mean = meanOf(z)
-  const off = builder.node('Sub', [z, mean])
-  return { mean, deviation: builder.node('Sqrt', [meanOf(builder.node('Mul', [off, off]))]) }
+  const sumOf = (value: string) => emitRowReduce(emit, 'ReduceSum', value, { keepdims: true })
+  const [zero, one] = [builder.f32(0), builder.f32(1)]
+  const isPresent = builder.node('Greater', [gap, builder.f32(-MASKED)])
+  const presentOf = (value: string) => builder.node('Where', [isPresent, value, zero])
+  const n = sumOf(emitCast(emit, isPresent, 'float32'))
+  const mean = builder.node('Mul', [sumOf(presentOf(gap)), builder.node('Reciprocal', [n])])
+  const off = presentOf(builder.node('Sub', [gap, mean]))
+  const isWhole = builder.node('Not', [builder.node('Less', [n, builder.f32(classes)])])
+  const others = builder.node('Clip', [builder.node('Sub', [n, one]), one])
+  const part = builder.node('Div', [builder.f32((classes - 1) / classes), others])
+  const share = builder.node('Where', [isWhole, builder.f32(1 / classes), part])
+  const variance = builder.node('Mul', [sumOf(builder.node('Mul', [off, off])), share])
+  return { mean, deviation: builder.node('Sqrt', [variance]) }
 }
 
 /** The value at the label, int32 [M], of each row; NaN where the label is -1. [M, 1]. */

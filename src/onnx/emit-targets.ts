@@ -1,6 +1,7 @@
 import { type BucketTarget, emitBuckets } from './emit-buckets.js'
 import { type Emit, emitAtLeast, emitCast, emitRowReduce } from './emit-ops.js'
 import { emitQ8 } from './emit-q8.js'
+import { emitRaised } from './emit-rows.js'
 import type { Dimension } from './graph-builder.js'
 
 /** What is kept of the logits: a codec's columns, as src/cache/codecs defines them. Their names are the graph's outputs. */
@@ -43,8 +44,9 @@ export function inputsOf(target: Target): TargetInput[] {
 }
 
 /** Behind the teacher: declares the outputs of `target`, and 'row_sum'. */
-export function emitTargets(emit: Emit, rows: Rows, target: Target): void {
+export function emitTargets(emit: Emit, given: Rows, target: Target): void {
   const { builder } = emit
+  const rows = { ...given, z: emitRaised(emit, given.z) }
   const { z, batch, classes } = rows
   if (target === 'f32') builder.output('logits', 'float32', [batch, classes], z)
   else if (target === 'f16') emitF16(emit, rows)

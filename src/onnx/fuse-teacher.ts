@@ -33,8 +33,8 @@ export interface FusedTeacher {
   inputs: ValueInfo[]
   /**
    * M = N rows, or with `positions` M = N·L, position-major. The columns of `target`, each [M, …], by name; and 'row_sum' float32 [M]:
-   * 2⁻³²·Σz over C. Not finite exactly where the row holds NaN or Inf: the factor keeps the sum of 2²⁴ finite logits, the most that
-   * a dataset has, from overflowing.
+   * 2⁻³²·Σz over C, masked classes as they are kept. Not finite exactly where the row holds NaN or +Inf, or -Inf alone (or, before operator set 9, at all): the factor
+   * keeps the sum of 2²⁴ finite logits, the most that a dataset has, from overflowing.
    * With `positions` and L > 1 'length' int32 [N]: tokens of the row; at padding z counts as 0.
    */
   outputs: ValueInfo[]

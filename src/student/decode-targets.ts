@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { codecOf, TAIL_RANGE, tailTable } from '../cache/index.js'
+import { codecOf, TAIL_RANGE, tailTable, WIDEST_GAP } from '../cache/index.js'
 import { bucketedTargets, gatherColumns } from './bucketed-targets.js'
-import { decouple, deviationOf, logSoftmax } from './losses.js'
+import { decouple, deviationOf, logSoftmax, presentIn } from './losses.js'
 import { ownGradient } from './own-gradient.js'
 import { inputOf, type StoredTargets, type TeacherTargets } from './targets.js'
 
@@ -30,10 +30,15 @@ function denseLogits(family: string, column: Columns, classes: number): tf.Tenso
       return tf.neg(expand(column('q'), column('scale')))
     case 'hybrid':
       return tf.neg(hybridGaps(column, classes))
+    case 'f32':
+      return raised(column('logits'))
     default:
       return column('logits')
   }
 }
+
+/** Of datasets that others wrote, too: a masked class as far below its row's top as one can be. */
+const raised = (logits: tf.Tensor2D): tf.Tensor2D => tf.maximum(logits, tf.sub(tf.max(logits, -1, true), WIDEST_GAP))
 
 /** widest·(q/255)² of bytes. */
 const expand = (q: tf.Tensor, widest: tf.Tensor): tf.Tensor2D =>
@@ -128,7 +133,7 @@ export function denseTargets(logits: tf.Tensor2D, shift?: tf.Tensor2D): TeacherT
       throw new TypeError("a method that calls drawn() says so: needs: { teacher: 'draws' }")
     },
     logTop: (temperature) => tf.max(logSoftmax(logits, temperature), -1) as tf.Tensor1D,
-    deviation: () => deviationOf(logits),
+    deviation: () => deviationOf(logits, presentIn(logits)),
     decouple: (studentLogits, labels, temperature) => ({
       teacher: decouple(logits, labels, temperature),
       student: decouple(studentLogits, labels, temperature),

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
+import { MASKED_GAP } from '../cache/index.js'
 import type { LossInputs } from './method.js'
 import { ownGradient, sumTo } from './own-gradient.js'
 import type { Decoupled } from './targets.js'
@@ -144,8 +145,47 @@ export function centre(logits: tf.Tensor2D): tf.Tensor2D {
   return tf.sub(gaps, tf.mean(gaps, -1, true))
 }
 
-/** The standard deviation over a row's C logits, C - 1 below, [B, 1]. */
-export function deviationOf(logits: tf.Tensor2D): tf.Tensor2D {
-  const variance = tf.div(tf.sum(tf.square(centre(logits)), -1, true), logits.shape[1] - 1)
+/**
+ * The standard deviation over a row's n logits, n - 1 below, [B, 1].
+ * @param present [B, C], 1 for those that count; all where it is left out
+ */
+export function deviationOf(logits: tf.Tensor2D, present?: tf.Tensor2D): tf.Tensor2D {
+  const variance = present
+    ? tf.div(squaresOf(logits, present), tf.maximum(tf.sub(tf.sum(present, -1, true), 1), 1))
+    : tf.div(tf.sum(tf.square(centre(logits)), -1, true), logits.shape[1] - 1)
   return tf.sqrt(tf.add(variance, 1e-30)) // a square root has no gradient at 0
+}
+
+/** Σ (z - mean)² over the logits that are present, [B, 1]. */
+function squaresOf(logits: tf.Tensor2D, present: tf.Tensor2D): tf.Tensor {
+  const gaps = tf.mul(tf.sub(logits, tf.max(logits, -1, true)), present)
+  const mean = tf.div(tf.sum(gaps, -1, true), tf.sum(present, -1, true))
+  return tf.sum(tf.mul(tf.square(tf.sub(gaps, mean)), present), -1, true)
+}
+
+/** 1 for each logit of the teacher that is not masked, else 0, [B, C]. No gradient goes into it. */
+export const presentIn = (logits: tf.Tensor2D): tf.Tensor2D =>
+  withoutGradient(
+    () => tf.cast(tf.less(tf.sub(tf.max(logits, -1, true), logits), MASKED_GAP), 'float32') as tf.Tensor2D,
+  )
+
+/**
+ * Log-probabilities at T of teacher and student [B, m] over those classes alone that the teacher does not mask: both are softmaxes over them. For what a class that
+ * only the student knows would make infinite.
+ */
+export function withoutMasked(
+  { teacher, student }: { teacher: tf.Tensor2D; student: tf.Tensor2D },
+  temperature: tf.Tensor,
+): { teacher: tf.Tensor2D; student: tf.Tensor2D } {
+  const present = withoutGradient(() => presentIn(tf.mul(teacher, temperature)))
+  const isPresent = tf.greater(present, 0)
+  const absent = tf.fill(teacher.shape, ABSENT)
+  const known = (of: tf.Tensor) => tf.where(isPresent, of, absent) as tf.Tensor2D
+  // Of a row without a masked class nothing is taken, so that nothing is rounded.
+  const mass = tf.logSumExp(known(student), -1, true)
+  const isWhole = tf.greater(tf.min(present, -1, true), 0)
+  return {
+    teacher: known(teacher),
+    student: known(tf.sub(student, tf.where(isWhole, tf.zerosLike(mass), mass))),
+  }
 }

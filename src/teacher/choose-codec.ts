@@ -2,7 +2,9 @@ import {
   bytesPerRow,
   type CodecName,
   type Fidelity,
+  hasMasked,
   isCodecName,
+  keepsMasked,
   labelsByPosition,
   measureFidelity,
   type RowKind,
@@ -28,9 +30,11 @@ export function chooseCodec(options: { logits: Float32Array; kind: Omit<RowKind,
   const { logits, kind, maxKl } = options
   if (logits.length === 0)
     throw new DecantError('--codec auto: no sampled row has finite logits to measure codecs on; name a codec')
+  const masked = hasMasked(logits, kind.classes)
   const trials: CodecTrial[] = []
   for (const candidate of candidatesOf(kind)) {
     const { codec } = candidate
+    if (masked && !keepsMasked(codec)) continue
     const kl = codec === 'f32' ? 0 : worstKl(measureFidelity({ logits, classes: kind.classes, codec }))
     trials.push({ ...candidate, kl })
     if (kl <= maxKl) return { codec, trials }

@@ -12,8 +12,8 @@ import { random } from '../../src/random.js'
 import { words } from '../../src/teacher/run-rows.js'
 import { build, floats } from './models.js'
 
-/** Rows of many kinds: Gaussian, heavy-tailed, nearly one-hot, few different values, all equal, gaps beyond float16. */
-function rowsOf(classes: number, rows: number): Float32Array {
+/** Rows of many kinds: Gaussian, heavy-tailed, nearly one-hot, few different values, all equal, gaps of 1 to 10^`decades`: beyond float16, which is masked. */
+function rowsOf(classes: number, rows: number, decades: number): Float32Array {
   const stream = random('rows', classes)
   const kinds: (() => number)[] = [
     () => 3 * stream.normal(),
@@ -21,7 +21,8 @@ function rowsOf(classes: number, rows: number): Float32Array {
     () => (stream.uniform() < 1 / classes ? 30 : 0.1 * stream.normal()),
     () => stream.below(4),
     () => 2,
-    () => -(10 ** (6 * stream.uniform())),
+    () => -(10 ** (decades * stream.uniform())),
+    ...(decades > 4 ? [() => (stream.below(3) ? 3 * stream.normal() : Number.NEGATIVE_INFINITY)] : []),
   ]
   return Float32Array.from({ length: rows * classes }, (_, i) => kinds[Math.floor(i / classes) % kinds.length]!())
 }
@@ -37,7 +38,7 @@ function targetOf(name: CodecName, classes: number): Target {
 /** What the graph and what TypeScript make of the same rows. */
 async function encodeTwice(name: CodecName, classes: number, opset: number) {
   const rows = classes > 10_000 ? 6 : 60
-  const logits = rowsOf(classes, rows)
+  const logits = rowsOf(classes, rows, name === 'q8' ? 4 : 6)
   const stream = random('labels')
   const labels = Int32Array.from({ length: rows }, () => stream.below(classes + 1) - 1)
   const k = Number(name.split(':')[1] ?? 0)
@@ -60,7 +61,7 @@ async function encodeTwice(name: CodecName, classes: number, opset: number) {
   const columns = codecOf(name).columns({ classes, labelled: true })
   // float32 subtracts logits of this size to no more than half a unit in their last place
   const coarse = Array.from({ length: rows }, (_, r) =>
-    logits.subarray(r * classes, (r + 1) * classes).reduce((most, z) => Math.max(most, Math.abs(z)), 0),
+    logits.subarray(r * classes, (r + 1) * classes).reduce((most, z) => Math.max(most, Math.min(Math.abs(z), 1e6)), 0),
   )
   return { coarse, rows, columns, graph, typescript: codecOf(name).encode({ logits, classes, labels, keys }) }
 }

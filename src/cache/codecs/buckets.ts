@@ -3,6 +3,7 @@ import type { Column, Columns } from '../columns.js'
 import type { Buckets, TargetKind, TargetRows } from './codec.js'
 import { decodeHalves } from './decode-halves.js'
 import { HALF_MAX, HALF_NAN, halfOf, halfOfGap, halfValues } from './half.js'
+import { MASKED_GAP, raiseMasked } from './masked.js'
 import { topOf } from './rows.js'
 import { decodeTail, encodeTail, TAIL_NODES } from './tail.js'
 
@@ -34,7 +35,8 @@ export function bucketColumns(k: number, { classes, labelled }: TargetKind): Col
 
 /** `choose` gives the classes of a row's head, distinct and in the order of their slots, from its logits z [C]. */
 export function encodeBuckets(rows: TargetRows, choose: (z: Float32Array, row: number) => Int32Array): Columns {
-  const { logits, classes, labels } = rows
+  const { classes, labels } = rows
+  const logits = raiseMasked(rows.logits, classes)
   const n = logits.length / classes
   const heads: Int32Array[] = []
   const [shift, tailTop] = [new Float32Array(n), new Float32Array(n)]
@@ -104,11 +106,17 @@ function tailGaps(z: Float32Array, chosen: Int32Array, top: number): Float64Arra
   return gaps
 }
 
-/** Mean of z - top and the standard deviation, over all C; methods that divide by C - 1 take √(C/(C - 1)) of it. */
+/**
+ * Mean of z - top over the n classes that are not masked, and their standard deviation such that methods that divide by n - 1 take √(C/(C - 1)) of it: where no
+ * class is masked, that over all C.
+ */
 function momentsOf(z: Float32Array, top: number): { mean: number; std: number } {
+  const present = z.filter((value) => top - value < MASKED_GAP)
+  const [n, classes] = [present.length, z.length]
   let mean = 0
-  for (const value of z) mean += (value - top) / z.length
+  for (const value of present) mean += (value - top) / n
   let squares = 0
-  for (const value of z) squares += (value - top - mean) ** 2
-  return { mean, std: Math.sqrt(squares / z.length) }
+  for (const value of present) squares += (value - top - mean) ** 2
+  const share = n === classes ? 1 / classes : (classes - 1) / classes / Math.max(1, n - 1)
+  return { mean, std: Math.sqrt(squares * share) }
 }

@@ -19,7 +19,7 @@ export interface TargetKind {
 
 /** n targets to encode. */
 export interface TargetRows {
-  /** [n, C], raw, finite */
+  /** [n, C], raw, finite; -Inf for a class that is masked */
   logits: Float32Array
   classes: number
   /** [n], -1 = none; where it is left out no label's logit is kept */
@@ -71,7 +71,7 @@ export interface Buckets {
   logTail(temperature: number): Float64Array
   /** [n] raw logit of the label, NaN where there is none; undefined for sequences whose labels were not known */
   labelLogit: Float32Array | undefined
-  /** [n] mean and standard deviation (over C) of the row's raw logits, all C of them */
+  /** [n] mean and standard deviation of the row's raw logits, all that are not masked: FORMAT.md */
   mean: Float32Array
   std: Float32Array
   /** [n, k] codec sampled: how often the class was drawn out of k; count / k is unbiased for its soft target at T = 1 */

@@ -2,6 +2,7 @@ import { DecantError } from '../../errors.js'
 import { BINS, cellsOf, createBinning, MOST_BITS } from './bins.js'
 import type { DenseCodec } from './codec.js'
 import { halfOf, halfValues } from './half.js'
+import { refuseMasked } from './masked.js'
 import { gapsOf } from './rows.js'
 
 /** Bits of a bin's number, and of the width of its fine positions. */
@@ -38,6 +39,7 @@ export const hybrid = (bytes: number): DenseCodec => ({
       const { top, gaps } = gapsOf(logits, row * classes, (row + 1) * classes)
       let widest = 0
       for (let c = 0; c < classes; c++) if (gaps[c]! > widest) widest = gaps[c]!
+      refuseMasked(widest, `hybrid:${bytes}`)
       cellsOf(gaps, widest, cells)
       const { ends, widths, binOf } = chooseBins({ cells, widest, budget })
       shift[row] = top

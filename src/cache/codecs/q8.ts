@@ -1,4 +1,5 @@
 import type { DenseCodec } from './codec.js'
+import { refuseMasked } from './masked.js'
 import { firstZeros, gapsOf, roundEven } from './rows.js'
 
 const LEVELS = 255
@@ -28,6 +29,7 @@ export const q8: DenseCodec = {
       const { top, gaps } = gapsOf(logits, at, at + classes)
       shift[row] = top
       scale[row] = topOfGaps(gaps)
+      refuseMasked(scale[row]!, 'q8')
       for (let c = 0; c < classes; c++) q[at + c] = compand(gaps[c]!, scale[row]!)
     }
     return { q, shift, scale }

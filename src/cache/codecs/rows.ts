@@ -1,3 +1,5 @@
+import { HALF_MAX } from './half.js'
+
 /** The largest of logits[from..to). */
 export function topOf(logits: Float32Array, from: number, to: number): number {
   let top = logits[from]!
@@ -28,15 +30,12 @@ export function firstZeros(gaps: Uint16Array | Uint8Array, classes: number): Int
   return tops
 }
 
-/** How far below the row's top logit a class can be kept: what float16 reaches, and far beyond what softmax sees. */
-const WIDEST = 65504
-
-/** top - z of logits[from..to), each at least 0, in float32 as the fused graph subtracts. */
+/** top - z of logits[from..to), each 0 to float16's largest number, in float32 as the fused graph subtracts. */
 export function gapsOf(logits: Float32Array, from: number, to: number): { top: number; gaps: Float32Array } {
   const top = topOf(logits, from, to)
   const gaps = new Float32Array(to - from)
   for (let i = from; i < to; i++) {
-    gaps[i - from] = Math.min(top - logits[i]!, WIDEST)
+    gaps[i - from] = Math.min(top - logits[i]!, HALF_MAX)
   }
   return { top, gaps }
 }

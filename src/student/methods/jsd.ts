@@ -1,11 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { divergence, divergenceTerms, mixWithLabels } from '../losses.js'
+import { divergence, divergenceTerms, mixWithLabels, withoutMasked } from '../losses.js'
 import type { Method } from '../method.js'
 import { ownGradient } from '../own-gradient.js'
 
 /**
  * Generalised Jensen-Shannon divergence (Agarwal et al. 2024, equation 1), p the teacher's, q the student's, m = βp + (1-β)q:
- * (1-α)·CE(label) + α·T²·[β·KL(p ‖ m) + (1-β)·KL(q ‖ m)]. As there, β = 0 stands for KL(p ‖ q) and β = 1 for KL(q ‖ p).
+ * (1-α)·CE(label) + α·T²·[β·KL(p ‖ m) + (1-β)·KL(q ‖ m)]. As there, β = 0 stands for KL(p ‖ q) and β = 1 for KL(q ‖ p), which is rkl.
+ * T and T² are decant's own.
  */
 export const jsd: Method = {
   name: 'jsd',
@@ -15,7 +16,8 @@ export const jsd: Method = {
   ranges: { beta: [0, 1] },
   loss: (inputs) =>
     mixWithLabels(inputs, ({ teacher, studentLogits, temperature, parameters: { beta } }) => {
-      const { teacher: logP, student: logQ } = teacher.logProbs(studentLogits, temperature)
+      const logProbs = teacher.logProbs(studentLogits, temperature)
+      const { teacher: logP, student: logQ } = beta === 1 ? withoutMasked(logProbs, temperature) : logProbs
       const rows =
         beta === 0 ? divergence(logP, logQ) : beta === 1 ? divergence(logQ, logP) : jensenShannon(logP, logQ, beta!)
       return tf.mul(tf.square(temperature), rows)

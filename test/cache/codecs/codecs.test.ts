@@ -28,7 +28,7 @@ const table = fc.integer({ min: 2, max: 40 }).chain((classes) =>
         fc.oneof(
           fc.float({ min: -30, max: 30, noNaN: true }),
           fc.integer({ min: -3, max: 3 }),
-          fc.float({ min: -1e6, max: 1e6, noNaN: true }),
+          fc.float({ min: -29_000, max: 29_000, noNaN: true }), // a gap of 60,000 is a masked class: masked.test.ts
         ),
         { minLength: classes, maxLength: classes },
       ),
@@ -341,13 +341,4 @@ test('codecs by name: known ones, and none else', () => {
     expect(isCodecName(name)).toBe(false)
   expect(() => parseCodec('topk:0')).toThrow(/expected a codec, one of f32, f16, .*found 'topk:0'/)
   expect(() => columnsOf({ codec: 'topk:3', classes: 1 })).toThrow('found 1')
-})
-
-test('a class that the teacher masks leaves the standard deviation finite', () => {
-  const kind = { classes: 5, labelled: true }
-  const codec = codecOf('topk:2') as BucketedCodec
-  const columns = codec.encode({ logits: Float32Array.of(1, 2, 3, 4, -1e9), classes: 5, labels: Int32Array.of(0) })
-  const { std, mean } = codec.decode(columns, kind)
-  expect([...std]).toEqual([65504])
-  expect(mean[0]).toBe(4 - 65504)
 })
