@@ -5,6 +5,7 @@ import { poorFidelity, type Targets } from '../cache/index.js'
 import type { Engine } from '../engine/engine.js'
 import { DecantError, InterruptedError } from '../errors.js'
 import type { Source } from '../source/index.js'
+import { checkDatasets, checkVocabulary } from './check-evaluation.js'
 import { checkSavable } from './check-saved.js'
 import { checkTargets } from './check-targets.js'
 import { type EpochRecord, readCheckpoint, writeCheckpoint } from './checkpoint.js'
@@ -12,7 +13,6 @@ import { completeConfig, defaults, type StudentConfig } from './config.js'
 import { type Dataset, holdOut, loadDataset } from './dataset.js'
 import { explainLoss } from './explain-loss.js'
 import { CHECKPOINT, inFolder, type Provenance, type StudentFolder } from './folder.js'
-import { describeInput } from './inputs.js'
 import { findMethod, type Method } from './method.js'
 import type { Metrics } from './metrics.js'
 import { hashModule } from './module.js'
@@ -23,7 +23,6 @@ import { restoreWeights, saveStudent } from './save.js'
 import { buildStudent } from './student.js'
 import { readSummary } from './summary.js'
 import { askUser } from './user-error.js'
-import { checkVocabulary } from './vocabulary.js'
 
 export type TrainEvent =
   | { type: 'start'; parameters: number; rows: number; held: number; steps: number; backend: string; reason?: string }
@@ -221,20 +220,6 @@ async function train(
     throw error
   } finally {
     await run.dispose()
-  }
-}
-
-function checkDatasets(dataset: Dataset, evaluation: Dataset | undefined): void {
-  if (!evaluation) return
-  // The layout is the teacher's: students take images as they lie. A row's length is in its shape, and of its ids those that are there are looked at.
-  const form = ({ input, classes, preprocess: { layout, text, ...preprocess } }: Dataset) => {
-    const { length, vocabulary, ...own } = text ?? {}
-    return `${describeInput(input)}, ${classes} classes, preprocessing ${JSON.stringify({ ...preprocess, ...own })}`
-  }
-  if (form(evaluation) !== form(dataset)) {
-    throw new DecantError(
-      `the targets to evaluate on are of another kind: expected ${form(dataset)}, found ${form(evaluation)}`,
-    )
   }
 }
 
