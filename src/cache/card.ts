@@ -13,9 +13,14 @@ import { openTargets } from './reader.js'
 /**
  * Writes README.md and plot.svg beside the shards; what they say of the targets is read from these.
  * @param text of the manifest, which need not be written yet
+ * @param options.verify false: who calls has the shards' hashes already
  */
-export async function writeCard(dir: string, text: string, open?: OpenFile): Promise<void> {
-  const targets = await openTargets({ ...folderFiles(dir), manifest: async () => Buffer.from(text) })
+export async function writeCard(
+  dir: string,
+  text: string,
+  { open, verify }: { open?: OpenFile; verify?: boolean } = {},
+): Promise<void> {
+  const targets = await openTargets({ ...folderFiles(dir), manifest: async () => Buffer.from(text) }, { verify })
   const { manifest } = targets
   try {
     const figures = await measureFigures(targets)

@@ -58,7 +58,7 @@ export interface ChunkOptions {
   from?: number
   /** default: the rows of the dataset */
   to?: number
-  /** check each shard's SHA-256 before its first row is handed out */
+  /** check each shard's SHA-256 before its first row is handed out, once as long as the dataset is open; default: as it was opened */
   verify?: boolean
   /** hand out arrays that are the reader's again once the next chunk is asked for: twice as fast or more, where a chunk is only looked at */
   reuse?: boolean
@@ -107,16 +107,22 @@ export const filesOf = (place: DatasetPlace): DatasetFiles => (typeof place === 
 /**
  * Opens the soft-target dataset in a folder, or that of files from elsewhere, which are closed with it. The manifest is checked now,
  * shards when they are read.
+ * @param options.verify whether whatever reads a shard first checks its SHA-256, once. Default: in a folder yes; of a remote dataset no, as a row
+ * would cost a shard: of that each block is checked against what came (remote-file.ts), and all of it where `chunks` is told to verify
  * @throws DecantError where there is none, or its export has not finished
  * @throws FormatError where the manifest is wrong; later, where a shard is not what the manifest says
  */
-export async function openTargets(place: DatasetPlace): Promise<Targets> {
+export async function openTargets(place: DatasetPlace, options: { verify?: boolean } = {}): Promise<Targets> {
   const files = filesOf(place)
   try {
     const bytes = await files.manifest()
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()
     const manifest = parseManifest(text, files.path(MANIFEST))
-    return new OpenTargets(files, manifest, createHash('sha256').update(bytes).digest('hex'))
+    const { verify = files.uri === undefined } = options
+    return new OpenTargets(files, manifest, {
+      manifestSha256: createHash('sha256').update(bytes).digest('hex'),
+      verify,
+    })
   } catch (error) {
     await files.close()
     throw error
@@ -130,12 +136,6 @@ interface Arrays {
   logits?: Float32Array
 }
 
-/** Shards whose hash has been looked at, by those who read rows up to `to`. */
-interface Verified {
-  shards: Map<number, Promise<void>>
-  to: number
-}
-
 class OpenTargets implements Targets {
   readonly dir: string
   readonly uri?: string
@@ -145,14 +145,20 @@ class OpenTargets implements Targets {
   private readonly columns: Column[]
   private readonly pool: ShardPool
   private readonly limit = pLimit(ROWS_IN_FLIGHT)
+  /** Shards whose hash was looked at, or is. */
+  private readonly checked = new Map<number, Promise<void>>()
+  readonly manifestSha256: string
+  private readonly verify: boolean
   /** starts[i]: index of shard i's first row; one more than there are shards */
   private readonly starts: Float64Array
 
   constructor(
     private readonly files: DatasetFiles,
     readonly manifest: Manifest,
-    readonly manifestSha256: string,
+    { manifestSha256, verify }: { manifestSha256: string; verify: boolean },
   ) {
+    this.manifestSha256 = manifestSha256
+    this.verify = verify
     this.dir = files.place
     if (files.uri !== undefined) this.uri = files.uri
     this.classes = manifest.classes
@@ -167,11 +173,10 @@ class OpenTargets implements Targets {
   }
 
   async *chunks(options: ChunkOptions = {}): AsyncGenerator<Chunk> {
-    const { from = 0, to = this.rows, inputs = true, signal } = options
+    const { from = 0, to = this.rows, inputs = true, signal, verify = this.verify } = options
     const { rows = rowsIn(BATCH_BYTES, inputs ? this.manifest : { ...this.manifest, inputs: null }) } = options
     if (!isIndex(from) || !isIndex(to) || to > this.rows) throw this.outside(`rows ${from} to ${to}`)
     if (!isIndex(rows) || rows === 0) throw new DecantError(`chunks: expected at least 1 row per chunk, found ${rows}`)
-    const verified = options.verify ? { shards: new Map<number, Promise<void>>(), to } : undefined
     const spare = options.reuse
       ? Array.from({ length: AHEAD + 1 }, () => this.allocate(Math.min(rows, to - from), inputs))
       : []
@@ -180,7 +185,7 @@ class OpenTargets implements Targets {
     const readOn = () => {
       while (ahead.length < AHEAD && first < to) {
         const arrays = spare.shift()
-        const chunk = this.read(first, Math.min(to, first + rows), { verified, signal, arrays, inputs })
+        const chunk = this.read(first, Math.min(to, first + rows), { verify, until: to, signal, arrays, inputs })
         if (arrays) spare.push(arrays) // its turn comes again when those before it have been used
         chunk.catch(() => {}) // thrown where it is awaited; the consumer may have left by then
         ahead.push(chunk)
@@ -206,7 +211,10 @@ class OpenTargets implements Targets {
   async byId(id: string): Promise<Row | undefined> {
     const bytes = Buffer.from(id)
     for (let shard = 0; shard < this.manifest.shards.length; shard++) {
-      const found = await this.pool.use(shard, (file) => file.find(bytes))
+      const found = await this.pool.use(shard, async (file) => {
+        if (this.verify) await this.check(shard, file)
+        return file.find(bytes)
+      })
       if (found !== undefined) return this.row(this.starts[shard]! + found)
     }
     return undefined
@@ -223,9 +231,9 @@ class OpenTargets implements Targets {
   private async read(
     from: number,
     to: number,
-    options: { verified?: Verified; signal?: AbortSignal; arrays?: Arrays; inputs?: boolean } = {},
+    options: { verify?: boolean; until?: number; signal?: AbortSignal; arrays?: Arrays; inputs?: boolean } = {},
   ): Promise<Chunk> {
-    const { arrays, inputs = true } = options
+    const { arrays, inputs = true, verify = this.verify } = options
     const { labels, columns } = arrays ? this.shorten(arrays, to - from) : this.allocate(to - from, inputs)
     const ids: IdColumn[] = []
     for (let row = from, shard = this.shardOf(from); row < to; shard++) {
@@ -239,7 +247,7 @@ class OpenTargets implements Targets {
         }),
       }
       const read = await this.pool.use(shard, async (file) => {
-        await this.verify(shard, file, options)
+        if (verify) await this.check(shard, file, options)
         return file.read({ from: row - start, to: end - start, ...part })
       })
       ids.push(...read)
@@ -250,20 +258,26 @@ class OpenTargets implements Targets {
     return new ReadChunk(from, labels, concatIds(ids), named, this.manifest, arrays)
   }
 
-  /** Once a shard, however many chunks of it are read at once. */
-  private async verify(
+  /** Once a shard, however many read it at once. Who reads on up to row `until` has the next one fetched meanwhile. */
+  private async check(
     shard: number,
     file: ShardFile,
-    { verified, signal }: { verified?: Verified; signal?: AbortSignal },
+    { until = 0, signal }: { until?: number; signal?: AbortSignal } = {},
   ): Promise<void> {
-    if (!verified) return
     const { shards } = this.manifest
-    const known = verified.shards.get(shard)
-    if (known !== undefined) return known
+    const known = this.checked.get(shard)
+    if (known !== undefined) {
+      await known.catch((error: Error) => {
+        if (error.name !== 'AbortError' || signal?.aborted) throw error
+        return this.check(shard, file, { until, signal }) // who began it was stopped
+      })
+      return
+    }
     const checking = file.verify(shards[shard]!.sha256, signal)
-    verified.shards.set(shard, checking)
+    this.checked.set(shard, checking)
+    checking.catch(() => this.checked.delete(shard)) // whoever reads it next is told, or finds it mended
     await checking
-    if (this.starts[shard + 1]! < verified.to) this.files.prefetch?.(shards[shard + 1]!)
+    if (this.starts[shard + 1]! < until) this.files.prefetch?.(shards[shard + 1]!)
   }
 
   private shorten({ labels, columns }: Arrays, rows: number): Arrays {

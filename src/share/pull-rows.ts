@@ -65,7 +65,10 @@ export async function pullRows(
         await next
         if (i + 1 < wanted.length) next = fetch(wanted[i + 1]!)
         next.catch(() => {}) // thrown where it is awaited
-        const targets = await openTargets({ ...folderFiles(temporary), manifest: async () => whole.text })
+        const targets = await openTargets(
+          { ...folderFiles(temporary), manifest: async () => whole.text },
+          { verify: false },
+        )
         try {
           const range = { from: Math.max(from, shard.first), to: Math.min(rows.to, shard.first + shard.rows) }
           for await (const chunk of targets.chunks({ ...range, reuse: true })) {
