@@ -28,7 +28,7 @@ export class UnavailableError extends DecantError {
   override name = 'UnavailableError'
 }
 
-/** The work was stopped by the user (SIGINT) in a state that the same command resumes. */
+/** The work was stopped by the user (SIGINT, SIGTERM, SIGHUP) in a state that the same command resumes. */
 export class InterruptedError extends DecantError {
   override name = 'InterruptedError'
   override readonly exitCode = 130

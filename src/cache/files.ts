@@ -147,7 +147,7 @@ export function diskError(error: unknown, path: string): unknown {
   return new DecantError(`${path}: ${ADVICE[code] ?? message}`, { cause: error })
 }
 
-const AGAIN = 'then run the same command again: it continues after the last whole shard'
+const AGAIN = 'then run the same command again: it goes on from what is whole'
 const ADVICE: Record<string, string> = {
   ENOSPC: `the disk is full: free some space, ${AGAIN}`,
   EDQUOT: `the disk quota is used up: free some space, ${AGAIN}`,

@@ -1,9 +1,11 @@
-/** Runs `work` with signals that SIGINT and SIGTERM raise: the first asks it to stop at the next safe place, the second kills the process at once. */
+/** What ends a process: Ctrl-C, `kill`, a terminal that was closed. */
+export const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** Runs `work` with a signal that these raise: the first asks it to stop at the next safe place, the second kills the process at once. */
 export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>, onFirst: () => void): Promise<T> {
   const controller = new AbortController()
   const ignore = () => {
-    process.off('SIGINT', stop)
-    process.off('SIGTERM', stop)
+    for (const each of ENDING) process.off(each, stop)
   }
   const stop = (name: NodeJS.Signals) => {
     if (controller.signal.aborted) {
@@ -15,8 +17,7 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
     controller.abort()
     onFirst()
   }
-  process.on('SIGINT', stop)
-  process.on('SIGTERM', stop)
+  for (const each of ENDING) process.on(each, stop)
   try {
     return await work(controller.signal)
   } finally {

@@ -23,26 +23,32 @@ export async function copyHashed(
   writer: HashedWriter,
   { from, to, signal, onBytes }: CopyOptions,
 ): Promise<void> {
-  try {
-    const file = await openInput(path)
+  const refused = (error: unknown): never => {
+    throw diskError(error, path) // what the writer's disk refuses is not of this file
+  }
+  const file = await openInput(path).catch(refused)
+  const readAt = (piece: Buffer, at: number): number => {
     try {
-      const piece = Buffer.allocUnsafeSlow(PIECE)
-      for (let at = from; at < to; ) {
-        const began = at
-        for (let i = 0; i < STRETCH && at < to; i++) {
-          const read = readSync(file.fd, piece, 0, Math.min(PIECE, to - at), at)
-          if (read === 0) throw new FormatError(`${path}: ends at byte ${at}, expected at least ${to}`)
-          writer.write(piece.subarray(0, read))
-          at += read
-        }
-        onBytes?.(at - began)
-        await turn()
-        signal?.throwIfAborted()
-      }
-    } finally {
-      await file.close()
+      return readSync(file.fd, piece, 0, Math.min(PIECE, to - at), at)
+    } catch (error) {
+      return refused(error)
     }
-  } catch (error) {
-    throw diskError(error, path)
+  }
+  try {
+    const piece = Buffer.allocUnsafeSlow(PIECE)
+    for (let at = from; at < to; ) {
+      const began = at
+      for (let i = 0; i < STRETCH && at < to; i++) {
+        const read = readAt(piece, at)
+        if (read === 0) throw new FormatError(`${path}: ends at byte ${at}, expected at least ${to}`)
+        writer.write(piece.subarray(0, read))
+        at += read
+      }
+      onBytes?.(at - began)
+      await turn()
+      signal?.throwIfAborted()
+    }
+  } finally {
+    await file.close()
   }
 }

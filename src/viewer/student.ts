@@ -48,10 +48,19 @@ export async function openStudent(dir: string, classes: number): Promise<AskedSt
   await checkInput(model).catch((error) => {
     throw diskError(error, model)
   })
-  const session = await ort.InferenceSession.create(model, {
-    intraOpNumThreads: 1,
-    logSeverityLevel: 3,
-  })
+  const damaged = (what: string) => new FormatError(`${model}: damaged, or no student that decant saved: ${what}`)
+  const session = await ort.InferenceSession.create(model, { intraOpNumThreads: 1, logSeverityLevel: 3 }).catch(
+    (error: Error) => {
+      throw damaged(error.message.split('\n')[0]!)
+    },
+  )
+  const { inputNames, outputNames } = session
+  if (inputNames.length !== 1 || !outputNames.includes('logits')) {
+    await session.release()
+    throw damaged(
+      `expected one input and the output logits, found ${inputNames.join(', ')} and ${outputNames.join(', ')}`,
+    )
+  }
   const width = input.shape.reduce((all, n) => all * n, 1)
 
   const run = async (batch: ArrayLike<number>[]): Promise<Float32Array[]> => {

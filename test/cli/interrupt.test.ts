@@ -1,7 +1,7 @@
 import { expect, it, vi } from 'vitest'
 import { interruptible } from '../../src/cli/interrupt.js'
 
-it.each(['SIGINT', 'SIGTERM'] as const)(
+it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
   'the first %s asks to stop, the second kills by the same signal',
   async (name) => {
     const listeners = process.listenerCount(name)

@@ -4,7 +4,7 @@ import { Command } from 'commander'
 import { DecantError } from '../../errors.js'
 import type { WritePageOptions } from '../../viewer/write-page.js'
 import { bytes, count } from '../format.js'
-import { interruptible } from '../interrupt.js'
+import { ENDING, interruptible } from '../interrupt.js'
 import { integer } from '../parse.js'
 import { openTerminal, type Terminal } from '../terminal.js'
 
@@ -71,7 +71,7 @@ async function run(place: string, flags: Flags): Promise<void> {
   terminal.event({ type: 'viewer', url: viewer.url } as { type: string })
   terminal.print(`${viewer.url}  (Ctrl-C ends it)`)
   if (flags.open) openBrowser(viewer.url, (text) => terminal.note(text))
-  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')])
+  await Promise.race(ENDING.map((signal) => once(process, signal)))
   await viewer.close()
 }
 
