@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeCard } from './card.js'
 import { diskError, replaceFile } from './files.js'
-import { MANIFEST, removeTraces, SIGNATURE } from './folder.js'
+import { MANIFEST, readManifestBytes, removeTraces, SIGNATURE } from './folder.js'
 import { withLock } from './lock.js'
 import { formatManifest, type Manifest, parseManifest } from './manifest.js'
 import { openTargets } from './reader.js'
@@ -16,7 +16,7 @@ export interface Licences {
 
 /**
  * States the licences of a finished dataset, in its manifest and on its card. The shards stay as they are; the manifest is another one
- * afterwards: its SHA-256 changes, and a signature of the one before is removed.
+ * afterwards: its SHA-256 changes, and a signature of the one before is removed. What is stated already is not stated again.
  * @throws DecantError where there is no finished dataset, or another process writes to it
  */
 export async function licenseTargets(dir: string, licences: Licences): Promise<Manifest> {
@@ -28,11 +28,16 @@ export async function licenseTargets(dir: string, licences: Licences): Promise<M
       const { sha256: _, ...before } = targets.manifest
       const path = join(dir, MANIFEST)
       const { license = before.license, teacherLicense = before.teacherLicense } = licences
-      const text = formatManifest({ ...before, license, ...(teacherLicense !== undefined && { teacherLicense }) })
+      const stated = license === before.license && teacherLicense === before.teacherLicense
+      const text = stated
+        ? String(await readManifestBytes(dir))
+        : formatManifest({ ...before, license, ...(teacherLicense !== undefined && { teacherLicense }) })
       const manifest = parseManifest(text, path)
       await writeCard(dir, text)
-      await rm(join(dir, SIGNATURE), { force: true })
-      await replaceFile(path, text)
+      if (!stated) {
+        await rm(join(dir, SIGNATURE), { force: true })
+        await replaceFile(path, text)
+      }
       await removeTraces(dir, manifest)
       return manifest
     } catch (error) {

@@ -30,6 +30,19 @@ async function signed() {
 }
 const problems = async (dir: string, key = own.public) => (await verifyTargets(dir, { key })).problems
 
+test('to state the same licences again changes neither the manifest nor its signature', async () => {
+  const dir = temporaryFolder()
+  await writeTargets(dir, makePlan())
+  const licences = { license: 'mit', teacherLicense: 'apache-2.0' }
+  await licenseTargets(dir, licences)
+  await signTargets(dir, { key: own.private })
+  const files = () => ['manifest.json', 'manifest.json.sig', 'README.md'].map((name) => readFileSync(join(dir, name)))
+  const before = files()
+  rmSync(join(dir, 'README.md')) // as if somebody had
+  await licenseTargets(dir, licences)
+  expect(files()).toEqual(before)
+})
+
 describe('a signature', () => {
   test('is of the manifest as it lies, by the key', async () => {
     const dir = await signed()
