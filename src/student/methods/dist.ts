@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { addToLabels, weightedMean } from '../losses.js'
+import { addToLabels, weightedMean, withoutGradient } from '../losses.js'
 import type { Method } from '../method.js'
 
 /**
@@ -20,8 +20,8 @@ export const dist: Method = {
     // Over the rows that are there: those that pad the batch are no part of a mean or a sum.
     const present = tf.expandDims(weights, 1)
     const centred = (x: tf.Tensor) => {
-      const mean = tf.div(tf.sum(tf.mul(x, present), 0, true), tf.sum(weights))
-      return tf.mul(tf.sub(x, mean), present)
+      const gaps = tf.mul(below(x, 0), present)
+      return tf.mul(tf.sub(gaps, tf.div(tf.sum(gaps, 0, true), tf.sum(weights))), present)
     }
     const byClass = tf.mean(correlation(centred(s), centred(t), 0))
     const term = tf.add(tf.mul(tf.sub(1, byRow), inter!), tf.mul(tf.sub(1, byClass), intra!))
@@ -29,7 +29,26 @@ export const dist: Method = {
   },
 }
 
-const centre = (x: tf.Tensor) => tf.sub(x, tf.mean(x, -1, true))
+/** Differences of numbers by so many times themselves are rounding: four units in the last place of float32. */
+const ROUNDING = 2 ** -21
+
+/**
+ * x less the largest along an axis, which no correlation sees. What is equal but for rounding counts as equal, with the gradient that it has: an engine may give two
+ * numbers for one logit, and what is left of them would have a correlation.
+ */
+const below = (x: tf.Tensor, axis: number) =>
+  tf.sub(
+    x,
+    withoutGradient(() => {
+      const top = tf.max(x, axis, true)
+      return tf.where(tf.lessEqual(tf.sub(top, x), tf.mul(top, ROUNDING)), x, top)
+    }),
+  )
+
+function centre(x: tf.Tensor): tf.Tensor {
+  const gaps = below(x, -1)
+  return tf.sub(gaps, tf.mean(gaps, -1, true))
+}
 
 /** Σxy / (‖x‖·‖y‖ + 1e-8) along an axis. */
 function correlation(x: tf.Tensor, y: tf.Tensor, axis: number): tf.Tensor {

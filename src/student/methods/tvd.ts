@@ -3,7 +3,8 @@ import { mixWithLabels } from '../losses.js'
 import type { Method } from '../method.js'
 
 /**
- * Total variation distance (Wen et al. 2023, section 3.4): (1-α)·CE(label) + α·T·½·Σ|p - q|. Its gradient falls as 1/T, hence the T.
+ * Total variation distance (Wen et al. 2023, section 3.4): (1-α)·CE(label) + α·T·½·Σ|p - q|. T, and the factor T
+ * since the gradient falls as 1/T, are decant's own.
  */
 export const tvd: Method = {
   name: 'tvd',

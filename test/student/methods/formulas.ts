@@ -138,11 +138,16 @@ export const formulas: Record<string, Formula> = {
     return b.parameters.ce! * ce(b) + b.alpha * b.T ** 2 * rows(b, each)
   },
   mlkd: (b) => {
-    const [s, t] = [b.s.map((z) => softmax(z, b.T)), b.t.map((z) => softmax(z, b.T))]
-    const kd = b.T ** 2 * rows(b, (s, t) => kl(logSoftmax(t, b.T), logSoftmax(s, b.T)))
-    const byClass = apart(transpose(t), transpose(s)) / s[0]!.length
-    const byRow = apart(t, s) / s.length
-    return ce(b) + b.alpha * (kd + b.parameters.class! * byClass + b.parameters.batch! * byRow)
+    const { spread, class: ofClass, batch } = b.parameters as { spread: number; class: number; batch: number }
+    const at = (T: number) => {
+      const [s, t] = [b.s.map((z) => softmax(z, T)), b.t.map((z) => softmax(z, T))]
+      const kd = T ** 2 * rows(b, (s, t) => kl(logSoftmax(t, T), logSoftmax(s, T)))
+      return kd + (ofClass * apart(transpose(t), transpose(s))) / s[0]!.length + (batch * apart(t, s)) / s.length
+    }
+    const low = b.T * (1 - spread)
+    // 2, 3, 4, 5, 6 where T is 4 and the spread a half
+    const temperatures = spread === 0 ? [b.T] : [0, 1, 2, 3, 4].map((i) => low + (i * (b.T * (1 + spread) - low)) / 4)
+    return b.parameters.ce! * ce(b) + b.alpha * sum(temperatures.map(at))
   },
 }
 

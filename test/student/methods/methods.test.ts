@@ -69,7 +69,7 @@ const variants: Record<string, Record<string, number>[]> = {
   jsd: [{ beta: 0.1 }, { beta: 0.5 }, { beta: 0 }, { beta: 1 }],
   dkd: [{}, { tckd: 2, nckd: 1, warmup: 2 }],
   dist: [{}, { square: 1, inter: 1 }],
-  mlkd: [{}, { class: 3, batch: 0.5 }],
+  mlkd: [{}, { spread: 0, class: 3, batch: 0.5, ce: 1 }],
   ls: [{}, { epsilon: 0.3 }],
 }
 /** Those that look at nothing but logits; self.test.ts and rs-kd.test.ts have the others. */
