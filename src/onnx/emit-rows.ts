@@ -17,7 +17,9 @@ export function emitRaised(emit: Emit, z: string): string {
   if (opset < 9) return z
   const top = emitRowReduce(emit, 'ReduceMax', z, { keepdims: true })
   const least = builder.node('Sub', [top, builder.f32(WIDEST)])
-  return builder.node('Where', [builder.node('Less', [z, least]), least, z])
+  // of logits so large that float32 has no such gap below them, none is raised
+  const hasGap = builder.node('Less', [builder.f32(MASKED), builder.node('Sub', [top, least])])
+  return builder.node('Where', [builder.node('And', [builder.node('Less', [z, least]), hasGap]), least, z])
 }
 
 /** The float32 columns [M, 1] as the output `name`, [M]. */

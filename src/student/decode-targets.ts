@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { codecOf, TAIL_RANGE, tailTable, WIDEST_GAP } from '../cache/index.js'
+import { codecOf, MASKED_GAP, TAIL_RANGE, tailTable, WIDEST_GAP } from '../cache/index.js'
 import { bucketedTargets, gatherColumns } from './bucketed-targets.js'
 import { decouple, deviationOf, logSoftmax, presentIn } from './losses.js'
 import { ownGradient } from './own-gradient.js'
@@ -38,7 +38,13 @@ function denseLogits(family: string, column: Columns, classes: number): tf.Tenso
 }
 
 /** Of datasets that others wrote, too: a masked class as far below its row's top as one can be. */
-const raised = (logits: tf.Tensor2D): tf.Tensor2D => tf.maximum(logits, tf.sub(tf.max(logits, -1, true), WIDEST_GAP))
+function raised(logits: tf.Tensor2D): tf.Tensor2D {
+  const top = tf.max(logits, -1, true)
+  const least = tf.sub(top, WIDEST_GAP)
+  // of logits so large that float32 has no such gap below them, none is
+  const isLess = tf.logicalAnd(tf.less(logits, least), tf.greater(tf.sub(top, least), MASKED_GAP))
+  return tf.where(isLess, least, logits) as tf.Tensor2D
+}
 
 /** widest·(q/255)² of bytes. */
 const expand = (q: tf.Tensor, widest: tf.Tensor): tf.Tensor2D =>

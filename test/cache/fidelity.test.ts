@@ -49,7 +49,7 @@ test('the figures of a bucketed codec are those of the definition', () => {
 
 test('logits as far apart as float32 has them give figures that a manifest can hold', () => {
   const logits = Float32Array.of(3e38, -3e38, 0, 1)
-  for (const codec of ['f16', 'q8', 'hybrid:26', 'topk:2'] as const) {
+  for (const codec of ['f32', 'f16', 'topk:2'] as const) {
     const { temperatures } = measureFidelity({ logits, classes: 4, codec })
     expect(JSON.stringify(temperatures.map(({ klBuckets, klClasses }) => [klBuckets, klClasses]))).not.toContain('null')
   }

@@ -14,7 +14,9 @@ export const MASKED_GAP = 60_000
 export function raiseMasked(logits: Float32Array, classes: number): Float32Array {
   let raised = logits
   for (let from = 0; from < logits.length; from += classes) {
-    const least = Math.fround(topOf(logits, from, from + classes) - WIDEST_GAP)
+    const top = topOf(logits, from, from + classes)
+    const least = Math.fround(top - WIDEST_GAP)
+    if (top - least < MASKED_GAP) continue // logits so large that float32 has no such gap below them
     for (let i = from; i < from + classes; i++) {
       if (logits[i]! >= least) continue
       if (raised === logits) raised = logits.slice()

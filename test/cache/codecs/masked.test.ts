@@ -60,6 +60,14 @@ describe.each(['topk:3', 'topk:11', 'sampled:3', 'sampled:60'] as const)('codec 
   })
 })
 
+it('of logits too large for such a gap in float32 none is raised to the top', () => {
+  const logits = Float32Array.of(3e38, -3e38, 0, 1e13)
+  expect(codecOf('f32').encode({ logits, classes: 4 }).logits).toEqual(logits)
+  const halves = codecOf('f16').encode({ logits, classes: 4 })
+  expect([...codecOf('f16').tops(halves, { classes: 4, labelled: false }, Int32Array.of(-1))]).toEqual([0])
+  expect(halves.logits!.filter((half) => half === 0)).toHaveLength(1)
+})
+
 it.each(['q8', 'hybrid:40'] as const)('codec %s refuses them', (codec) => {
   for (const mask of masks)
     expect(() => encode(codec, mask)).toThrow(
