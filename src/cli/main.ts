@@ -2,6 +2,7 @@
 import '../telemetry.js'
 import { CommanderError } from 'commander'
 import { DecantError } from '../errors.js'
+import { isStopping } from './interrupt.js'
 import { plain } from './plain.js'
 import { buildProgram } from './program.js'
 
@@ -35,7 +36,7 @@ for (const stream of [process.stdout, process.stderr])
     if (!heard) return
     heard = false
     if (error.code !== 'EPIPE') process.stderr.write(`decant: the output cannot be written: ${error.message}\n`)
-    process.kill(process.pid, 'SIGTERM')
+    if (!isStopping()) process.kill(process.pid, 'SIGTERM') // of a terminal that was closed, SIGHUP has come before
   })
 
 try {

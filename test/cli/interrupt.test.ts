@@ -1,7 +1,7 @@
 import { expect, it, vi } from 'vitest'
-import { interruptible } from '../../src/cli/interrupt.js'
+import { interruptible, isStopping } from '../../src/cli/interrupt.js'
 
-it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+it.each(['SIGINT', 'SIGTERM'] as const)(
   'the first %s asks to stop, the second kills by the same signal',
   async (name) => {
     const listeners = process.listenerCount(name)
@@ -20,6 +20,23 @@ it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
     kill.mockRestore()
   },
 )
+
+it('a terminal that is closed, SIGHUP once or twice and no place to write to, asks to stop and kills nothing', async () => {
+  const kill = vi.spyOn(process, 'kill').mockReturnValue(true)
+  const told = vi.fn()
+  await interruptible(async (signal) => {
+    process.emit('SIGHUP', 'SIGHUP')
+    expect(signal.aborted).toBe(true)
+    expect(isStopping()).toBe(true)
+    process.emit('SIGHUP', 'SIGHUP')
+    expect(kill).not.toHaveBeenCalled()
+    process.emit('SIGTERM', 'SIGTERM') // but who asks again is heard
+    expect(kill).toHaveBeenCalledWith(process.pid, 'SIGTERM')
+  }, told)
+  expect(told).toHaveBeenCalledOnce()
+  expect(isStopping()).toBe(false)
+  kill.mockRestore()
+})
 
 it('leaves the signals alone when the work is done, or has failed', async () => {
   const before = process.listenerCount('SIGINT')
