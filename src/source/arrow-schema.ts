@@ -75,7 +75,11 @@ function readType(type: number, own: FlatTable | undefined): ArrowType {
   if (type === UNION) own?.vector(1, 4)
   if (type === INT && own) return { kind: own.uint8(1) ? 'int' : 'uint', size: own.int32(0) / 8 }
   if (type === FLOAT) return { kind: 'float', size: 2 << (own?.int16(0) ?? 0) }
-  if (type === FIXED_SIZE_LIST && own) return { kind: 'fixed-size list', length: own.int32(0) }
+  if (type === FIXED_SIZE_LIST && own) {
+    const length = own.int32(0)
+    if (length < 0) throw new Error(`lists of ${length} values`)
+    return { kind: 'fixed-size list', length }
+  }
   if (type === RUN_END_ENCODED) return { kind: 'run-end encoded' }
   return { kind: type === LIST_VIEW || type === LARGE_LIST_VIEW ? 'list view' : 'other' }
 }

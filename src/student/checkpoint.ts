@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { replaceFile } from '../cache/files.js'
 import { FormatError } from '../errors.js'
@@ -55,18 +56,26 @@ const MAX_BYTES = 2 ** 31 - 1
 
 /** Writes a checkpoint in one step: a safetensors file whose metadata holds progress and provenance as JSON. */
 export async function writeCheckpoint(path: string, checkpoint: Checkpoint, provenance: Provenance): Promise<void> {
-  const metadata = {
-    decant: 'checkpoint 1',
-    progress: JSON.stringify(checkpoint.progress),
-    provenance: JSON.stringify(provenance),
-  }
+  const said = { progress: JSON.stringify(checkpoint.progress), provenance: JSON.stringify(provenance) }
+  const metadata = { decant: 'checkpoint 1', ...said, sha256: hashOf(checkpoint.tensors, said) }
   await replaceFile(path, encodeSafetensors(checkpoint.tensors, metadata))
 }
 
 /** A checkpoint, and the provenance of its student. @throws FormatError where it is none */
 export async function readCheckpoint(path: string): Promise<Checkpoint & { provenance: unknown }> {
   const { tensors, metadata } = decodeSafetensors(await readInput(path, MAX_BYTES), path)
-  return { ...parseMetadata(metadata, path), tensors }
+  const parsed = parseMetadata(metadata, path)
+  // Those of before have none.
+  if (metadata.sha256 !== undefined && metadata.sha256 !== hashOf(tensors, metadata))
+    throw new FormatError(`${path}: damaged: it is not what its sha256 says; delete it to train from the start`)
+  return { ...parsed, tensors }
+}
+
+/** Training goes on from what a damaged file says, and nobody would see it. */
+function hashOf(tensors: NamedTensor[], { progress, provenance }: { progress?: string; provenance?: string }): string {
+  const hash = createHash('sha256').update(JSON.stringify([progress, provenance]))
+  for (const { name, shape, values } of tensors) hash.update(JSON.stringify([name, shape])).update(values)
+  return hash.digest('hex')
 }
 
 /** What a checkpoint says of itself, without its tensors: how far a student is that is being trained. Undefined where there is none. */

@@ -1,8 +1,10 @@
 import { join } from 'node:path'
 import { dispose, io } from '@tensorflow/tfjs-core'
 import { type LayersModel, loadLayersModel } from '@tensorflow/tfjs-layers'
+import { z } from 'zod'
 import { replaceFile } from '../cache/files.js'
-import { DecantError } from '../errors.js'
+import { validate } from '../cache/manifest.js'
+import { DecantError, FormatError } from '../errors.js'
 import { readInput } from '../input-file.js'
 import { version } from '../version.js'
 import { artifactsOf, checkSaved } from './check-saved.js'
@@ -50,15 +52,18 @@ export async function saveStudent(dir: string, student: Saved, dataset: Dataset)
   })
 }
 
-/** The tfjs model of a student's folder. @throws DecantError where a layer of the student's own module is not registered with tfjs */
+/** The tfjs model of a student's folder. @throws DecantError where a layer of the student's own module is not registered with tfjs; FormatError */
 export async function loadStudent(dir: string): Promise<LayersModel> {
+  const artifacts = await readArtifacts(dir)
+  const path = join(dir, 'model.json')
   try {
-    return await loadLayersModel(io.fromMemory(await readArtifacts(dir)))
+    return await loadLayersModel(io.fromMemory(artifacts))
   } catch (error) {
-    const [, layer] = /^Unknown layer: (\S+)\./.exec((error as Error).message) ?? []
-    if (layer === undefined) throw error
+    const [message] = (error as Error).message.split('\n')
+    const [, layer] = /^Unknown layer: (\S+)\./.exec(message!) ?? []
+    if (layer === undefined) throw new FormatError(`${path}: tfjs cannot load it: ${message}`, { cause: error })
     throw new DecantError(
-      `${join(dir, 'model.json')}: ${layer} is no layer of tfjs: register it before, tf.serialization.registerClass(${layer}), as the module of the student can`,
+      `${path}: ${layer} is no layer of tfjs: register it before, tf.serialization.registerClass(${layer}), as the module of the student can`,
     )
   }
 }
@@ -70,16 +75,38 @@ export async function restoreWeights(model: LayersModel, dir: string): Promise<v
   const tensors = weights.map(([, tensor], i) => ({
     ...{ name: `model/${i}`, shape: tensor.shape, values: tensor.dataSync() as Float32Array },
   }))
-  assignVariables(variablesOf(model.weights), 'model', tensors)
+  try {
+    assignVariables(variablesOf(model.weights), 'model', tensors)
+  } catch (error) {
+    throw new FormatError(`${join(dir, 'model.json')}: ${(error as Error).message}`)
+  }
   dispose(weights.map(([, tensor]) => tensor))
 }
 
+const BYTES = { float32: 4, int32: 4, bool: 1 }
+/** Of model.json what says where the weights are; the layers are for tfjs to understand. */
+const modelFile = z.object({
+  modelTopology: z.record(z.string(), z.unknown()),
+  weightsManifest: z.array(
+    z.object({
+      weights: z.array(
+        z.object({ name: z.string(), shape: z.array(z.int().min(0)), dtype: z.enum(['float32', 'int32', 'bool']) }),
+      ),
+    }),
+  ),
+})
 /** They are read at once, which takes less than 2 GiB. */
 const MAX_WEIGHTS_BYTES = 2 ** 31 - 1
 
 async function readArtifacts(dir: string): Promise<io.ModelArtifacts> {
-  const description = (await readJson(join(dir, 'model.json'))) as io.ModelJSON
-  const weights = await readInput(join(dir, 'weights.bin'), MAX_WEIGHTS_BYTES)
+  const [path, data] = [join(dir, 'model.json'), join(dir, 'weights.bin')]
+  const description = (await readJson(path)) as io.ModelJSON
+  const { weightsManifest } = validate(modelFile, description, path)
+  const weights = await readInput(data, MAX_WEIGHTS_BYTES)
+  const specs = weightsManifest.flatMap((group) => group.weights)
+  const bytes = specs.reduce((sum, { shape, dtype }) => sum + shape.reduce((a, b) => a * b, BYTES[dtype]), 0)
+  if (bytes !== weights.length)
+    throw new FormatError(`${data}: expected the ${bytes} bytes of the weights in ${path}, found ${weights.length}`)
   return io.getModelArtifactsForJSON(description, async (manifest) => [
     manifest.flatMap((group) => group.weights),
     new Uint8Array(weights).buffer,

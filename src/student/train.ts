@@ -3,7 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import type { LayersModel } from '@tensorflow/tfjs-layers'
 import { poorFidelity, type Targets } from '../cache/index.js'
 import type { Engine } from '../engine/engine.js'
-import { DecantError, InterruptedError } from '../errors.js'
+import { DecantError, FormatError, InterruptedError } from '../errors.js'
 import type { Source } from '../source/index.js'
 import { checkDatasets, checkVocabulary } from './check-evaluation.js'
 import { checkSavable } from './check-saved.js'
@@ -130,7 +130,9 @@ async function train(
   checkVocabulary(dataset, evaluation)
 
   const began = performance.now()
-  const run = await openRun({ config, method, dataset, engine, checkpoint })
+  const run = await openRun({ config, method, dataset, engine, checkpoint }).catch((error) => {
+    throw checkpoint && error instanceof FormatError ? new FormatError(`${path}: ${error.message}`) : error
+  })
   const { model, batches, program, progress, steps } = run
   const save = async () => path && writeCheckpoint(path, await run.checkpoint(), provenance)
   const training = openTrainingFile(out, { config, steps })

@@ -49,11 +49,10 @@ export async function openStudent(dir: string, classes: number): Promise<AskedSt
     throw diskError(error, model)
   })
   const damaged = (what: string) => new FormatError(`${model}: damaged, or no student that decant saved: ${what}`)
-  const session = await ort.InferenceSession.create(model, { intraOpNumThreads: 1, logSeverityLevel: 3 }).catch(
-    (error: Error) => {
-      throw damaged(error.message.split('\n')[0]!)
-    },
-  )
+  const refuse = (error: Error) => {
+    throw damaged(error.message.split('\n')[0]!)
+  }
+  const session = await ort.InferenceSession.create(model, { intraOpNumThreads: 1, logSeverityLevel: 3 }).catch(refuse)
   const { inputNames, outputNames } = session
   if (inputNames.length !== 1 || !outputNames.includes('logits')) {
     await session.release()
@@ -65,6 +64,8 @@ export async function openStudent(dir: string, classes: number): Promise<AskedSt
 
   const run = async (batch: ArrayLike<number>[]): Promise<Float32Array[]> => {
     const n = batch.length
+    const other = batch.find(({ length }) => length !== width)
+    if (other) throw new FormatError(`${path}: input.shape: ${width} values a row, the rows have ${other.length}`)
     const fed = input.kind === 'tokens' ? new Int32Array(n * width) : new Float32Array(n * width)
     batch.forEach((values, i) => {
       fed.set(prepare ? prepare(values) : values, i * width)
@@ -73,8 +74,10 @@ export async function openStudent(dir: string, classes: number): Promise<AskedSt
       n,
       ...input.shape,
     ])
-    const { logits } = await session.run({ [session.inputNames[0]!]: tensor })
-    const all = logits!.data as Float32Array
+    const { logits } = await session.run({ [session.inputNames[0]!]: tensor }).catch(refuse)
+    const all = logits?.data
+    if (!(all instanceof Float32Array) || all.length === 0 || all.length % (n * classes) !== 0)
+      throw damaged(`expected ${classes} logits a row, found ${all?.length ?? 0} values of ${n} rows`)
     return batch.map((_, i) => all.slice((i * all.length) / n, ((i + 1) * all.length) / n))
   }
   return {
