@@ -72,7 +72,7 @@ const variants: Record<string, Record<string, number>[]> = {
   mlkd: [{}, { spread: 0, class: 3, batch: 0.5, ce: 1 }],
   ls: [{}, { epsilon: 0.3 }],
 }
-/** Those that look at nothing but logits; self.test.ts and rs-kd.test.ts have the others. */
+/** Those that look at nothing but logits; self.test.ts and rs-kd.long.test.ts have the others. */
 const plain = methods.filter(({ attach, needs }) => !attach && !needs.partner && needs.teacher !== 'draws')
 const cases = plain.flatMap((method) => (variants[method.name] ?? [{}]).map((set) => ({ method, set })))
 const name = ({ method, set }: (typeof cases)[number]) => `${method.name} ${JSON.stringify(set)}`
