@@ -1,7 +1,7 @@
 import './src/telemetry.ts'
 import { defineConfig } from 'vitest/config'
 
-// fast and slow (npm test), long (npm run test:long) and faults (npm run faults) need nothing but npm ci; interop needs Python with the packages that .ci/run lists;
+// fast (npm test), long (npm run test:long) and faults (npm run faults) need nothing but npm ci; interop needs Python with the packages that .ci/run lists;
 // servers nginx and moto; webgpu a Vulkan driver; browser Chromium; tensorflow what scripts/build-tfjs-node.sh makes.
 const project = (name: string, include: string[], testTimeout: number, isolate = true) => ({
   test: {
@@ -21,11 +21,10 @@ export default defineConfig({
     projects: [
       project(
         'fast',
-        ['test/**/*.test.ts', '!test/**/*.{slow,long,faults,interop,servers,webgpu,tensorflow,browser}.test.ts'],
+        ['test/**/*.test.ts', '!test/**/*.{long,faults,interop,servers,webgpu,tensorflow,browser}.test.ts'],
         20_000,
         false, // a process runs many files, a quarter faster than a process a file: no file replaces a module, each leaves the process as it was
       ),
-      project('slow', ['test/**/*.slow.test.ts'], 170_000),
       project('long', ['test/**/*.long.test.ts'], 170_000),
       project('faults', ['test/**/*.faults.test.ts'], 1_200_000),
       project('servers', ['test/**/*.servers.test.ts'], 120_000),

@@ -245,7 +245,13 @@ describe('behind, as float16', () => {
     expect(shift).toEqual([1, Math.fround(1e30)])
   })
 
-  test('row_sum is finite exactly where the row is', () =>
+  /** A row that is finite but for masked classes, with a top below which float32 has the gap of one. */
+  const isKept = (row: number[]) => {
+    const top = Math.max(...row)
+    const hasGap = 60_000 < Math.fround(top - Math.fround(top - 65504))
+    return Number.isFinite(top) && (row.every(Number.isFinite) || hasGap)
+  }
+  test('row_sum is finite exactly where the row is, masked classes aside', () =>
     fc.assert(
       fc.asyncProperty(
         fc.array(
@@ -260,7 +266,7 @@ describe('behind, as float16', () => {
         ),
         async (matrix) => {
           const { rowSum } = await targets(matrix.flat())
-          expect(rowSum.map(Number.isFinite)).toEqual(matrix.map((row) => row.every(Number.isFinite)))
+          expect(rowSum.map(Number.isFinite)).toEqual(matrix.map(isKept))
         },
       ),
       { numRuns: 30 },

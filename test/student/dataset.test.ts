@@ -1,8 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { beforeAll, describe, expect, it } from 'vitest'
-import { idAt, idColumn } from '../../src/cache/index.js'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { idAt, idColumn, openTargets } from '../../src/cache/index.js'
 import { FormatError, InterruptedError, MismatchError } from '../../src/errors.js'
 import type { Batch, Source } from '../../src/source/index.js'
 import { hashId, heldArrays, holdOut, loadDataset } from '../../src/student/dataset.js'
@@ -77,11 +77,13 @@ describe('loadDataset', () => {
   })
 
   it('refuses a shard whose bytes are not those that were written', async () => {
-    const { dir, targets, source } = await makeExample(10)
+    const { dir, source } = await makeExample(10)
     const path = join(dir, 'targets/data/00000.arrow')
     const bytes = await readFile(path)
     bytes[bytes.indexOf(Buffer.from(Float32Array.from(logitsOf(0)).buffer))]! ^= 1
     await writeFile(path, bytes)
+    const targets = await openTargets(join(dir, 'targets')) // a shard is checked once an open
+    onTestFinished(() => targets.close())
     await expect(loadDataset({ targets, source })).rejects.toThrow(/00000\.arrow: damaged or altered: expected SHA-256/)
   })
 

@@ -7,9 +7,6 @@ beforeAll(async () => {
   engine = await openEngine('onnx', { threads: 1 })
 })
 
-describe.each(['linear', 'mlp:16', 'mlp:16,8', 'cnn:3'])(
-  '50 steps of %s are those of tfjs on its cpu backend',
-  (student) => {
-    it.each(optimizers)('%j', (optimizer, rate) => expectParity(engine, { student, optimizer, rate }))
-  },
-)
+describe.each(['linear', 'mlp:16'])('50 steps of %s are those of tfjs on its cpu backend', (student) => {
+  it.each(optimizers)('%j', (optimizer, rate) => expectParity(engine, { student, optimizer, rate }))
+})

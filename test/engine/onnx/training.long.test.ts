@@ -13,7 +13,14 @@ beforeAll(async () => {
   engine = await openOnnx({ threads: 2 })
 })
 
+test.each(Object.keys(optimizers))('50 steps of cnn with %s are those of tfjs on its cpu backend', (optimizer) =>
+  expectSameTraining(engine, { student: 'cnn', optimizer, steps: 50, weights: true }),
+)
+
 test.each(Object.keys(optimizers))(
   '10 steps of a residual network with %s are those of tfjs on its cpu backend',
   (optimizer) => expectSameTraining(engine, { student: 'residual', optimizer, steps: 10, weights: false }),
 )
+
+test('3 steps of a residual network with momentum have its weights, too', () =>
+  expectSameTraining(engine, { student: 'residual', optimizer: 'momentum', steps: 3, weights: true }))

@@ -13,12 +13,6 @@ beforeAll(async () => {
   engine = await openOnnx({ threads: 2 })
 })
 
-for (const student of ['mlp', 'cnn']) {
-  test.each(Object.keys(optimizers))(
-    `50 steps of ${student} with %s are those of tfjs on its cpu backend`,
-    (optimizer) => expectSameTraining(engine, { student, optimizer, steps: 50, weights: true }),
-  )
-}
-
-test('so are 3 steps of a residual network', () =>
-  expectSameTraining(engine, { student: 'residual', optimizer: 'momentum', steps: 3, weights: true }))
+test.each(Object.keys(optimizers))('50 steps of mlp with %s are those of tfjs on its cpu backend', (optimizer) =>
+  expectSameTraining(engine, { student: 'mlp', optimizer, steps: 50, weights: true }),
+)
