@@ -3,7 +3,7 @@ import { createTally, type Tally, tallySchema } from './tally.js'
 
 /** How good a student is on rows that it did not train on. */
 export interface Metrics extends Tally {
-  /** Share of the rows whose top class is the teacher's, in [0, 1]. */
+  /** Share of the rows whose top class is known to be the teacher's, in [0, 1]. Of codec sampled it may not have been drawn: then it is known where it is the label. */
   agreement: number
   /** Mean KL(teacher ‖ student) at T = 1, nats; over the classes that are known and the rest together where not all are. */
   kl: number
@@ -17,6 +17,10 @@ export interface KnownClasses {
   index: Int32Array
   /** float32 [n, k], raw */
   logits: Float32Array
+  /** [n]: the row's top raw logit, of a known class or another */
+  top: ArrayLike<number>
+  /** [n]: raw logit of the label, NaN where there is none */
+  labelLogit?: ArrayLike<number> | undefined
   /** [n]: log Σ exp(z/T) over the other classes */
   logTail(temperature: number): ArrayLike<number>
 }
@@ -38,28 +42,40 @@ export function createMeasure(classes: number) {
     if (top === logSoftmaxRow(teacher, row, logP)) agreed++
     for (let c = 0; c < classes; c++) kl += Math.exp(logP[c]!) * (logP[c]! - logQ[c]!)
   }
-  const addKnown = (row: number, top: number, { k, index, logits }: KnownClasses, logTail: ArrayLike<number>) => {
+  const addKnown = (
+    row: number,
+    said: { top: number; label: number },
+    known: KnownClasses,
+    logTail: ArrayLike<number>,
+  ) => {
+    const { k, index, logits } = known
     const start = row * k
     let best = start
     for (let i = start; i < start + k; i++) if (logits[i]! > logits[best]!) best = i
-    if (top === index[best]) agreed++
+    const largest = known.top[row]
+    if (
+      said.top === index[best]
+        ? logits[best] === largest
+        : said.top === said.label && known.labelLogit?.[row] === largest
+    )
+      agreed++
     const max = Math.max(logits[best]!, logTail[row]!)
     let sum = Math.exp(logTail[row]! - max)
     for (let i = start; i < start + k; i++) sum += Math.exp(logits[i]! - max)
     const log = max + Math.log(sum)
-    const known = new Set<number>()
+    const chosen = new Set<number>()
     for (let i = start; i < start + k; i++) {
       const p = logits[i]! - log
       kl += Math.exp(p) * (p - logQ[index[i]!]!)
-      known.add(index[i]!)
+      chosen.add(index[i]!)
     }
     const p = logTail[row]! - log
     if (p === Number.NEGATIVE_INFINITY) return // all classes are known
     // below the largest of them: what a sure student leaves to the rest may be less than a float64 can hold
     let most = Number.NEGATIVE_INFINITY
-    for (let c = 0; c < classes; c++) if (!known.has(c)) most = Math.max(most, logQ[c]!)
+    for (let c = 0; c < classes; c++) if (!chosen.has(c)) most = Math.max(most, logQ[c]!)
     let rest = 0
-    for (let c = 0; c < classes; c++) if (!known.has(c)) rest += Math.exp(logQ[c]! - most)
+    for (let c = 0; c < classes; c++) if (!chosen.has(c)) rest += Math.exp(logQ[c]! - most)
     kl += Math.exp(p) * (p - most - Math.log(rest))
   }
   return {
@@ -70,7 +86,7 @@ export function createMeasure(classes: number) {
       for (let row = 0; row < labels.length; row++) {
         const top = logSoftmaxRow(student, row, logQ)
         if (teacher instanceof Float32Array) addDense(row, top, teacher)
-        else addKnown(row, top, teacher, logTail!)
+        else addKnown(row, { top, label: labels[row]! }, teacher, logTail!)
       }
     },
     result: (): Metrics => ({ ...tally.result(), agreement: agreed / rows, kl: kl / rows }),

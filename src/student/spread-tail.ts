@@ -8,7 +8,7 @@ import type { KnownClasses } from './metrics.js'
  * @returns for a row its logits / T, [C]; valid until the next call
  */
 export function spreadTail(
-  known: KnownClasses & { top: Float32Array; labelLogit?: Float32Array | undefined },
+  known: KnownClasses,
   options: { classes: number; temperature: number; labels?: Int32Array },
 ): (row: number) => Float32Array {
   const { classes, temperature, labels } = options

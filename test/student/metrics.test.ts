@@ -83,6 +83,7 @@ describe('measure', () => {
         k: 2,
         index: Int32Array.from(index.flat()),
         logits: Float32Array.from(index.flatMap((some, i) => some.map((c) => teacher[i]![c]!))),
+        top: Float32Array.from(teacher, (z) => Math.max(...z)),
         logTail: (temperature) => rest.map((z) => Math.log(z.reduce((sum, x) => sum + Math.exp(x / temperature), 0))),
       },
       labels: new Int32Array(50).fill(-1),
@@ -100,11 +101,31 @@ describe('measure', () => {
     expect(found.agreement).toBeCloseTo(mean(student.map((z, i) => (argmax(z) === argmax(teacher[i]!) ? 1 : 0))), 12)
   })
 
+  it('agrees with a sampled teacher where its top class is known: drawn, or the label', () => {
+    const student = Float32Array.from([1, 0, 0, 1, 0, 0, 1, 0, 0, 0, 1, 0])
+    const agreement = (row: number) =>
+      measure({
+        student: student.subarray(3 * row, 3 * row + 3),
+        teacher: {
+          k: 1,
+          index: Int32Array.of(0),
+          logits: Float32Array.of([5, 2, 2, 2][row]!), // of class 0, the one that was drawn; the top logit is 5
+          top: [5],
+          labelLogit: [[2, 2, Number.NaN, 5][row]!],
+          logTail: () => [5],
+        },
+        labels: Int32Array.of([1, 0, -1, 1][row]!),
+        classes: 3,
+      }).agreement
+    // drawn is the top; drawn is another class, though it is the student's; the same without a label; the label is the top
+    expect([0, 1, 2, 3].map(agreement)).toEqual([1, 0, 0, 1])
+  })
+
   it('stays finite where the student leaves less to the rest than a float64 can hold', () => {
     // teacher: log p = (-log 2, -log 2); student: log q(rest) = -1000
     const { kl } = measure({
       student: Float32Array.of(1000, 0, 0),
-      teacher: { k: 1, index: Int32Array.of(0), logits: Float32Array.of(0), logTail: () => [0] },
+      teacher: { k: 1, index: Int32Array.of(0), logits: Float32Array.of(0), top: [0], logTail: () => [0] },
       labels: Int32Array.of(0),
       classes: 3,
     })
