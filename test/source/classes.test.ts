@@ -114,11 +114,13 @@ describe('numbers map integer labels to classes', () => {
     await writeFile(join(dir, 'y.npy'), y)
     const pair = await openSource(join(dir, 'x.npy'), { labels: join(dir, 'y.npy'), classes: { numbers } })
     expect(await labelsOf(pair)).toEqual([2, 1, 0])
+    await pair.close()
 
     await writeFile(join(dir, 'a-images-idx3-ubyte'), idxBytes([2, 2, 2], pattern(8)))
     await writeFile(join(dir, 'a-labels-idx1-ubyte'), idxBytes([2], Uint8Array.of(20, 10)))
     const idx = await openSource(join(dir, 'a-images-idx3-ubyte'), { classes: { numbers } })
     expect(await labelsOf(idx)).toEqual([2, 0])
+    await idx.close()
     await expect(openSource(join(dir, 'a-images-idx3-ubyte'), { classes: { numbers: [10, 30] } })).rejects.toThrow(
       /a-labels-idx1-ubyte: label 0: expected a class, one of 10, 30, found 20/,
     )
